@@ -1,0 +1,147 @@
+"""The one form that every 3D morphable model takes here: coefficients → vertices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class MorphableData:
+    """A linear face model's arrays, as its loader read them (head frame, metres)."""
+
+    name: str
+    """What ``load_morphable_model`` loads it from."""
+    template: Float[Tensor, "V 3"]
+    """The mean identity's neutral vertices."""
+    shape_basis: Float[Tensor, "S V 3"]
+    """Displacement by one standard deviation of each identity mode."""
+    expression_basis: Float[Tensor, "E V 3"]
+    """Displacement by one unit of each expression."""
+    expression_names: tuple[str, ...]
+    """E names; the ARKit-named ones are spelt as in ``EXPRESSION_NAMES``."""
+    expression_bounds: Float[Tensor, "E 2"]
+    """The least and greatest value that means something: (0, 1) for blendshapes."""
+    faces: Int[Tensor, "F 3"]
+    """Counter-clockwise from outside."""
+    uvs: Float[Tensor, "U 2"]
+    """In [0, 1], row 0 at the top."""
+    uv_faces: Int[Tensor, "F 3"]
+    vertex_regions: Int[Tensor, " V"]
+    """Index into ``region_names``."""
+    region_names: tuple[str, ...]
+    """Of ``REGION_NAMES``."""
+    landmark_vertices: Int[Tensor, "68 3"]
+    """The triangle's corners that each iBUG landmark lies on."""
+    landmark_barycentrics: Float[Tensor, "68 3"]
+    albedo: Float[Tensor, "3 texture_height texture_width"] | None = None
+    """A typical linear-light albedo over the uvs, where the model has one."""
+    vertex_masks: dict[str, Bool[Tensor, " V"]] = field(default_factory=dict)
+    """Overlapping parts of the face: see ``MASK_NAMES``."""
+
+
+REGION_NAMES = (
+    "face", "head", "mouth_socket", "eye_socket_left", "eye_socket_right", "gums", "tongue", "teeth_upper",
+    "teeth_lower", "eyeball_left", "eyeball_right", "lashes", "brows", "other",
+)  # fmt: skip
+"""Surfaces that are apart in every model that has them. *left* is the subject's."""
+
+MASK_NAMES = ("face", "lips", "eyes", "upper_face", "mouth_interior")
+"""``face``: the skin from brow to chin and ear to ear. ``lips``: the vermilion and a finger's width around it. ``eyes``:
+lids and eyeballs. ``upper_face``: the skin above the nose's tip. ``mouth_interior``: teeth, tongue, gums, socket."""
+
+
+class MorphableModel(nn.Module):
+    """Coefficients → vertices in the head frame, for any model; buffers only, no parameters.
+
+    ``vertices = template + shape · shape_basis + expression · expression_basis``, then each eyeball turns rigidly about
+    its own centre by the gaze (Li et al. 2020, ICT-FaceKit; Blanz & Vetter 1999, eq. 1). Models that articulate beyond
+    that (FLAME's jaw) subclass it and override ``deform``.
+    """
+
+    def __init__(self, data: MorphableData) -> None:
+        super().__init__()
+        self.data = data
+        self.name = data.name
+        self.expression_names = data.expression_names
+        self.region_names = data.region_names
+        for key in ("template", "shape_basis", "expression_basis", "expression_bounds", "uvs"):
+            self.register_buffer(key, getattr(data, key).float(), persistent=False)
+        for key in ("faces", "uv_faces", "vertex_regions", "landmark_vertices"):
+            self.register_buffer(key, getattr(data, key).long(), persistent=False)
+        self.register_buffer("landmark_barycentrics", data.landmark_barycentrics.float(), persistent=False)
+
+    @property
+    def num_shape(self) -> int:
+        """S."""
+        return self.shape_basis.shape[0]
+
+    @property
+    def num_expressions(self) -> int:
+        """E."""
+        return self.expression_basis.shape[0]
+
+    @property
+    def num_vertices(self) -> int:
+        """V."""
+        return self.template.shape[0]
+
+    def deform(
+        self, shape_coefficients: Float[Tensor, "#B S"], expression_coefficients: Float[Tensor, "#B E"]
+    ) -> Float[Tensor, "B V 3"]:
+        """Vertices before the eyes turn; the head frame, metres."""
+        shape = torch.einsum("bs,svc->bvc", shape_coefficients, self.shape_basis)
+        expression = torch.einsum("be,evc->bvc", expression_coefficients, self.expression_basis)
+        return self.template + shape + expression
+
+    def forward(
+        self,
+        shape_coefficients: Float[Tensor, "#B S"],
+        expression_coefficients: Float[Tensor, "#B E"],
+        gaze: Float[Tensor, "#B 2"] | None = None,
+    ) -> Float[Tensor, "B V 3"]:
+        """Vertices in the head frame, metres.
+
+        Args:
+            shape_coefficients: Standard deviations.
+            expression_coefficients: The model's own units.
+            gaze: (yaw, pitch) of both eyes, radians, head frame; None looks straight ahead.
+        """
+        vertices = self.deform(shape_coefficients, expression_coefficients)
+        return vertices if gaze is None else self._turn_eyes(vertices, gaze)
+
+    def _turn_eyes(self, vertices: Float[Tensor, "B V 3"], gaze: Float[Tensor, "#B 2"]) -> Float[Tensor, "B V 3"]:
+        yaw, pitch = gaze.unbind(-1)
+        zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
+        turn_yaw = torch.stack([yaw.cos(), zero, yaw.sin(), zero, one, zero, -yaw.sin(), zero, yaw.cos()], -1)
+        turn_pitch = torch.stack([one, zero, zero, zero, pitch.cos(), pitch.sin(), zero, -pitch.sin(), pitch.cos()], -1)
+        rotation = turn_yaw.unflatten(-1, (3, 3)) @ turn_pitch.unflatten(-1, (3, 3))
+        turned = vertices
+        for region in ("eyeball_left", "eyeball_right"):
+            index = self.region(region)
+            if len(index) == 0:
+                continue
+            eyeball = vertices[:, index]
+            # The bounding box's centre: unlike the mean, it does not depend on how densely iris and back are meshed.
+            centre = (eyeball.amax(1, keepdim=True) + eyeball.amin(1, keepdim=True)) / 2
+            turned = turned.index_copy(1, index, (eyeball - centre) @ rotation.mT + centre)
+        return turned
+
+    def region(self, name: str) -> Int[Tensor, " n"]:
+        """Indices of a region's vertices; empty where the model has no such region."""
+        if name not in self.region_names:
+            return torch.zeros(0, dtype=torch.long, device=self.vertex_regions.device)
+        return torch.nonzero(self.vertex_regions == self.region_names.index(name))[:, 0]
+
+    def vertex_mask(self, name: str) -> Bool[Tensor, " V"]:
+        """One of ``MASK_NAMES``."""
+        if name not in self.data.vertex_masks:
+            raise ValueError(f"Expected one of {sorted(self.data.vertex_masks)} in model '{self.name}', got '{name}'.")
+        return self.data.vertex_masks[name].to(self.template.device)
+
+    def landmarks_3d(self, vertices: Float[Tensor, "B V 3"]) -> Float[Tensor, "B 68 3"]:
+        """The 68 iBUG landmarks on the surface, in the vertices' own frame."""
+        return torch.einsum("blkc,lk->blc", vertices[:, self.landmark_vertices], self.landmark_barycentrics)

@@ -1,0 +1,21 @@
+"""Fixtures that several packages' tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a failed hub look-up otherwise retries for 23 s
+os.environ.setdefault("WANDB_MODE", "offline")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real clips, real speech and a real morphable model; ``READAVATAR_TEST_DATA`` says where they are."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    path = Path(os.environ.get("READAVATAR_TEST_DATA", default))
+    if not path.is_dir():
+        pytest.skip(f"no real test data at {path} (set READAVATAR_TEST_DATA)")
+    return path
