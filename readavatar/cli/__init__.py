@@ -1,0 +1,99 @@
+"""The front door: ``readavatar COMMAND …``.
+
+``fit``, ``validate``, ``test`` and ``predict`` are LightningCLI's, over the stages' configs; every other command is a
+module of this package with ``add_arguments(parser)`` and ``run(arguments)``. A user's mistake (``UserError``) ends in one
+line and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+
+from readavatar import __version__
+from readavatar.errors import UserError
+
+STAGE_COMMANDS = {
+    "fit": "train a stage: tracking, expression or appearance",
+    "validate": "validate a stage",
+    "test": "measure a stage on held-out seconds",
+    "predict": "run a stage's prediction loop",
+}
+COMMANDS = {
+    "demo": "make, train and direct the digital actor: needs no file from outside",
+    "prepare": "turn a video into a clip store",
+    "animate": "say any audio with any emotion, in the person's own footage",
+    "sweep": "run a Weights & Biases sweep file on this machine",
+    "assets": "list, get or verify the files that come from outside",
+}
+
+_EPILOG = """\
+example: readavatar demo --out demo
+
+a real person, step by step:
+  readavatar prepare jane.mp4 --out clips/jane
+  readavatar fit --config configs/tracking/default.yaml --data.clips clips/jane
+  readavatar fit --config configs/expression/default.yaml --data.clips clips/jane
+  readavatar fit --config configs/appearance/default.yaml --data.clips clips/jane
+  readavatar animate avatars/jane --audio speech.wav --emotion "0s neutral, 2s happy:0.8" --out out.mp4
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the process's exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # Lightning's and the hub libraries' advice to their own developers would bury our one line to the user.
+    warnings.filterwarnings("ignore", module=r"(pytorch_lightning|torch|transformers|lightning_utilities)\..*")
+    try:
+        if arguments and arguments[0] in STAGE_COMMANDS:
+            return _module("stages").run(arguments)
+        parser = _parser(arguments[0] if arguments else None)
+        parsed = parser.parse_args(arguments)
+        if parsed.command is None:
+            parser.print_help()
+            return 0
+        return _module(parsed.command).run(parsed) or 0
+    except UserError as error:
+        return _fail(str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        place = f" at '{error.filename}'" if error.filename else ""
+        return _fail(f"Expected to be able to write{place}, but {error.strerror}; free some space or choose another place.")
+    except KeyboardInterrupt:
+        print("readavatar: stopped; the same command goes on from the last good state.", file=sys.stderr)
+        return 130
+
+
+def _fail(message: str) -> int:
+    print(f"readavatar: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _module(command: str):
+    return importlib.import_module(f"readavatar.cli.{command}")
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    """The parser of all commands; only ``command``'s own module is imported, since each brings heavy libraries."""
+    parser = argparse.ArgumentParser(
+        prog="readavatar",
+        description="Emotional talking avatars of a real person (after READ Avatars, BMVC 2023).",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"readavatar {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, description in {**COMMANDS, **STAGE_COMMANDS}.items():
+        subparser = subparsers.add_parser(
+            name, help=description, formatter_class=argparse.RawDescriptionHelpFormatter, description=description
+        )
+        if name == command:
+            module = _module(name)
+            subparser.description, _, subparser.epilog = module.__doc__.partition("\n\n")
+            module.add_arguments(subparser)
+    return parser

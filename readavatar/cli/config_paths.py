@@ -1,0 +1,41 @@
+"""Finding ``configs/…`` by the same name in a checkout, in an installed wheel and in the user's own folder."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import readavatar
+from readavatar.errors import UserError
+
+_PACKAGE = Path(readavatar.__file__).parent
+CONFIG_FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
+"""In the wheel; in a checkout."""
+
+
+def find_config(name: str) -> Path:
+    """The user's own file of that name, else the one that comes with readavatar.
+
+    Raises:
+        UserError: There is none; the message names the nearest that exists.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    relative = Path(name).relative_to("configs") if Path(name).parts[:1] == ("configs",) else Path(name)
+    for folder in CONFIG_FOLDERS:
+        if (folder / relative).is_file():
+            return folder / relative
+    shipped = sorted({f"configs/{path.relative_to(folder)}" for folder in CONFIG_FOLDERS for path in folder.rglob("*.yaml")})
+    close = difflib.get_close_matches(name, shipped, n=1)
+    raise UserError(f"Expected a config file, but there is no '{name}'." + (f" Did you mean '{close[0]}'?" if close else ""))
+
+
+def with_found_configs(arguments: list[str]) -> list[str]:
+    """Replace the value of every ``--config`` (and ``-c``) by the path of the file it names."""
+    found = list(arguments)
+    for index, argument in enumerate(arguments):
+        if argument in ("--config", "-c") and index + 1 < len(arguments):
+            found[index + 1] = str(find_config(arguments[index + 1]))
+        elif argument.startswith("--config="):
+            found[index] = f"--config={find_config(argument.partition('=')[2])}"
+    return found

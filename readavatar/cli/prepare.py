@@ -1,0 +1,40 @@
+"""Turn a video of one person into a clip store: frames around the face, sound, landmarks, masks.
+
+example: readavatar prepare jane.mp4 --out clips/jane --emotion happy:0.66
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace, EmotionTrack
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """``prepare``'s arguments."""
+    parser.add_argument("video", metavar="VIDEO", help="any video file with one person in it")
+    parser.add_argument("--out", required=True, metavar="CLIP", help="folder to make, such as clips/jane")
+    parser.add_argument("--size", type=int, default=256, metavar="PIXELS", help="height and width of the crop (256)")
+    parser.add_argument(
+        "--emotion",
+        metavar="EMOTION",
+        help="what the person shows, such as happy:0.66, or keyframes '0s neutral, 3s sad:1' (unlabelled: neutral)",
+    )
+    parser.add_argument(
+        "--emotions", metavar="NAMES", default=",".join(MEAD_EMOTIONS), help="names of the emotions, comma-separated"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prepare the video."""
+    from readavatar.data.prepare import prepare_clip
+
+    space = EmotionSpace(tuple(name.strip() for name in arguments.emotions.split(",")))
+    emotion = EmotionTrack.parse(arguments.emotion, space) if arguments.emotion else None
+    store = prepare_clip(arguments.video, arguments.out, size=arguments.size, emotion=emotion)
+    info = store.info
+    print(
+        f"{arguments.out}: {info.num_frames} frames of {info.size}×{info.size} at {store.fps:g} fps"
+        f"{'' if info.has_audio else ', no sound'}. Next: readavatar fit --config configs/tracking/default.yaml "
+        f"--data.clips {arguments.out}"
+    )

@@ -1,0 +1,176 @@
+"""``readavatar fit|validate|test|predict``: LightningCLI over the three stages' configs.
+
+example: readavatar fit --config configs/tracking/default.yaml --data.clips clips/jane
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import inspect
+import json
+import re
+import warnings
+from datetime import timedelta
+from pathlib import Path
+
+import pytorch_lightning as pl
+import yaml
+from jsonargparse import ArgumentError, Namespace
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import CSVLogger
+
+from readavatar.cli.config_paths import with_found_configs
+from readavatar.cli.memory import keep_freed_memory
+from readavatar.data.avatar import AvatarExport
+from readavatar.data.resume import ExactResume
+from readavatar.errors import UserError
+from readavatar.files import replacing_file
+
+_CHECKPOINT_INTERVAL = timedelta(seconds=60)
+"""A kill costs at most this much training."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The stage commands parse their own arguments."""
+
+
+class StageCLI(LightningCLI):
+    """LightningCLI with an avatar's folder: where the stage's training goes on from and where its network is put."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add ``--avatar`` and ``--fresh``."""
+        parser.add_argument(
+            "--avatar", type=str | None, default=None, help="The avatar's folder (default: avatars/<first clip's name>)."
+        )
+        parser.add_argument(
+            "--fresh", type=bool, default=False, help="Start anew, even where the same training was stopped halfway."
+        )
+
+    def before_instantiate_classes(self) -> None:
+        """Settle where the run lives and which checkpoint it starts from."""
+        config = self.config[self.subcommand]
+        self.clip = _first_clip(config)
+        self.avatar = Path(config.avatar or Path("avatars") / Path(self.clip).resolve().name)
+        stage = config.model.class_path.split(".")[1] if config.model.class_path.startswith("readavatar.") else "stage"
+        self.run_folder = Path(config.trainer.default_root_dir or self.avatar / "training" / stage)
+        config.trainer.default_root_dir = str(self.run_folder)
+        config.ckpt_path = config.ckpt_path or self._checkpoint_to_start_from(config)
+
+    def instantiate_trainer(self, **kwargs) -> pl.Trainer:
+        """The configured trainer, with exact resuming, checkpoints in time and the export of the trained network."""
+        configured = self._get(self.config_init, "trainer.callbacks", default=None) or []
+        configured = configured if isinstance(configured, list) else [configured]
+        checkpoints = {
+            "dirpath": self.run_folder / "checkpoints",
+            "filename": "last",
+            "enable_version_counter": False,
+        }
+        own = [
+            ExactResume(),
+            ModelCheckpoint(**checkpoints, train_time_interval=_CHECKPOINT_INTERVAL),
+            ModelCheckpoint(**checkpoints, every_n_epochs=1, save_on_train_epoch_end=True),
+            AvatarExport(self.avatar, self.clip),
+        ]
+        if self._get(self.config_init, "trainer.logger", default=None) is None:
+            kwargs["logger"] = CSVLogger(self.run_folder, name="", version="logs")
+        return super().instantiate_trainer(callbacks=[*configured, *own], **kwargs)
+
+    def _checkpoint_to_start_from(self, config) -> str | None:
+        last = self.run_folder / "checkpoints" / "last.ckpt"
+        if self.subcommand != "fit":
+            if not last.exists():
+                raise UserError(
+                    f"Expected a trained stage in '{self.run_folder}', but there is none; run 'readavatar fit' with the "
+                    "same config and clips first, or give --ckpt_path."
+                )
+            return str(last)
+        if config.fresh or not last.exists():
+            return None
+        settings = self.run_folder / "settings.json"
+        if not settings.exists() or json.loads(settings.read_text()) != _settings(config):
+            print(f"readavatar: '{self.run_folder}' holds a training with other settings; starting anew.")
+            return None
+        print(f"readavatar: going on from '{last}' (--fresh true starts anew).")
+        return str(last)
+
+    def before_fit(self) -> None:
+        """Remember the settings, so that the same command goes on and another one starts anew."""
+        with replacing_file(self.run_folder / "settings.json") as temporary:
+            temporary.write_text(json.dumps(_settings(self.config[self.subcommand])))
+
+
+def _settings(config: Namespace) -> dict:
+    """What has to be equal for a training to be the same one: all but the trainer."""
+    plain = config.as_dict()
+    return json.loads(json.dumps({key: plain[key] for key in ("model", "data", "seed_everything")}, default=str))
+
+
+def _first_clip(config: Namespace) -> str:
+    clips = config.data.init_args.clips
+    clip = clips if isinstance(clips, str) else (clips or [None])[0]
+    if clip is None:
+        raise UserError("Expected one or more clip stores, but got none; name them with --data.clips clips/jane.")
+    return clip
+
+
+def run(arguments: list[str]) -> int:
+    """Run ``fit``, ``validate``, ``test`` or ``predict``."""
+    keep_freed_memory()
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*lr_scheduler.step.*")
+    arguments = with_found_configs(arguments)
+    try:
+        StageCLI(
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            parser_kwargs={"parser_mode": "omegaconf", "exit_on_error": False},
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            args=arguments,
+        )
+    except ArgumentError as error:
+        raise UserError(_explain(str(error), arguments)) from None
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        mismatch = str(error).splitlines()[-1].strip()
+        raise UserError(
+            f"Expected a checkpoint of the network that the config describes, but {mismatch} Use the config it was "
+            "trained with, or --fresh true."
+        ) from None
+    return 0
+
+
+def _explain(message: str, arguments: list[str]) -> str:
+    """One line for what jsonargparse says in many: the key at fault, and the nearest right one."""
+    if match := re.search(r"[Uu]nrecognized arguments: (.*)", message):
+        return f"Expected a known option, but got '{match[1]}'; 'readavatar {arguments[0]} --help' lists them."
+    section = re.search(r'(?:key|Key) "([\w.]+)"', message)
+    place = f"{section[1]}" if section else "the config"
+    if match := re.findall(r"Option '([\w.]+)' is not accepted|Key '([\w.]+)' is not expected", message):
+        wrong = next(filter(None, match[-1]))
+        close = difflib.get_close_matches(wrong.split(".")[-1], _parameters(place, arguments), n=1, cutoff=0.5)
+        return f"Expected a known key in {place}, but got '{wrong}'." + (f" Did you mean '{close[0]}'?" if close else "")
+    if match := re.search(r"the following arguments are required: (.*)", message):
+        return f"Expected {place}.{match[1]}, but it is not given; add --{place}.{match[1].split(',')[0]} VALUE."
+    if match := re.findall(r"Expected an? (.*?)\. Got value: (.*)", message):
+        return f"Expected {match[0][0]} in {place}, but got '{match[0][1]}'."
+    return message
+
+
+def _parameters(section: str, arguments: list[str]) -> list[str]:
+    """The names that a section of the config may hold."""
+    if section.startswith("trainer"):
+        return list(inspect.signature(pl.Trainer.__init__).parameters)
+    for index, argument in enumerate(arguments):
+        path = arguments[index + 1] if argument == "--config" else argument.removeprefix("--config=")
+        if path == argument:
+            continue
+        class_path = (yaml.safe_load(Path(path).read_text()).get(section.split(".")[0]) or {}).get("class_path", "")
+        if class_path.startswith("readavatar."):
+            module, _, name = class_path.rpartition(".")
+            return list(inspect.signature(getattr(importlib.import_module(module), name).__init__).parameters)
+    return []

@@ -1,0 +1,162 @@
+"""What the appearance network sees of a frame: the fitted mesh, rasterised, and the footage around the face.
+
+The network paints a *hole* in the footage. It is cut where the neutral face stands, enlarged and swept down over the
+jaw's reach, so that it depends on the head's pose and next to nothing on what the mouth does: its edge neither betrays
+the lips in training nor changes when another mouth is driven, and the footage's own chin never shows below a closed one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+from readavatar.morphable.model import MorphableModel
+from readavatar.rendering.camera import head_to_world, world_to_clip
+from readavatar.rendering.rasterize import interpolate, rasterize
+from readavatar.rendering.shading import vertex_normals
+from readavatar.types import Camera, TrackedFace, _Tensors
+
+PARTS = {"mouth": 1, "eyes": 2, "face": 4}
+"""Bits of ``RenderInputs.parts``: lips and what is between them; lids and eyeballs; all of the face's skin and holes."""
+
+HOLE_ENLARGEMENT = 1.16
+"""Of the face's patch about its centre: 11 mm beyond a face 14 cm wide, the band in which the seam is painted."""
+
+JAW_REACH = 0.02
+"""Metres that the hole is swept down: the chin's way in wide-open speech."""
+
+
+@dataclass(frozen=True)
+class RenderMaps(_Tensors):
+    """The rasterised mesh of B frames, where the network paints; zeros elsewhere."""
+
+    uvs: Float[Tensor, "B 2 H W"]
+    """In [0, 1], row 0 of the texture at the top."""
+    normals: Float[Tensor, "B 3 H W"]
+    """Unit length, world frame."""
+    regions: UInt8[Tensor, "B H W"]
+    """0: no surface; i + 1: the morphable model's region i."""
+    parts: UInt8[Tensor, "B H W"]
+    """Bits of ``PARTS``."""
+    hole: Float[Tensor, "B 1 H W"]
+    """1 where the network paints and the footage is hidden from it, else 0."""
+
+
+@dataclass(frozen=True)
+class RenderInputs(RenderMaps):
+    """All that the appearance network sees of B frames."""
+
+    context: Float[Tensor, "B 3 H W"]
+    """The footage in [0, 1] with the hole blacked out."""
+    gaze: Float[Tensor, "B 2"]
+    """(yaw, pitch), radians, head frame."""
+    speech: Float[Tensor, "B W D"]
+    """Speech features of the W video frames around each frame."""
+
+    def part(self, name: str) -> Float[Tensor, "B 1 H W"]:
+        """The mask, 0 or 1, of one of ``PARTS`` inside the hole."""
+        return ((self.parts & PARTS[name]) > 0)[:, None] * self.hole
+
+    def frames(self, index: slice | Int[Tensor, " n"]) -> RenderInputs:
+        """Some of the B frames."""
+        return replace(self, **{key: value[index] for key, value in vars(self).items()})
+
+
+def build_render_inputs(
+    face: TrackedFace,
+    model: MorphableModel,
+    speech: Float[Tensor, "B W D"],
+    context_frames: Float[Tensor, "B 3 H W"],
+    backend: str = "auto",
+) -> RenderInputs:
+    """Rasterise the mesh and cut the hole for as many frames as ``face`` has, at the size of ``context_frames``.
+
+    Args:
+        face: Fitted or generated coefficients; its camera may belong to frames of another size of the same view.
+        model: The morphable model that the coefficients are of.
+        speech: See ``speech_windows``.
+        context_frames: The footage that the face goes into, in [0, 1].
+        backend: Of ``rendering.rasterize``.
+    """
+    maps = build_render_maps(face, model, (context_frames.shape[-2], context_frames.shape[-1]), backend)
+    context = context_frames * (1 - maps.hole)
+    return RenderInputs(**vars(maps), context=context, gaze=face.coefficients.gaze, speech=speech)
+
+
+@torch.no_grad()
+def build_render_maps(
+    face: TrackedFace, model: MorphableModel, resolution: tuple[int, int], backend: str = "auto"
+) -> RenderMaps:
+    """Rasterise the mesh and cut the hole for every frame of ``face``."""
+    coefficients, camera = face.coefficients, resized_camera(face.camera, resolution)
+    pose = (coefficients.rotation, coefficients.translation)
+    shape = coefficients.shape_coefficients[None]
+    head_vertices = model(shape, coefficients.expression_coefficients, coefficients.gaze)
+    vertices = head_to_world(head_vertices, *pose)
+    fragments = rasterize(world_to_clip(vertices, camera), model.faces, resolution, backend)
+    # A fitted expression may leave the hole's margin; what is drawn is always inside.
+    hole = _hole(model, shape, head_vertices, pose, camera, resolution, backend)
+    covered = (fragments.face_index >= 0) & hole
+    face_index = fragments.face_index.clamp(min=0)
+    normals = interpolate(vertex_normals(vertices, model.faces), model.faces, fragments)
+    return RenderMaps(
+        uvs=interpolate(model.uvs[None], model.uv_faces, fragments).clamp(0, 1) * covered[:, None],
+        normals=F.normalize(normals, dim=1) * covered[:, None],
+        regions=(model.vertex_regions[model.faces[:, 0]] + 1).to(torch.uint8)[face_index] * covered,
+        parts=_face_parts(model)[face_index] * covered,
+        hole=hole[:, None].float(),
+    )
+
+
+def resized_camera(camera: Camera, resolution: tuple[int, int]) -> Camera:
+    """The same view in frames of another size; pixel (0, 0) is the corner of the first one, so that this is a scaling."""
+    height, width = resolution
+    scale = camera.intrinsics.new_tensor([width / camera.width, height / camera.height, 1.0])
+    return replace(camera, intrinsics=camera.intrinsics * scale[:, None], height=height, width=width)
+
+
+def speech_windows(
+    features: Float[Tensor, "T D"], indices: Int[Tensor, " B"], window: int
+) -> Float[Tensor, "B {window} D"]:
+    """The features of the ``window`` (odd) frames around each of ``indices``; the first and the last are repeated."""
+    offsets = torch.arange(window, device=features.device) - window // 2
+    return features[(indices[:, None] + offsets).clamp(0, features.shape[0] - 1)]
+
+
+def _hole(
+    model: MorphableModel,
+    shape: Float[Tensor, "1 S"],
+    head_vertices: Float[Tensor, "B V 3"],
+    pose: tuple[Float[Tensor, "B 3"], Float[Tensor, "B 3"]],
+    camera: Camera,
+    resolution: tuple[int, int],
+    backend: str,
+) -> Bool[Tensor, "B H W"]:
+    patch = _face_patch(model)
+    neutral = model(shape, torch.zeros_like(shape[:, :1]).expand(1, model.num_expressions))
+    on_patch = neutral[:, patch.unique()]
+    centre = (on_patch.amax(1, keepdim=True) + on_patch.amin(1, keepdim=True)) / 2
+    enlarged = (neutral - centre) * HOLE_ENLARGEMENT + centre
+    down = torch.tensor([0.0, -JAW_REACH, 0.0], device=neutral.device)
+    sweep = [head_vertices, *((enlarged + step * down).expand_as(head_vertices) for step in (0.0, 0.5, 1.0))]
+    faces = torch.cat([patch + index * model.num_vertices for index in range(len(sweep))])
+    vertices = world_to_clip(head_to_world(torch.cat(sweep, 1), *pose), camera)
+    return rasterize(vertices, faces, resolution, backend).face_index >= 0
+
+
+def _face_patch(model: MorphableModel) -> Int[Tensor, "F 3"]:
+    """The triangles of the face's skin, its lids and its lips."""
+    on_face = torch.stack([model.vertex_mask(name) for name in ("face", "lips", "eyes")]).any(0)
+    return model.faces[on_face[model.faces].all(1)]
+
+
+def _face_parts(model: MorphableModel) -> UInt8[Tensor, " F"]:
+    """Bits of ``PARTS`` by triangle."""
+    vertex_masks = {name: model.vertex_mask(name) for name in ("face", "lips", "eyes", "mouth_interior")}
+    mouth = vertex_masks["lips"] | vertex_masks["mouth_interior"]
+    masks = {"mouth": mouth, "eyes": vertex_masks["eyes"], "face": vertex_masks["face"] | mouth | vertex_masks["eyes"]}
+    return sum(mask[model.faces].all(1).to(torch.uint8) * PARTS[name] for name, mask in masks.items())
