@@ -1,1 +1,15 @@
+"""Stage 3: the fitted mesh, rasterised, and speech → the face's pixels, painted into the footage."""
 
+from readavatar.appearance.inference import render_face
+from readavatar.appearance.module import AppearanceModule
+from readavatar.appearance.networks import AppearanceRenderer
+from readavatar.data.render_inputs import RenderInputs, build_render_inputs, speech_windows
+
+__all__ = [
+    "AppearanceModule",
+    "AppearanceRenderer",
+    "RenderInputs",
+    "build_render_inputs",
+    "render_face",
+    "speech_windows",
+]

@@ -2,7 +2,7 @@
 
 The network paints a *hole* in the footage. It is cut where the neutral face stands, enlarged and swept down over the
 jaw's reach, so that it depends on the head's pose and next to nothing on what the mouth does: its edge neither betrays
-the lips in training nor changes when another mouth is driven, and the footage's own chin never shows below a closed one.
+the lips in training nor changes when another mouth is driven, and the footage's own chin never shows below it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from readavatar.rendering.shading import vertex_normals
 from readavatar.types import Camera, TrackedFace, _Tensors
 
 PARTS = {"mouth": 1, "eyes": 2, "face": 4}
-"""Bits of ``RenderInputs.parts``: lips and what is between them; lids and eyeballs; all of the face's skin and holes."""
+"""Bits of ``RenderInputs.parts``: lips and what is between them; lids and eyeballs; all of the face."""
 
 HOLE_ENLARGEMENT = 1.16
 """Of the face's patch about its centre: 11 mm beyond a face 14 cm wide, the band in which the seam is painted."""
@@ -113,7 +113,7 @@ def build_render_maps(
 
 
 def resized_camera(camera: Camera, resolution: tuple[int, int]) -> Camera:
-    """The same view in frames of another size; pixel (0, 0) is the corner of the first one, so that this is a scaling."""
+    """The same view in frames of another size: a scaling, as pixel (0, 0) is the corner of the first one."""
     height, width = resolution
     scale = camera.intrinsics.new_tensor([width / camera.width, height / camera.height, 1.0])
     return replace(camera, intrinsics=camera.intrinsics * scale[:, None], height=height, width=width)

@@ -50,8 +50,18 @@ REGION_NAMES = (
 """Surfaces that are apart in every model that has them. *left* is the subject's."""
 
 MASK_NAMES = ("face", "lips", "eyes", "upper_face", "mouth_interior")
-"""``face``: the skin from brow to chin and ear to ear. ``lips``: the vermilion and a finger's width around it. ``eyes``:
-lids and eyeballs. ``upper_face``: the skin above the nose's tip. ``mouth_interior``: teeth, tongue, gums, socket."""
+"""``face``: the skin from brow to chin and ear to ear. ``lips``: the vermilion and a finger's width around it.
+``eyes``: lids and eyeballs. ``upper_face``: the face's skin above the nose's tip, up to the scalp. ``mouth_interior``:
+teeth, tongue, gums, socket."""
+
+
+def gaze_rotation(gaze: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 3 3"]:
+    """(yaw, pitch), radians → the rotation of an eye that looks along +z: yaw towards +x, pitch towards +y."""
+    yaw, pitch = gaze.unbind(-1)
+    zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
+    turn_yaw = torch.stack([yaw.cos(), zero, yaw.sin(), zero, one, zero, -yaw.sin(), zero, yaw.cos()], -1)
+    turn_pitch = torch.stack([one, zero, zero, zero, pitch.cos(), pitch.sin(), zero, -pitch.sin(), pitch.cos()], -1)
+    return turn_yaw.unflatten(-1, (3, 3)) @ turn_pitch.unflatten(-1, (3, 3))
 
 
 class MorphableModel(nn.Module):
@@ -114,19 +124,18 @@ class MorphableModel(nn.Module):
         return vertices if gaze is None else self._turn_eyes(vertices, gaze)
 
     def _turn_eyes(self, vertices: Float[Tensor, "B V 3"], gaze: Float[Tensor, "#B 2"]) -> Float[Tensor, "B V 3"]:
-        yaw, pitch = gaze.unbind(-1)
-        zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
-        turn_yaw = torch.stack([yaw.cos(), zero, yaw.sin(), zero, one, zero, -yaw.sin(), zero, yaw.cos()], -1)
-        turn_pitch = torch.stack([one, zero, zero, zero, pitch.cos(), pitch.sin(), zero, -pitch.sin(), pitch.cos()], -1)
-        rotation = turn_yaw.unflatten(-1, (3, 3)) @ turn_pitch.unflatten(-1, (3, 3))
+        rotation = gaze_rotation(gaze)
         turned = vertices
         for region in ("eyeball_left", "eyeball_right"):
             index = self.region(region)
             if len(index) == 0:
                 continue
             eyeball = vertices[:, index]
-            # The bounding box's centre: unlike the mean, it does not depend on how densely iris and back are meshed.
-            centre = (eyeball.amax(1, keepdim=True) + eyeball.amin(1, keepdim=True)) / 2
+            lowest, highest = eyeball.amin(1, keepdim=True), eyeball.amax(1, keepdim=True)
+            # The extent, unlike the mean, does not depend on how densely iris and back are meshed. In depth it is
+            # counted from the back, since at the front the cornea bulges out of the globe.
+            radius = (highest - lowest)[..., :2].mean(-1, keepdim=True) / 2
+            centre = torch.cat([(lowest + highest)[..., :2] / 2, lowest[..., 2:] + radius], -1)
             turned = turned.index_copy(1, index, (eyeball - centre) @ rotation.mT + centre)
         return turned
 

@@ -1,0 +1,54 @@
+"""Disturbing what the network sees in training, so that tracking noise and driven faces do not surprise it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from readavatar.data.render_inputs import RenderInputs
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """How much of each; all zeros disturb nothing."""
+
+    uv: float = 0.0015
+    """Standard deviation by which the surface slides under its texture, a frame as a whole; 1 is the texture's side."""
+    gaze: float = 0.01
+    """Standard deviation, radians."""
+    hole: float = 0.03
+    """The most that the hole grows in any direction, as a part of the frame's height."""
+
+
+def jittered(inputs: RenderInputs, frames: Float[Tensor, "B 3 H W"], jitter: Jitter) -> RenderInputs:
+    """Disturb inputs; ``frames`` are the footage that the (grown) hole is cut from."""
+    batch, height = len(frames), frames.shape[-2]
+    covered = (inputs.regions > 0)[:, None]
+    slide = torch.randn(batch, 2, 1, 1, device=frames.device) * jitter.uv
+    gaze = inputs.gaze + torch.randn_like(inputs.gaze) * jitter.gaze
+    radius = int(torch.randint(round(jitter.hole * height) + 1, (1,)))
+    hole = F.max_pool2d(inputs.hole, 2 * radius + 1, stride=1, padding=radius) if radius else inputs.hole
+    return replace(
+        inputs, uvs=(inputs.uvs + slide).clamp(0, 1) * covered, gaze=gaze, hole=hole, context=frames * (1 - hole)
+    )
+
+
+def cropped(
+    inputs: RenderInputs, frames: Float[Tensor, "B 3 H W"], size: int
+) -> tuple[RenderInputs, Float[Tensor, "B 3 {size} {size}"]]:
+    """The same random square of all frames, its centre in the hole of the first (for speed where frames are large)."""
+    height, width = frames.shape[-2:]
+    if size >= min(height, width):
+        return inputs, frames
+    rows, columns = torch.nonzero(inputs.hole[0, 0] > 0, as_tuple=True)
+    chosen = int(torch.randint(max(len(rows), 1), (1,)))
+    row, column = (int(rows[chosen]), int(columns[chosen])) if len(rows) else (height // 2, width // 2)
+    top = min(max(row - size // 2, 0), height - size)
+    left = min(max(column - size // 2, 0), width - size)
+    window = (..., slice(top, top + size), slice(left, left + size))
+    maps = ("uvs", "normals", "regions", "parts", "hole", "context")
+    return replace(inputs, **{name: getattr(inputs, name)[window] for name in maps}), frames[window]

@@ -1,0 +1,207 @@
+"""Training the appearance network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.swa_utils import AveragedModel
+
+from readavatar.appearance.contact_sheet import contact_sheet, write_image
+from readavatar.appearance.discriminator import (
+    PatchDiscriminator,
+    adversarial_loss,
+    discriminator_loss,
+    gradient_penalty,
+    matching_loss,
+)
+from readavatar.appearance.inference import soft_edge
+from readavatar.appearance.jitter import Jitter, cropped, jittered
+from readavatar.appearance.losses import flicker, load_feature_loss, masked_mean, photometric_difference, weighted_sum
+from readavatar.appearance.networks import AppearanceRenderer, NetworkSettings
+from readavatar.appearance.settings import LossWeights, Optimisation
+from readavatar.data.appearance_data import AppearanceBatch
+from readavatar.metrics import psnr, ssim
+
+_SHEET_FRAMES = 6
+
+
+class AppearanceModule(pl.LightningModule):
+    """Learns to paint a person's face into their footage; the batches come from ``AppearanceData``."""
+
+    def __init__(
+        self,
+        network: NetworkSettings = NetworkSettings(),  # noqa: B008 (all four are frozen)
+        weights: LossWeights = LossWeights(),  # noqa: B008
+        optimisation: Optimisation = Optimisation(),  # noqa: B008
+        jitter: Jitter = Jitter(),  # noqa: B008
+        feature_loss: str = "bands",
+    ) -> None:
+        """
+        Args:
+            network: Sizes and choices.
+            weights: Of the losses.
+            optimisation: Learning rates and the like.
+            jitter: What is disturbed in training.
+            feature_loss: Of ``load_feature_loss``.
+        """
+        super().__init__()
+        self.automatic_optimization = False
+        self.network, self.weights, self.optimisation, self.jitter = network, weights, optimisation, jitter
+        self.feature_loss = load_feature_loss(feature_loss)
+        self.is_adversarial = weights.adversarial > 0 or weights.matching > 0
+        self.discriminator = PatchDiscriminator() if self.is_adversarial else None
+        self.renderer: AppearanceRenderer | None = None
+        self.averaged: AveragedModel | None = None
+        self._sheet: list[tuple[Tensor, Tensor]] = []
+
+    def setup(self, stage: str) -> None:
+        """Build the network for what the data gives."""
+        if self.renderer is not None:
+            return
+        data = self.trainer.datamodule
+        self.renderer = AppearanceRenderer(data.num_speech_features, data.num_regions, data.speech_window, self.network)
+        if self.renderer.hears:
+            self.renderer.audio_latent.standardise_by(data.training_speech)
+        self.averaged = AveragedModel(self.renderer, avg_fn=_WarmingAverage(self.optimisation.ema_decay))
+
+    def configure_optimizers(self) -> list[Adam]:
+        """The renderer's, and the discriminator's if there is one."""
+        settings = self.optimisation
+        texture = list(self.renderer.texture.parameters())
+        others = [each for name, each in self.renderer.named_parameters() if not name.startswith("texture.")]
+        groups = [
+            {"params": others, "lr": settings.learning_rate},
+            {"params": texture, "lr": settings.texture_learning_rate},
+        ]
+        optimizers = [Adam(groups, betas=(0.9, 0.99))]
+        if self.discriminator is not None:
+            parameters = self.discriminator.parameters()
+            optimizers.append(Adam(parameters, lr=settings.discriminator_learning_rate, betas=(0.0, 0.99)))
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["initial_lr"] = group["lr"]
+        return optimizers
+
+    def training_step(self, batch: AppearanceBatch, batch_index: int) -> None:
+        """One step of the renderer, then one of the discriminator."""
+        self._set_learning_rates()
+        inputs, target = jittered(batch.inputs, batch.frames, self.jitter), batch.frames
+        if self.optimisation.crop:
+            inputs, target = cropped(inputs, target, self.optimisation.crop)
+        alpha = soft_edge(inputs.hole)
+        image = self.renderer(inputs)
+        composite = alpha * image + (1 - alpha) * target
+        difference = photometric_difference(image, target)
+        terms = {
+            "photometric": lambda: masked_mean(difference, alpha),
+            "mouth": lambda: masked_mean(difference, inputs.part("mouth")),
+            "eyes": lambda: masked_mean(difference, inputs.part("eyes")),
+            "features": lambda: self.feature_loss(composite, target, alpha),
+        }
+        if self.discriminator is not None:
+            self.discriminator.requires_grad_(False)
+            judged, real = self.discriminator(composite), self.discriminator(target)
+            terms["adversarial"] = lambda: adversarial_loss(judged)
+            terms["matching"] = lambda: matching_loss(judged, real)
+        if self.trainer.datamodule.consecutive == 2:
+            terms["temporal"] = lambda: flicker(image, target, alpha)
+        total, values = weighted_sum(terms, asdict(self.weights))
+        optimizer = self.optimizers() if self.discriminator is None else self.optimizers()[0]
+        optimizer.zero_grad()
+        self.manual_backward(total)
+        torch.nn.utils.clip_grad_norm_(self.renderer.parameters(), 1.0)
+        optimizer.step()
+        self.averaged.update_parameters(self.renderer)
+        if self.discriminator is not None:
+            values["discriminator"] = self._discriminator_step(composite.detach(), target, batch_index)
+        self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=len(target))
+        self.log("loss", total.detach(), prog_bar=True, logger=False)
+
+    def _discriminator_step(self, composite: Tensor, target: Tensor, batch_index: int) -> Float[Tensor, ""]:
+        self.discriminator.requires_grad_(True)
+        loss = discriminator_loss(self.discriminator(target), self.discriminator(composite))
+        total = loss
+        if self.optimisation.r1 and batch_index % self.optimisation.r1_every == 0:
+            with torch.autocast(self.device.type, enabled=False):  # second derivatives need the precision
+                penalty = gradient_penalty(self.discriminator, target)
+            total = total + self.optimisation.r1 * self.optimisation.r1_every * penalty
+        # Not through Lightning's wrapper, which would count this as a step of training: max_steps are batches.
+        optimizer = self.optimizers(use_pl_optimizer=False)[1]
+        optimizer.zero_grad()
+        self.manual_backward(total)
+        optimizer.step()
+        return loss.detach()
+
+    def _set_learning_rates(self) -> None:
+        progress = min(self.global_step / self.trainer.estimated_stepping_batches, 1.0)
+        factor = 0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+
+    def validation_step(self, batch: AppearanceBatch, batch_index: int) -> None:
+        """Render held-out frames into their footage with the averaged weights."""
+        self._score(batch, "val")
+
+    def test_step(self, batch: AppearanceBatch, batch_index: int) -> None:
+        """The same, on all of them."""
+        self._score(batch, "test")
+
+    def on_validation_epoch_end(self) -> None:
+        """Write the contact sheet and say how good it is."""
+        self._report("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Likewise."""
+        self._report("test")
+
+    def _score(self, batch: AppearanceBatch, stage: str) -> None:
+        alpha = soft_edge(batch.inputs.hole)
+        composite = alpha * self.averaged(batch.inputs) + (1 - alpha) * batch.frames
+        face, mouth = batch.inputs.part("face"), batch.inputs.part("mouth")
+        values = {
+            "psnr_face": psnr(composite, batch.frames, face),
+            "ssim_face": ssim(composite, batch.frames, face),
+            "psnr_mouth": psnr(composite, batch.frames, mouth),
+        }
+        for name, value in values.items():
+            self.log(f"{stage}/{name}", value.nanmean(), batch_size=len(face))
+        self._sheet.append((batch.frames[0], composite[0]))
+
+    def _report(self, stage: str) -> None:
+        sheet, self._sheet = self._sheet, []
+        if self.trainer.sanity_checking or not self.trainer.is_global_zero:
+            return
+        every = max(1, len(sheet) // _SHEET_FRAMES)
+        targets, renders = zip(*sheet[::every][:_SHEET_FRAMES], strict=True)
+        path = Path(self.trainer.log_dir or self.trainer.default_root_dir) / f"{stage}-{self.global_step:06d}.png"
+        write_image(path, contact_sheet(torch.stack(targets), torch.stack(renders)))
+        values = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        self.print(
+            f"held out, {self.global_step} steps: face {values[f'{stage}/psnr_face']:.2f} dB, SSIM "
+            f"{values[f'{stage}/ssim_face']:.4f}, mouth {values[f'{stage}/psnr_mouth']:.2f} dB ({path})"
+        )
+
+    def avatar_part(self) -> dict:
+        """The averaged network and what it was trained with, for the avatar's folder."""
+        renderer = self.averaged.module
+        description = self.trainer.datamodule.description()
+        return {"name": "appearance", "network": renderer, "config": {"network": renderer.config, **description}}
+
+
+class _WarmingAverage:
+    """An exponential moving average that forgets its first, random weights sooner."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    def __call__(self, averaged: Tensor, current: Tensor, num_averaged: Tensor) -> Tensor:
+        decay = torch.clamp((1 + num_averaged) / (10 + num_averaged), max=self.decay)
+        return torch.lerp(current, averaged, decay.to(averaged))

@@ -1,0 +1,119 @@
+"""The appearance network: rasterised mesh, speech and the footage around the face → the face's pixels."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from readavatar.appearance.audio_latent import AudioLatent
+from readavatar.appearance.texture import SirenTexture, TextureImage
+from readavatar.appearance.unet import UNetRenderer
+from readavatar.data.render_inputs import RenderInputs
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Sizes of the appearance network and the choices that the ablations turn."""
+
+    texture: Literal["siren", "image"] = "siren"
+    """``image`` is a learned texture without ears: the ablation."""
+    conditioning: Literal["film", "concatenation", "none"] = "film"
+    """How the SIREN hears."""
+    texture_channels: int = 16
+    """C of the neural texture; the first three are added to the image's logits."""
+    texture_width: int = 64
+    """Features of a SIREN layer."""
+    texture_depth: int = 4
+    """SIREN layers."""
+    num_octaves: int = 6
+    """Of the positional encoding of uv."""
+    first_frequency: float = 30.0
+    """ω of the SIREN's first layer."""
+    hidden_frequency: float = 30.0
+    """ω of its other layers."""
+    texture_resolution: int = 256
+    """Texels along a side of the texture image."""
+    latent_size: int = 32
+    """L of the audio latent."""
+    unet_width: int = 16
+    """The U-Net's channels at full resolution."""
+    unet_levels: int = 5
+    """Its resolutions."""
+    unet_max_width: int = 128
+    """Its most channels."""
+    region_features: int = 4
+    """Learned numbers that tell the U-Net which region a pixel shows."""
+
+
+class AppearanceRenderer(nn.Module):
+    """Deferred neural rendering with an audio-conditioned texture (READ Avatars, sec. 3.4).
+
+    ``AppearanceRenderer(**renderer.config)`` builds the same network again.
+    """
+
+    def __init__(
+        self,
+        num_speech_features: int,
+        num_regions: int,
+        speech_window: int = 9,
+        settings: NetworkSettings | dict = NetworkSettings(),
+    ) -> None:
+        """
+        Args:
+            num_speech_features: D of the speech encoder.
+            num_regions: Of the morphable model.
+            speech_window: W, video frames of speech that the texture hears, odd.
+            settings: A dict has the fields of ``NetworkSettings``.
+        """
+        super().__init__()
+        settings = NetworkSettings(**settings) if isinstance(settings, dict) else settings
+        self.config = {
+            "num_speech_features": num_speech_features,
+            "num_regions": num_regions,
+            "speech_window": speech_window,
+            "settings": asdict(settings),
+        }
+        self.latent_size = settings.latent_size
+        self.hears = settings.texture == "siren" and settings.conditioning != "none"
+        if self.hears:
+            self.audio_latent = AudioLatent(num_speech_features, speech_window, settings.latent_size)
+        if settings.texture == "siren":
+            self.texture = SirenTexture(
+                settings.texture_channels,
+                num_regions,
+                settings.latent_size,
+                settings.conditioning,
+                settings.texture_width,
+                settings.texture_depth,
+                settings.num_octaves,
+                settings.first_frequency,
+                settings.hidden_frequency,
+            )
+        else:
+            self.texture = TextureImage(settings.texture_channels, num_regions, settings.texture_resolution)
+        self.region = nn.Embedding(num_regions + 1, settings.region_features)
+        # Beside texture and region: normals (3), gaze (2), context (3), hole (1).
+        in_channels = settings.texture_channels + settings.region_features + 9
+        self.unet = UNetRenderer(in_channels, 3, settings.unet_width, settings.unet_levels, settings.unet_max_width)
+
+    def forward(self, inputs: RenderInputs) -> Float[Tensor, "B 3 H W"]:
+        """The image in [0, 1], gamma-encoded as the footage; it means something inside the hole and at its rim."""
+        texture = self.neural_texture(inputs)
+        return torch.sigmoid(self.unet(self._feature_maps(inputs, texture)).float() + texture[:, :3].float())
+
+    def neural_texture(self, inputs: RenderInputs) -> Float[Tensor, "B C H W"]:
+        """The texture as it lies on the rasterised face."""
+        deaf = inputs.gaze.new_zeros(len(inputs.gaze), self.latent_size)
+        latent = self.audio_latent(inputs.speech) if self.hears else deaf
+        return self.texture(inputs.uvs, inputs.regions, latent)
+
+    def _feature_maps(self, inputs: RenderInputs, texture: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K H W"]:
+        region = self.region(inputs.regions.long()).movedim(-1, 1)
+        # Where the eyes are, lest the noise of a tracked gaze reaches the rest of the face.
+        gaze = inputs.gaze[..., None, None] * inputs.part("eyes")
+        maps = [texture, region, inputs.normals, gaze, inputs.context - 0.5 * (1 - inputs.hole), inputs.hole]
+        return torch.cat([each.to(texture.dtype) for each in maps], 1)

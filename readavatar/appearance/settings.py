@@ -1,0 +1,44 @@
+"""What a training of the appearance network can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Each term's weight; a term of weight 0 is not computed."""
+
+    photometric: float = 1.0
+    """L1 wherever the render shows."""
+    mouth: float = 0.5
+    """L1 over lips and mouth interior, by their own area: they are 3 % of the pixels and carry the speech."""
+    eyes: float = 0.25
+    """L1 over lids and eyeballs, likewise."""
+    features: float = 1.0
+    """``feature_loss``, so that detail is not averaged away."""
+    adversarial: float = 0.0
+    """The patch discriminator's verdict."""
+    matching: float = 0.0
+    """L1 between the discriminator's features."""
+    temporal: float = 0.0
+    """Flicker; needs ``data.consecutive: 2``."""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How the weights are found."""
+
+    learning_rate: float = 1e-3
+    """Of the U-Net, the audio latent and the region features; falls along a cosine to a twentieth."""
+    texture_learning_rate: float = 5e-4
+    """Of the texture: a SIREN's frequencies make its steps larger than they look."""
+    discriminator_learning_rate: float = 2e-4
+    r1: float = 1.0
+    """Weight of the discriminator's gradient penalty."""
+    r1_every: int = 16
+    """Batches between two gradient penalties, whose weight grows as much."""
+    ema_decay: float = 0.998
+    """Of the averaged weights, which are those that are tested and exported."""
+    crop: int | None = None
+    """Train on squares of this side around the face instead of whole frames, pixels."""

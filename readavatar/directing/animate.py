@@ -1,0 +1,209 @@
+"""New audio + emotion into the person's own footage, frame by frame, in constant memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from rich.progress import track
+from torch import Tensor
+
+from readavatar.appearance import AppearanceRenderer, render_face
+from readavatar.data.avatar import Avatar, load_network
+from readavatar.data.clip_store import SAMPLE_RATE, ClipStore
+from readavatar.data.render_inputs import build_render_inputs, speech_windows
+from readavatar.directing.composite import composite
+from readavatar.directing.footage import footage_order, monotone_runs
+from readavatar.emotion import EmotionTrack
+from readavatar.errors import UserError
+from readavatar.expression import ExpressionGenerator, generate_expressions
+from readavatar.media.provenance import provenance_metadata
+from readavatar.media.video import VideoWriter, read_video
+from readavatar.media.waveform import read_waveform
+from readavatar.morphable import load_morphable_model
+from readavatar.speech import load_speech_encoder
+from readavatar.types import TrackedFace
+
+_RUN_LENGTH = 16
+"""Frames rendered at once: enough to keep the cores busy, few enough for 4K footage (16 × 25 MB)."""
+_SOUND_RATE = 48_000
+"""Hz, of the sound in the clip."""
+_FOOTAGE_EXPRESSIONS = ("eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp")
+"""Lids that follow the eyes; the gaze is the footage's, so these are too."""
+
+
+@dataclass(frozen=True)
+class Animation:
+    """What was made."""
+
+    path: Path
+    fps: float
+    emotion: Float[Tensor, "T N"]
+    emotion_names: tuple[str, ...]
+    expressions: Float[Tensor, "T E"]
+    expression_names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.path}: {len(self.emotion)} frames, {len(self.emotion) / self.fps:.1f} s"
+
+
+def animate(
+    avatar: str | Path,
+    audio: str | Path,
+    out: str | Path,
+    *,
+    emotion: str = "neutral",
+    seed: int = 0,
+    start: float = 0.0,
+    crop_only: bool = False,
+) -> Animation:
+    """Let an avatar say ``audio`` with ``emotion`` and write the clip.
+
+    Head motion and gaze are the footage's, which plays forwards and backwards for as long as the audio lasts.
+
+    Args:
+        avatar: Its folder.
+        audio: Any file with sound.
+        out: The clip, ``.mp4``.
+        emotion: What ``EmotionTrack.parse`` reads.
+        seed: Of the motion.
+        start: Where in the footage to begin, seconds.
+        crop_only: Write the face's crop, not the whole footage.
+
+    Raises:
+        UserError: A part of the avatar that is not trained, an unknown emotion, or sound that cannot be read.
+    """
+    avatar = Avatar(avatar)
+    store = avatar.footage
+    track_of_emotion = EmotionTrack.parse(emotion, avatar.emotion_space)
+    waveform = read_waveform(audio, SAMPLE_RATE)
+    num_frames = max(1, math.ceil(len(waveform) / SAMPLE_RATE * store.fps))
+    emotion_vectors = track_of_emotion.sample_frames(num_frames, store.fps)
+    first = round(start * store.fps)
+    if not 0 <= first < store.num_frames:
+        raise UserError(
+            f"Expected a start within the footage's {store.num_frames / store.fps:.1f} s, but got {start} s."
+        )
+    order = footage_order(num_frames, store.num_frames, first)
+    footage = store.tracking()
+    expressions = generate_motion(avatar, footage, waveform, emotion_vectors, store.fps, seed)
+    expressions = _with_footage_gaze(expressions, footage, order)
+    face = _retargeted(footage, order, expressions)
+
+    metadata = provenance_metadata(
+        avatar=avatar.card.name,
+        audio_sha256=hashlib.sha256(Path(audio).read_bytes()).hexdigest(),
+        emotion=emotion,
+        seed=seed,
+    )
+    sound = read_waveform(audio, _SOUND_RATE)
+    with VideoWriter(out, store.info.fps, waveform=sound, sample_rate=_SOUND_RATE, metadata=metadata) as writer:
+        frames = _rendered_frames(avatar, store, face, order, waveform, crop_only)
+        for frame in track(frames, description="rendering", total=num_frames, transient=True):
+            writer.add(frame)
+    return Animation(
+        Path(out), store.fps, emotion_vectors, avatar.emotion_space.names, expressions, footage.expression_names
+    )
+
+
+def generate_motion(
+    avatar: Avatar,
+    footage: TrackedFace,
+    waveform: Float[Tensor, " num_samples"],
+    emotion: Float[Tensor, "T N"],
+    fps: float,
+    seed: int,
+) -> Float[Tensor, "T E"]:
+    """Stage 2: the expression coefficients of every frame."""
+    part = avatar.part("expression")
+    if tuple(part.config["expression_names"]) != footage.expression_names:
+        raise UserError(
+            f"Expected footage fitted with the morphable model '{part.config['morphable_model']}' that the avatar "
+            f"'{avatar.path}' learned its expressions in, but it is fitted with '{footage.morphable_model}'; fit both again."
+        )
+    generator = load_network(ExpressionGenerator(**part.config["network"]), part)
+    speech = _speech_features(part.config, waveform, fps, len(emotion))
+    return generate_expressions(generator, speech, emotion, seed=seed)
+
+
+def _speech_features(config: dict, waveform: Tensor, fps: float, num_frames: int) -> Float[Tensor, "T D"]:
+    """What the encoder that a part was trained with hears."""
+    described = config["speech_encoder"]
+    encoder = load_speech_encoder(described["name"], described["layers"])
+    if encoder.fingerprint != described["fingerprint"]:
+        raise UserError(
+            f"Expected the speech encoder '{described['name']}' that the avatar was trained with, but its weights or "
+            "settings on this machine are others; fit the avatar again."
+        )
+    return encoder.encode(waveform, fps, num_frames)
+
+
+def _with_footage_gaze(expressions: Tensor, footage: TrackedFace, order: Int[Tensor, " T"]) -> Float[Tensor, "T E"]:
+    columns = [
+        index for index, name in enumerate(footage.expression_names) if name.startswith(_FOOTAGE_EXPRESSIONS)
+    ]
+    expressions = expressions.clone()
+    expressions[:, columns] = footage.coefficients.expression_coefficients[order][:, columns]
+    return expressions
+
+
+def _retargeted(footage: TrackedFace, order: Int[Tensor, " T"], expressions: Float[Tensor, "T E"]) -> TrackedFace:
+    """The footage's head, light and gaze in the new order, with new expressions."""
+    coefficients = dataclasses.replace(footage.coefficients.frames(order), expression_coefficients=expressions)
+    return dataclasses.replace(footage, coefficients=coefficients, lighting=footage.lighting[order])
+
+
+def _rendered_frames(
+    avatar: Avatar,
+    store: ClipStore,
+    face: TrackedFace,
+    order: Int[Tensor, " T"],
+    waveform: Float[Tensor, " num_samples"],
+    crop_only: bool,
+) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """Stage 3 and compositing, run by run."""
+    part = avatar.part("appearance")
+    renderer = load_network(AppearanceRenderer(**part.config["network"]), part)
+    model = load_morphable_model(face.morphable_model)
+    speech = _speech_features(part.config, waveform, store.fps, len(order))
+    window = part.config["network"]["speech_window"]
+    first = 0
+    for run in monotone_runs(order, _RUN_LENGTH):
+        frames = torch.arange(first, first + len(run))
+        first += len(run)
+        context = store.frames(run)
+        inputs = build_render_inputs(
+            dataclasses.replace(
+                face, coefficients=face.coefficients.frames(frames), lighting=face.lighting[frames]
+            ),
+            model,
+            speech_windows(speech, frames, window),
+            context,
+        )
+        images, alphas = render_face(renderer, inputs)
+        if crop_only:
+            blended = context + alphas * (images - context)
+            yield from _to_uint8(blended)
+        else:
+            sources = _source_frames(store, run)
+            for source, image, alpha in zip(sources, images, alphas, strict=True):
+                pixels = torch.from_numpy(source).permute(2, 0, 1).float() / 255
+                yield _to_uint8(composite(pixels, image, alpha, store.info.crop)[None])[0]
+
+
+def _source_frames(store: ClipStore, run: Int[Tensor, " n"]) -> list[UInt8[np.ndarray, "H W 3"]]:
+    """The uncropped footage of a run that goes one way."""
+    first, last = int(run.min()), int(run.max())
+    frames = list(read_video(store.source, fps=store.info.fps, start=first, stop=last + 1))
+    return frames if run[0] <= run[-1] else frames[::-1]
+
+
+def _to_uint8(images: Float[Tensor, "B 3 H W"]) -> UInt8[np.ndarray, "B H W 3"]:
+    return (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()

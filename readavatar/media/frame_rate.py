@@ -1,0 +1,59 @@
+"""Frame rates as exact fractions."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from readavatar.errors import UserError
+
+STANDARD_RATES = tuple(
+    Fraction(rate) for rate in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240)
+) + tuple(Fraction(rate, 1001) for rate in (24_000, 30_000, 48_000, 60_000, 120_000))
+SAME_RATE = 4e-4
+"""Relative; a constant rate this close to a standard one is meant to be it (less than half of 24 against 24/1.001)."""
+SAME_VARIABLE_RATE = 5e-3
+"""The same for a variable rate, which is resampled anyway."""
+JITTER = 1.6e-3
+"""Seconds; timestamps rounded to milliseconds make intervals differ by this much in a file of constant rate."""
+
+
+def frame_rate(rate: Fraction | float | int | str) -> Fraction:
+    """A frame rate as the fraction that is meant: 29.97 is 30000/1001.
+
+    Raises:
+        UserError: It is not a positive number.
+    """
+    try:
+        exact = Fraction(rate)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise UserError(f"Expected a frame rate such as 25 or 30000/1001, but got '{rate}'.") from None
+    if not 0 < exact <= 1000:
+        raise UserError(f"Expected a frame rate above 0 and up to 1000, but got {rate}.")
+    return exact if isinstance(rate, Fraction | int) else nearest_rate(exact)
+
+
+def nominal_rate(times: np.ndarray, average_rate: Fraction | None) -> Fraction:
+    """The rate around which the intervals between frames gather, whatever gaps there are.
+
+    Args:
+        times: When the frames are shown, seconds, increasing.
+        average_rate: As the container states it, for a video of one frame.
+    """
+    intervals = np.diff(times)
+    intervals = intervals[intervals > 0]
+    if len(intervals) == 0:
+        return frame_rate(average_rate or 25)
+    mean = intervals.mean()
+    if bool((np.abs(intervals - mean) <= JITTER).all()):
+        return nearest_rate(Fraction(float(1 / mean)))
+    median = np.median(intervals)
+    usual = intervals[np.abs(intervals - median) <= max(0.1 * median, JITTER)]
+    return nearest_rate(Fraction(float(1 / usual.mean())), SAME_VARIABLE_RATE)
+
+
+def nearest_rate(rate: Fraction, tolerance: float = SAME_RATE) -> Fraction:
+    """The standard rate within the relative ``tolerance``, or a fraction of small terms."""
+    nearest = min(STANDARD_RATES, key=lambda standard: abs(standard - rate))
+    return nearest if abs(nearest - rate) <= tolerance * rate else rate.limit_denominator(100)

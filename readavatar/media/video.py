@@ -1,0 +1,182 @@
+"""Video files in: any rate, orientation, pixel format and matrix → upright RGB frames at a constant rate.
+
+Time 0 is the presentation time of the first video frame. A file of variable rate (phones, screen recordings) is given
+its nominal rate: output frame i shows what a player shows at its centre, (i + 1/2) / fps, which for a file of constant
+rate is its own frame i. Colours are the video's own primaries and transfer function as R'G'B' (for nearly all footage
+BT.709, handled as sRGB); alpha is composited over black.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av.error
+import numpy as np
+from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+
+from readavatar.errors import UserError
+from readavatar.media.container import audio_stream, open_media, reading, reason, video_stream
+from readavatar.media.frame_rate import frame_rate, nominal_rate
+from readavatar.media.video_writer import VideoWriter, write_video
+
+__all__ = ["VideoInfo", "VideoWriter", "frame_rate", "probe", "read_video", "write_video"]
+
+TIE_SECONDS = 1e-3
+"""Frames are sampled this long before the output frame's centre: where that centre is a boundary between two frames
+(60 → 30 fps), timestamps rounded to milliseconds must not choose now one, now the other."""
+HD_HEIGHT = 720
+"""Untagged video of fewer lines is taken for BT.601, other for BT.709, as players do."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """A video as ``read_video`` gives it."""
+
+    height: int
+    """Pixels, upright (after the display matrix) and square."""
+    width: int
+    fps: Fraction
+    """The constant nominal rate."""
+    num_frames: int
+    """At ``fps``."""
+    duration: float
+    """Seconds, from the first frame's start to the last one's end."""
+    has_audio: bool
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """Look at a video: its packets' times are read and its first frame is decoded.
+
+    Raises:
+        UserError: It cannot be read, is cut short, has no video track or no frame.
+    """
+    return _probe(Path(path))[0]
+
+
+def read_video(path: str | Path, fps: Fraction | float | None = None) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """Decode a video frame by frame, RGB, at a constant rate (by default its nominal one).
+
+    Exactly ``round(duration × fps)`` frames come, one in memory at a time.
+
+    Raises:
+        UserError: As ``probe``, at once; or, on the way, where the video is damaged further on.
+    """
+    info, start = _probe(Path(path))
+    if fps is None:
+        return _read_frames(Path(path), start, info.fps, info.num_frames)
+    rate = frame_rate(fps)
+    return _read_frames(Path(path), start, rate, max(1, round(info.duration * rate)))
+
+
+def _read_frames(path: Path, start: float, fps: Fraction, num_frames: int) -> Iterator[np.ndarray]:
+    with open_media(path) as container:
+        stream = _video_stream(container, path)
+        shown, index = None, 0
+        for time, frame in _decode(container, stream, path):
+            while shown is not None and index < num_frames and (index + 0.5) / fps - TIE_SECONDS < time - start:
+                yield _upright_rgb(shown, stream)
+                index += 1
+            shown = frame
+        for _ in range(index, num_frames):
+            yield _upright_rgb(shown, stream)
+
+
+def _probe(path: Path) -> tuple[VideoInfo, float]:
+    """The video, and when its first frame is shown (seconds on the container's clock)."""
+    with open_media(path) as container:
+        stream = _video_stream(container, path)
+        times, last_duration = _packet_times(container, stream, path)
+        has_audio = audio_stream(container) is not None
+        average_rate = stream.average_rate
+    with open_media(path) as container:
+        stream = _video_stream(container, path)
+        _, first = next(_decode(container, stream, path))
+        height, width = _upright_rgb(first, stream).shape[:2]
+    fps = nominal_rate(times, average_rate)
+    duration = float(times[-1] - times[0]) + (last_duration or float(1 / fps))
+    return VideoInfo(height, width, fps, max(1, round(duration * fps)), duration, has_audio), float(times[0])
+
+
+def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    stream = video_stream(container)
+    if stream is None:
+        found = "only sound" if container.streams.audio else "none that can be decoded"
+        raise UserError(f"Expected a video track in '{path}', but there is {found}; give a video file.")
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _packet_times(container: InputContainer, stream: VideoStream, path: Path) -> tuple[np.ndarray, float]:
+    """When the packets are shown (seconds, sorted), and for how long the last one is (0 if the file doesn't say)."""
+    times, durations = [], []
+    with reading(path):
+        for packet in container.demux(stream):
+            time = packet.dts if packet.pts is None else packet.pts
+            if packet.size and time is not None and not packet.is_discard:
+                times.append(time)
+                durations.append(packet.duration or 0)
+    if not times:
+        raise UserError(f"Expected one or more frames in '{path}', but its video track has none.")
+    order = np.argsort(times, kind="stable")
+    return np.array(times)[order] * float(stream.time_base), durations[order[-1]] * float(stream.time_base)
+
+
+def _decode(container: InputContainer, stream: VideoStream, path: Path) -> Iterator[tuple[float, VideoFrame]]:
+    """The frames in the order in which they are shown, each with its time on the container's clock."""
+    num_decoded = 0
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError as error:
+            if num_decoded == 0:  # a recording may begin between two key frames
+                continue
+            raise UserError(
+                f"Expected a whole video at '{path}', but it is damaged after frame {num_decoded} ({reason(error)}); "
+                "copy or export it again."
+            ) from None
+        for frame in frames:
+            time = frame.dts if frame.pts is None else frame.pts
+            yield (num_decoded / float(stream.guessed_rate or 25) if time is None else time * float(frame.time_base)), frame
+            num_decoded += 1
+    if num_decoded == 0:
+        raise UserError(f"Expected one or more frames in '{path}', but none can be decoded; copy or export it again.")
+
+
+def _upright_rgb(frame: VideoFrame, stream: VideoStream) -> np.ndarray:
+    aspect = stream.sample_aspect_ratio or 1
+    has_alpha = any(component.is_alpha for component in frame.format.components)
+    converted = frame.reformat(
+        width=round(frame.width * aspect),
+        format="rgba" if has_alpha else "rgb24",
+        src_colorspace=_colorspace(frame),
+        interpolation="BICUBIC",
+    )
+    pixels = converted.to_ndarray()
+    if has_alpha:
+        pixels = (pixels[..., :3].astype(np.uint16) * pixels[..., 3:] + 127) // 255
+    return _upright(pixels.astype(np.uint8, copy=False), frame)
+
+
+def _colorspace(frame: VideoFrame) -> Colorspace | int:
+    if frame.colorspace in set(Colorspace):
+        return frame.colorspace
+    return Colorspace.ITU709 if frame.height >= HD_HEIGHT else Colorspace.ITU601
+
+
+def _upright(pixels: np.ndarray, frame: VideoFrame) -> np.ndarray:
+    """Apply the display matrix: x' = a x + c y, y' = b x + d y, by quarter turns and mirrorings."""
+    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    if matrix is None:
+        return pixels
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5]
+    if abs(int(b)) > abs(int(a)):  # x' runs along y
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

@@ -1,0 +1,185 @@
+"""Video files out: H.264 (yuv420p, BT.709) and AAC in MP4, as browsers play it, frame by frame.
+
+The file appears under its name when it is whole. Sides of an odd number of pixels, which yuv420p has not, get their last
+row or column twice: nothing moves and nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.container import OutputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from readavatar.errors import UserError
+from readavatar.files import replacing_file
+from readavatar.media.container import local_address
+from readavatar.media.frame_rate import frame_rate
+from readavatar.media.resampling import resample
+
+SUFFIXES = (".mp4", ".m4v", ".mov")
+AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+"""Hz; a waveform of another rate is resampled to the last."""
+BITS_PER_CHANNEL = 128_000
+"""A second; transparent for speech."""
+BITS_PER_SAMPLE = 6
+"""AAC's own limit is 6144 bits a frame of 1024 samples."""
+
+
+class VideoWriter:
+    """Writes a video in constant memory, whatever its length; use it in a ``with`` statement.
+
+    Leaving the ``with`` block by an error leaves no file, and an earlier one as it was.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        fps: Fraction | float | int,
+        *,
+        waveform: Float[Tensor, " num_samples"] | Float[Tensor, "num_samples channels"] | None = None,
+        sample_rate: int | None = None,
+        metadata: dict[str, str] | None = None,
+        crf: int = 16,
+    ) -> None:
+        """Describe the video; ``with`` opens the file, and the first frame sets the size.
+
+        Args:
+            path: Where to write: ``.mp4``, ``.m4v`` or ``.mov``.
+            fps: Frames a second.
+            waveform: Sound in [−1, 1] (clipped to it) from time 0, written whole; over two channels are mixed to one.
+            sample_rate: Of ``waveform``, Hz.
+            metadata: Keys that MP4 knows, such as ``title`` and ``comment``.
+            crf: x264's quality, from 0 (lossless) to 51.
+
+        Raises:
+            UserError: Another suffix, a rate out of range, or a waveform that is empty or not finite.
+        """
+        self.path = Path(path)
+        if self.path.suffix.lower() not in SUFFIXES:
+            raise UserError(f"Expected a video's name ending in {', '.join(SUFFIXES)}, but got '{path}'.")
+        self.fps = frame_rate(fps)
+        self.metadata = metadata or {}
+        self.crf = crf
+        self.num_frames = 0
+        self._samples, self._sample_rate = _aac_samples(waveform, sample_rate)
+        self._num_samples_written = 0
+
+    def __enter__(self) -> VideoWriter:
+        self._exits = ExitStack()
+        self._temporary = self._exits.enter_context(replacing_file(self.path))
+        self._container: OutputContainer | None = None
+        self._exits.push(self._end)  # before the file is renamed
+        return self
+
+    def __exit__(self, *error) -> bool:
+        return self._exits.__exit__(*error)
+
+    def add(self, frame: UInt8[np.ndarray, "H W 3"]) -> None:
+        """Append a frame, RGB (sRGB).
+
+        Raises:
+            ValueError: It has not the first one's size.
+        """
+        if self._container is None:
+            self._open(*frame.shape[:2])
+        if frame.shape[:2] != self._size:
+            raise ValueError(f"Expected frames of {self._size} (height, width), but got {frame.shape[:2]}.")
+        height, width = self._size
+        if height % 2 or width % 2:
+            frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24").reformat(
+            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        picture.color_primaries, picture.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        picture.pts, picture.time_base = self.num_frames, 1 / self.fps
+        self._container.mux(self._video.encode(picture))
+        self.num_frames += 1
+        self._write_samples(round(self.num_frames / self.fps * self._sample_rate))
+
+    def _open(self, height: int, width: int) -> None:
+        self._size = (height, width)
+        self._container = av.open(
+            local_address(self._temporary), "w", format="mp4", options={"movflags": "+faststart"}
+        )
+        self._container.metadata.update(self.metadata)
+        self._video = self._container.add_stream("libx264", rate=self.fps, options={"crf": str(self.crf)})
+        self._video.height, self._video.width = height + height % 2, width + width % 2
+        self._video.pix_fmt = "yuv420p"
+        context = self._video.codec_context
+        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+        # BT.709's transfer function, not sRGB's: it is what the footage of a composite says, and players show both alike.
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        if self._samples is not None:
+            channels = self._samples.shape[1]
+            self._layout = ("mono", "stereo")[channels - 1]
+            self._audio = self._container.add_stream("aac", rate=self._sample_rate, layout=self._layout)
+            self._audio.bit_rate = channels * min(BITS_PER_CHANNEL, BITS_PER_SAMPLE * self._sample_rate)
+
+    def _write_samples(self, end: int) -> None:
+        # Sound goes in beside the frames it belongs to, or the muxer would hold one of the two back in memory.
+        if self._samples is None:
+            return
+        piece = self._samples[self._num_samples_written : end]
+        if len(piece):
+            sound = AudioFrame.from_ndarray(np.ascontiguousarray(piece.T), "fltp", self._layout)
+            sound.sample_rate = self._sample_rate
+            sound.pts, sound.time_base = self._num_samples_written, Fraction(1, self._sample_rate)
+            self._container.mux(self._audio.encode(sound))
+            self._num_samples_written += len(piece)
+
+    def _end(self, kind, error, traceback) -> None:
+        if kind is not None:
+            if self._container is not None:
+                with suppress(av.error.FFmpegError):  # what went wrong is already on its way up
+                    self._container.close()
+            return
+        if self._container is None:
+            raise UserError(f"Expected one or more frames to write to '{self.path}', but got none.")
+        if self._samples is not None:
+            self._write_samples(len(self._samples))
+            self._container.mux(self._audio.encode(None))
+        self._container.mux(self._video.encode(None))
+        self._container.close()
+
+
+def write_video(
+    path: str | Path,
+    frames: Iterable[UInt8[np.ndarray, "H W 3"]],
+    fps: Fraction | float | int,
+    waveform: Float[Tensor, " num_samples"] | Float[Tensor, "num_samples channels"] | None = None,
+    sample_rate: int | None = None,
+    metadata: dict[str, str] | None = None,
+    crf: int = 16,
+) -> None:
+    """Write a video whole, or not at all; the arguments are ``VideoWriter``'s."""
+    with VideoWriter(
+        path, fps, waveform=waveform, sample_rate=sample_rate, metadata=metadata, crf=crf
+    ) as writer:
+        for frame in frames:
+            writer.add(frame)
+
+
+def _aac_samples(waveform: Tensor | None, sample_rate: int | None) -> tuple[np.ndarray | None, int]:
+    """What AAC takes: ``(num_samples, 1 or 2)`` in [−1, 1] and a rate it knows."""
+    if waveform is None:
+        return None, 0
+    if sample_rate is None or sample_rate < 1:
+        raise ValueError(f"Expected the `sample_rate` of the waveform in Hz, but got {sample_rate}.")
+    samples = waveform.detach().cpu().float().reshape(len(waveform), -1).numpy()
+    if samples.size == 0 or not np.isfinite(samples).all():
+        raise UserError(f"Expected a waveform of finite samples, but got {'NaN or infinity' if samples.size else 'none'}.")
+    if samples.shape[1] > 2:
+        samples = samples.mean(axis=1, keepdims=True)
+    rate = sample_rate if sample_rate in AAC_RATES else AAC_RATES[-1]
+    return np.clip(resample(samples, sample_rate, rate), -1, 1), rate

@@ -1,0 +1,43 @@
+"""Vertex normals, spherical-harmonics light and the sRGB curve."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def vertex_normals(vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "B V 3"]:
+    """Unit normals, each the mean of the triangles around it weighted by their areas."""
+    a, b, c = vertices[:, faces].unbind(2)
+    across = torch.linalg.cross(b - a, c - a)
+    normals = torch.zeros_like(vertices)
+    for corner in range(3):
+        normals = normals.index_add(1, faces[:, corner], across)
+    return F.normalize(normals, dim=-1, eps=1e-12)
+
+
+def spherical_harmonics(normals: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 9 H W"]:
+    """The first nine real spherical harmonics of a direction, scaled so that the constant one is 1."""
+    x, y, z = normals.unbind(1)
+    return torch.stack([torch.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y], 1)
+
+
+def shade(
+    albedo: Float[Tensor, "B 3 H W"], normals: Float[Tensor, "B 3 H W"], lighting: Float[Tensor, "B 9 3"]
+) -> Float[Tensor, "B 3 H W"]:
+    """Linear-light radiance of a Lambertian surface."""
+    return albedo * torch.einsum("bkhw,bkc->bchw", spherical_harmonics(normals), lighting)
+
+
+def linear_to_srgb(linear: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """IEC 61966-2-1."""
+    safe = linear.clamp(min=0.0031308)  # keeps the power's gradient finite where the other branch is taken
+    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * safe ** (1 / 2.4) - 0.055)
+
+
+def srgb_to_linear(encoded: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """IEC 61966-2-1."""
+    safe = encoded.clamp(min=0.04045)
+    return torch.where(encoded <= 0.04045, encoded / 12.92, ((safe + 0.055) / 1.055) ** 2.4)

@@ -1,0 +1,60 @@
+"""Choosing a speech encoder by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from readavatar.assets import find_asset, get_asset
+from readavatar.errors import UserError
+from readavatar.speech.encoder import SpeechEncoder
+from readavatar.speech.log_mel import LogMelEncoder
+from readavatar.speech.wav2vec2 import has_local_wav2vec2, load_wav2vec2
+from readavatar.speech.whisper import load_whisper
+
+ENCODER_NAMES = ("auto", "wav2vec2", "whisper", "log_mel")
+WHISPER_ASSET = "whisper_tiny_en"
+
+
+def load_speech_encoder(
+    name: str = "auto", layers: Sequence[int] | None = None, weights: str | None = None
+) -> SpeechEncoder:
+    """Load a speech encoder; its ``description`` says which it is and why.
+
+    Args:
+        name: Of ``ENCODER_NAMES``. ``auto`` never looks at the network: Wav2Vec2 where its weights are on this machine,
+            else Whisper where its asset is, else log-mel.
+        layers: Hidden layers to take, by default those in the middle; not for ``log_mel``.
+        weights: Instead of the default weights: a folder or hub name for wav2vec2, a file for whisper.
+
+    Raises:
+        UserError: An unknown name, a layer that the encoder does not have, or weights that are not there.
+    """
+    if name not in ENCODER_NAMES:
+        raise UserError(f"Expected a speech encoder of {', '.join(ENCODER_NAMES)}, but got '{name}'.")
+    if name in ("auto", "log_mel") and (weights or (layers and name == "log_mel")):
+        raise UserError(f"Expected layers and weights with 'wav2vec2' or 'whisper' only, but got them with '{name}'.")
+    chosen_layers = tuple(layers) if layers else None
+    if name == "wav2vec2":
+        return load_wav2vec2(weights, chosen_layers)
+    if name == "whisper":
+        return load_whisper(weights or get_asset(WHISPER_ASSET), chosen_layers)
+    if name == "log_mel":
+        return LogMelEncoder()
+    return _best_local_encoder(chosen_layers)
+
+
+def _best_local_encoder(layers: tuple[int, ...] | None) -> SpeechEncoder:
+    if has_local_wav2vec2():
+        encoder = load_wav2vec2(None, layers, local_files_only=True)
+        encoder.description += ", the default, found on this machine"
+        return encoder
+    if path := find_asset(WHISPER_ASSET):
+        encoder = load_whisper(path, layers)
+        encoder.description += ", since Wav2Vec2's weights are not on this machine"
+        return encoder
+    encoder = LogMelEncoder()
+    encoder.description += (
+        ", since neither Wav2Vec2's nor Whisper's weights are on this machine "
+        f"('readavatar assets get {WHISPER_ASSET}' gives lips that follow the speech better)"
+    )
+    return encoder

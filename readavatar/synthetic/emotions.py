@@ -1,0 +1,118 @@
+"""What each emotion does to the face, how strongly, and how mixtures add.
+
+The patterns are the facial action coding system's (Ekman & Friesen 1978; EMFACS 1983), written in the blendshape names
+that correspond to the action units (AU). They are a stylised actor's, not measured on people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from readavatar.emotion import MEAD_EMOTIONS
+from readavatar.errors import UserError
+
+
+def _both(**expressions: float) -> dict[str, float]:
+    return {f"{name}_{side}": value for name, value in expressions.items() for side in "LR"}
+
+
+PATTERNS: dict[str, dict[str, float]] = {
+    # AU 4 + 5 + 7 + 23 (+ 9, 10 slightly: the open-mouthed anger of speech)
+    "angry": _both(browDown=1.0, eyeSquint=0.45, eyeWide=0.30, noseSneer=0.45, mouthPress=0.35, mouthUpperUp=0.22,
+                   mouthFrown=0.25) | {"mouthRollUpper": 0.12, "jawForward": 0.25, "mouthShrugLower": 0.15},
+    # R12 + R14, the other side little; a lid half lowered, one brow up
+    "contempt": {"mouthDimple_R": 0.75, "mouthSmile_R": 0.45, "mouthPress_R": 0.40, "mouthDimple_L": 0.10,
+                 "mouthRight": 0.25, "cheekSquint_R": 0.25, "noseSneer_R": 0.25, "browOuterUp_R": 0.45,
+                 "browDown_L": 0.35, "eyeSquint_L": 0.30, "eyeSquint_R": 0.20, "eyeBlink_L": 0.14, "eyeBlink_R": 0.14},
+    # AU 9 + 15 + 16 (+ 10, 7)
+    "disgusted": _both(noseSneer=1.0, mouthUpperUp=0.45, mouthFrown=0.55, mouthLowerDown=0.25, browDown=0.45,
+                       eyeSquint=0.55, cheekSquint=0.45) | {"mouthShrugLower": 0.35},
+    # AU 1 + 2 + 4 + 5 + 20 (+ 25)
+    "fear": _both(browInnerUp=0.95, browOuterUp=0.35, browDown=0.25, eyeWide=0.95, mouthStretch=0.75,
+                  mouthLowerDown=0.25, mouthFrown=0.12) | {"jawOpen": 0.12},
+    # AU 6 + 12 (+ 25)
+    "happy": _both(mouthSmile=0.95, cheekSquint=0.75, eyeSquint=0.35, mouthUpperUp=0.22, mouthDimple=0.15,
+                   browOuterUp=0.12, browInnerUp=0.08) | {"jawOpen": 0.05},
+    # AU 1 + 4 + 15 (+ 17, heavy lids)
+    "sad": _both(browInnerUp=1.0, browDown=0.22, mouthFrown=0.85, eyeSquint=0.15, eyeBlink=0.20, mouthPress=0.12)
+    | {"mouthShrugLower": 0.45, "mouthRollLower": 0.10},
+    # AU 1 + 2 + 5 + 26
+    "surprised": _both(browInnerUp=1.0, browOuterUp=1.0, eyeWide=0.80) | {"jawOpen": 0.38, "mouthFunnel": 0.22},
+}  # fmt: skip
+"""Expressions at full strength."""
+
+UPPER_EXPONENT = 1.6
+"""Brows, lids, nose and cheeks: amplitude = strength ** exponent; a weak emotion hardly reaches them …"""
+LOWER_EXPONENT = 0.8
+"""… and shows at the mouth first, where full strength adds little."""
+
+HEAD_POSE = {
+    "angry": (0.06, 0.0, 0.0), "contempt": (-0.09, 0.05, -0.05), "disgusted": (-0.04, 0.07, 0.0),
+    "fear": (-0.03, -0.03, 0.0), "happy": (-0.02, 0.0, 0.04), "sad": (0.14, 0.0, 0.06), "surprised": (-0.06, 0.0, 0.0),
+}  # fmt: skip
+"""Radians at full strength: chin down, turn to the subject's left, tilt to the subject's right."""
+
+BLINKS_A_MINUTE = {
+    "angry": 9, "contempt": 12, "disgusted": 20, "fear": 34, "happy": 18, "sad": 13, "surprised": 6,
+}  # fmt: skip
+NEUTRAL_BLINKS_A_MINUTE = 17
+"""At rest people blink 17 times a minute, in conversation 26 (Bentivoglio et al. 1997)."""
+BROW_BEATS = {
+    "angry": 0.6, "contempt": 0.7, "disgusted": 0.5, "fear": 1.3, "happy": 1.3, "sad": 0.5, "surprised": 1.5,
+}  # fmt: skip
+"""Factor on how often the brows stress a word."""
+VIGOUR = {
+    "angry": 1.25, "contempt": 0.85, "disgusted": 0.95, "fear": 0.95, "happy": 1.12, "sad": 0.72, "surprised": 1.15,
+}  # fmt: skip
+"""Factor on how far speech opens the mouth."""
+
+
+def _is_upper(expression: str) -> bool:
+    return expression.startswith(("brow", "eye", "nose", "cheek"))
+
+
+def check_emotions(names: Sequence[str]) -> None:
+    """Raise ``UserError`` for an emotion that the actor cannot play."""
+    unknown = [name for name in names if name not in PATTERNS]
+    if unknown:
+        raise UserError(f"Expected emotions that the actor can play ({', '.join(MEAD_EMOTIONS)}), but got {unknown}.")
+
+
+def emotional_expressions(emotion: np.ndarray, names: Sequence[str], intensity: float = 1.0) -> dict[str, np.ndarray]:
+    """Emotion → expressions, (T,) each, of a face that does not speak.
+
+    Each emotion's contribution is ``intensity · strength ** exponent · pattern``; mixtures add with saturation,
+    ``1 − Π (1 − contribution)``.
+
+    Args:
+        emotion: (T, N) in [0, 1].
+        names: N.
+        intensity: How strongly this actor plays; 1 by default.
+    """
+    check_emotions(names)
+    rests: dict[str, np.ndarray] = {}
+    for column, name in zip(emotion.T, names, strict=True):
+        for expression, full in PATTERNS[name].items():
+            exponent = UPPER_EXPONENT if _is_upper(expression) else LOWER_EXPONENT
+            contribution = np.clip(intensity * full * column**exponent, 0, 1)
+            rests[expression] = rests.get(expression, np.ones(len(emotion))) * (1 - contribution)
+    return {expression: 1 - rest for expression, rest in rests.items()}
+
+
+def emotional_factor(emotion: np.ndarray, names: Sequence[str], table: dict[str, float]) -> np.ndarray:
+    """(T,) factor that is 1 in neutral and the table's at an emotion's full strength; mixtures multiply."""
+    exponents = emotion @ np.log([table[name] for name in names])
+    return np.exp(exponents)
+
+
+def emotional_head_pose(emotion: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """(T, 3) radians: chin down, to the subject's left, tilt to the subject's right."""
+    return emotion @ np.array([HEAD_POSE[name] for name in names])
+
+
+def blink_rate(emotion: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """(T,) blinks a second."""
+    relative = {name: value / NEUTRAL_BLINKS_A_MINUTE for name, value in BLINKS_A_MINUTE.items()}
+    return NEUTRAL_BLINKS_A_MINUTE / 60 * emotional_factor(emotion, names, relative)

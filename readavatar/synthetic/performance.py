@@ -1,0 +1,175 @@
+"""Speech + emotion + behaviour → a performance: the coefficients of every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from readavatar.emotion import EmotionTrack
+from readavatar.morphable.expression_names import EXPRESSION_NAMES
+from readavatar.synthetic.behaviour import Gestures, behave, look_expressions
+from readavatar.synthetic.emotions import (
+    BROW_BEATS,
+    VIGOUR,
+    blink_rate,
+    emotional_expressions,
+    emotional_factor,
+    emotional_head_pose,
+)
+from readavatar.synthetic.visemes import DECAY, Articulation, articulate, mouth_expressions
+from readavatar.synthetic.voice import SAMPLE_RATE, Phoneme, Speech
+from readavatar.types import FaceCoefficients
+
+DISTANCE = 0.80
+"""Metres from the camera to the head's origin; the default camera then sees 0.36 m."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How an actor acts."""
+
+    vigour: float = 1.0
+    """Factor on how far speech opens the mouth."""
+    decay: float = DECAY
+    """How crisply sounds follow each other, 1/s: see ``visemes.articulate``."""
+    intensity: float = 1.0
+    """Factor on the emotions."""
+    liveliness: float = 1.0
+    """Factor on head sway and brow beats."""
+
+
+@dataclass(frozen=True)
+class Performance:
+    """A take: what is heard and what every frame shows."""
+
+    waveform: Float[Tensor, " num_samples"]
+    """16 kHz, as long as the frames."""
+    coefficients: FaceCoefficients
+    """E are ``EXPRESSION_NAMES``."""
+    tongue: Float[Tensor, "T 2"]
+    """(raise in [0, 1], advance in [−1, 1]); no coefficient tells it."""
+    emotion: Float[Tensor, "T N"]
+    phonemes: tuple[Phoneme, ...]
+    fps: float
+
+
+def perform(
+    speech: Speech,
+    emotion: EmotionTrack,
+    *,
+    fps: float,
+    seed: int,
+    style: Style | None = None,
+    shape_coefficients: Float[Tensor, " S"] | None = None,
+    translation: tuple[float, float, float] = (0.0, 0.0, -DISTANCE),
+) -> Performance:
+    """Act a speech out.
+
+    Args:
+        speech: What is said; its emotion in the voice is made by ``voice.speak``.
+        emotion: What is felt.
+        fps: Frames a second; frame i shows the time (i + 0.5) / fps.
+        seed: Of everything that the speech does not decide.
+        style: How.
+        shape_coefficients: Passed on.
+        translation: Where the head rests in the world, metres.
+
+    Raises:
+        UserError: An emotion that the actor cannot play.
+    """
+    style = style or Style()
+    # Up to the next whole frame, but for the samples that rounding alone makes of it.
+    num_frames = max(1, int(np.ceil(speech.duration * fps - 1e-3)))
+    times = (np.arange(num_frames) + 0.5) / fps
+    felt = emotion.sample_frames(num_frames, fps).double().numpy()
+    names = emotion.space.names
+    articulation = articulate(speech.phonemes, times, style.decay)
+    gestures = behave(
+        times,
+        speech.phonemes,
+        blink_rate(felt, names),
+        style.liveliness * emotional_factor(felt, names, BROW_BEATS),
+        np.random.default_rng([seed, 2]),
+    )
+    head = style.liveliness * gestures.head_sway + style.intensity * emotional_head_pose(felt, names)
+    # The eyes turn against the head, so that they stay on what they look at.
+    gaze = gestures.gaze_target + np.stack([-head[:, 1], head[:, 0]], axis=1)
+    mouth = mouth_expressions(articulation, style.vigour * emotional_factor(felt, names, VIGOUR))
+    expressions = blend_expressions(
+        mouth, emotional_expressions(felt, names, style.intensity), articulation, gestures, gaze
+    )
+    columns = [expressions.get(name, np.zeros(num_frames)) for name in EXPRESSION_NAMES]
+    coefficients = FaceCoefficients(
+        shape_coefficients=torch.zeros(0) if shape_coefficients is None else shape_coefficients,
+        expression_coefficients=_tensor(np.stack(columns, axis=1)),
+        rotation=_tensor(head),  # small angles: the sum of turns about the axes is the axis-angle vector to 0.1°
+        translation=_tensor(np.array(translation) + gestures.head_shift * style.liveliness),
+        gaze=_tensor(gaze),
+    )
+    waveform = torch.zeros(round(num_frames / fps * SAMPLE_RATE))
+    kept = min(len(waveform), len(speech.waveform))
+    waveform[:kept] = speech.waveform[:kept]
+    controls = articulation.controls
+    tongue = _tensor(np.stack([controls["tongue_raise"], controls["tongue_advance"]], axis=1))
+    return Performance(waveform, coefficients, tongue, _tensor(felt), speech.phonemes, fps)
+
+
+_CLOSED_KEEPS = {"mouthUpperUp": 0.0, "mouthLowerDown": 0.0, "mouthFunnel": 0.0, "mouthStretch": 0.5,
+                 "mouthSmile": 0.6, "mouthFrown": 0.6, "mouthDimple": 0.6, "noseSneer": 0.6,
+                 "mouthShrugUpper": 0.0, "mouthShrugLower": 0.5}  # fmt: skip
+"""What is left of an expression that parts the lips while they are closed."""
+_CLOSED_JAW = 0.10
+"""The jaw's opening during a closure at most: a closed mouth in full surprise still drops the chin a little."""
+
+
+def blend_expressions(
+    mouth: dict[str, np.ndarray],
+    emotional: dict[str, np.ndarray],
+    articulation: Articulation,
+    gestures: Gestures,
+    gaze: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Speech, emotion and gestures in one face: (T,) an expression.
+
+    Emotion gives way where it would spoil a sound: rounding weakens smiles and stretches, and whatever parts the lips
+    lets go while they close, so that /p b m/ close in any emotion.
+    """
+    closure, touch = articulation.closure, articulation.lip_to_teeth
+    rounding = articulation.controls["round"]
+    blended: dict[str, np.ndarray] = {}
+    for name in {*mouth, *emotional}:
+        base = name.removesuffix("_L").removesuffix("_R")
+        felt = emotional.get(name, np.zeros_like(closure))
+        if base in ("mouthSmile", "mouthStretch", "mouthDimple", "mouthFrown"):
+            felt = felt * (1 - 0.5 * rounding)
+        if base in ("mouthLowerDown", "mouthRollLower", "mouthShrugLower", "mouthUpperUp"):
+            felt = felt * (1 - 0.7 * touch)
+        value = 1 - (1 - mouth.get(name, 0.0)) * (1 - felt)
+        blended[name] = value * (1 - closure * (1 - _CLOSED_KEEPS.get(base, 1.0)))
+    jaw = blended["jawOpen"] * (1 - 0.7 * touch)
+    blended["jawOpen"] = jaw + closure * (np.minimum(jaw, _CLOSED_JAW) - jaw)
+    # In ARKit's and ICT's terms mouthClose brings the lips together over an open jaw when it equals jawOpen.
+    blended["mouthClose"] = closure * blended["jawOpen"]
+
+    blink = gestures.blink
+    for name, value in look_expressions(gaze).items():
+        blended[name] = value * (1 - blink) if "Up" in name or "Down" in name else value
+    for side in "LR":
+        for base, height in (("browInnerUp", 0.35), ("browOuterUp", 0.55)):
+            rest = 1 - blended.get(f"{base}_{side}", 0.0)
+            blended[f"{base}_{side}"] = 1 - rest * (1 - height * gestures.brow_beat)
+        rest = 1 - blended.get(f"eyeBlink_{side}", 0.0)
+        blended[f"eyeBlink_{side}"] = 1 - rest * (1 - blink)
+        for base in ("eyeWide", "eyeSquint"):
+            if f"{base}_{side}" in blended:  # a closed lid is neither wide nor narrow
+                blended[f"{base}_{side}"] = blended[f"{base}_{side}"] * (1 - blink)
+    return blended
+
+
+def _tensor(array: Sequence | np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).float()

@@ -1,0 +1,229 @@
+"""Phonemes → what lips, jaw and tongue do, with coarticulation.
+
+Each phoneme has targets for the mouth's expressions and, for each articulator (jaw, lips, rounding, tongue), a dominance
+that says how much it insists on them: an /s/ insists on a closed jaw but takes its neighbours' rounding. The articulators
+follow Cohen & Massaro 1993 ("Modeling coarticulation in synthetic visual speech", eqs. 1-5):
+
+    D_p(t) = α_p exp(−θ |t − t_p|)        F(t) = Σ_p D_p(t) T_p / Σ_p D_p(t)
+
+Two gestures are not a compromise with the neighbours but reached every time, so they stand outside the mean: the lips'
+closure (/p b m/) and the lower lip's touch of the upper teeth (/f v/).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+import numpy as np
+
+from readavatar.synthetic.voice import Phoneme
+
+CONTROLS = ("jaw", "spread", "round", "lips", "tongue_raise", "tongue_advance")
+"""What the dominance functions blend: jaw opening, lip spreading, rounding, lip parting; the tongue's state."""
+
+
+@dataclass(frozen=True)
+class Viseme:
+    """A phoneme's targets, each in [0, 1] but the tongue's advance, and how much its articulators insist on them."""
+
+    jaw: float = 0.15
+    spread: float = 0.1
+    round: float = 0.0
+    lips: float = 0.25
+    """How far the lips part beyond what the jaw does."""
+    tongue: tuple[float, float] = (0.1, 0.0)
+    """(raise in [0, 1], advance in [−1, 1]: where it is raised, −1 at the root and 1 at the tip)."""
+    insists: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    """Dominance α of the jaw, the lips, the rounding, the tongue."""
+    closure: float = 0.0
+    """1: the lips close."""
+    lip_to_teeth: float = 0.0
+    """1: the lower lip touches the upper teeth."""
+
+
+_CONSONANT = (0.9, 0.5, 0.25, 2.0)
+_VOWEL = (1.0, 1.0, 1.0, 0.7)
+_ROUND_VOWEL = (1.0, 1.0, 1.6, 0.7)
+
+
+def _vowel(jaw: float, spread: float, lips: float, tongue: tuple[float, float]) -> Viseme:
+    return Viseme(jaw, spread, 0.0, lips, tongue, _VOWEL)
+
+
+def _round(jaw: float, rounding: float, tongue: tuple[float, float]) -> Viseme:
+    return Viseme(jaw, 0.0, rounding, 0.15, tongue, _ROUND_VOWEL)
+
+
+SILENCE = Viseme(0.01, 0.0, 0.0, 0.0, (0.05, 0.0), (0.7, 0.7, 0.5, 0.5))
+_BILABIAL = Viseme(0.07, 0.0, 0.0, 0.0, (0.1, 0.0), (1.2, 1.2, 0.2, 0.2), closure=1.0)
+_LABIODENTAL = Viseme(0.10, 0.05, 0.0, 0.15, (0.1, 0.0), (1.2, 1.0, 0.2, 0.3), lip_to_teeth=1.0)
+_ALVEOLAR = Viseme(0.13, 0.10, 0.0, 0.25, (0.85, 0.9), _CONSONANT)
+_SIBILANT = Viseme(0.05, 0.25, 0.0, 0.35, (0.55, 0.8), (2.5, 0.9, 0.3, 1.5))
+_POSTALVEOLAR = Viseme(0.06, 0.0, 0.65, 0.45, (0.6, 0.4), (2.5, 1.2, 2.0, 1.5))
+_DENTAL = Viseme(0.14, 0.10, 0.0, 0.30, (0.45, 1.0), (1.3, 0.7, 0.3, 3.0))
+_LATERAL = Viseme(0.24, 0.08, 0.0, 0.30, (1.0, 1.0), (0.8, 0.5, 0.2, 3.0))
+_VELAR = Viseme(0.22, 0.08, 0.0, 0.22, (0.8, -0.7), (0.7, 0.4, 0.15, 2.0))
+_RHOTIC = Viseme(0.14, 0.0, 0.50, 0.25, (0.6, 0.1), (1.0, 0.8, 1.2, 1.5))
+_LABIOVELAR = Viseme(0.08, 0.0, 1.0, 0.05, (0.5, -0.6), (1.4, 1.2, 3.0, 0.8))
+_PALATAL = Viseme(0.08, 0.45, 0.0, 0.30, (0.75, 0.3), (1.0, 1.0, 0.4, 1.5))
+_GLOTTAL = Viseme(0.20, 0.10, 0.0, 0.25, (0.1, 0.0), (0.15, 0.1, 0.05, 0.1))
+_SCHWA = Viseme(0.22, 0.10, 0.05, 0.25, (0.25, 0.0), (0.5, 0.4, 0.4, 0.4))
+
+_VISEMES: dict[str, Viseme] = {
+    **dict.fromkeys("pbmɓʙ", _BILABIAL),
+    **dict.fromkeys("fvɱʋⱱ", _LABIODENTAL),
+    **dict.fromkeys("tdnɾɗʈɖɳɲɟc", _ALVEOLAR),
+    **dict.fromkeys("szʂʐ", _SIBILANT),
+    **dict.fromkeys("ʃʒɕʑ", _POSTALVEOLAR),
+    **dict.fromkeys("θð", _DENTAL),
+    **dict.fromkeys("lɫɭʎɬɮ", _LATERAL),
+    **dict.fromkeys("kgɡŋxɣqχɢʁʀħʕ", _VELAR),
+    **dict.fromkeys("ɹrɻɽ", _RHOTIC),
+    **dict.fromkeys("wʍɥɸβ", _LABIOVELAR),
+    **dict.fromkeys("jç", _PALATAL),
+    **dict.fromkeys("hʔɦ", _GLOTTAL),
+    **dict.fromkeys("əɘɨᵻ", _SCHWA),
+    **dict.fromkeys("ɑaɶ", _vowel(0.75, 0.10, 0.40, (0.05, -0.6))),
+    **dict.fromkeys("ɐʌ", _vowel(0.52, 0.12, 0.35, (0.15, -0.3))),
+    "æ": _vowel(0.65, 0.45, 0.50, (0.10, 0.3)),
+    **dict.fromkeys("ɛ", _vowel(0.45, 0.40, 0.45, (0.30, 0.3))),
+    "e": _vowel(0.34, 0.50, 0.42, (0.45, 0.3)),
+    "ɪ": _vowel(0.22, 0.40, 0.35, (0.55, 0.3)),
+    "i": _vowel(0.14, 0.70, 0.40, (0.75, 0.3)),
+    **dict.fromkeys("ɜɝɚ", Viseme(0.26, 0.0, 0.40, 0.30, (0.50, 0.0), _ROUND_VOWEL)),
+    **dict.fromkeys("uʉɯ", _round(0.12, 0.95, (0.65, -0.6))),
+    "ʊ": _round(0.18, 0.70, (0.55, -0.5)),
+    **dict.fromkeys("oɵɤ", _round(0.34, 0.80, (0.35, -0.6))),
+    **dict.fromkeys("ɔ", _round(0.52, 0.60, (0.20, -0.7))),
+    **dict.fromkeys("ɒ", _round(0.62, 0.40, (0.10, -0.7))),
+    **dict.fromkeys("yʏ", _round(0.12, 0.90, (0.75, 0.3))),
+    **dict.fromkeys("øœ", _round(0.32, 0.75, (0.50, 0.3))),
+}
+
+
+def visemes_of(symbol: str) -> tuple[Viseme, ...]:
+    """One viseme a sound of an IPA symbol: two for diphthongs and affricates; silence for an empty one."""
+    sounds = [_VISEMES[letter] for letter in unicodedata.normalize("NFC", symbol) if letter in _VISEMES]
+    return tuple(sounds) if sounds else (_SCHWA if symbol else SILENCE,)
+
+
+@dataclass(frozen=True)
+class _Segment:
+    viseme: Viseme
+    start: float
+    end: float
+    weight: float
+
+
+def _segments(phonemes: tuple[Phoneme, ...]) -> list[_Segment]:
+    segments = []
+    for phoneme in phonemes:
+        visemes = visemes_of(phoneme.symbol)
+        bounds = np.linspace(phoneme.start, phoneme.end, len(visemes) + 1)
+        weight = 1.0 + 0.4 * phoneme.stress
+        segments += [
+            _Segment(viseme, start, end, weight)
+            for viseme, start, end in zip(visemes, bounds[:-1], bounds[1:], strict=True)
+        ]
+    return segments
+
+
+@dataclass(frozen=True)
+class Articulation:
+    """What the mouth does over time, T samples each."""
+
+    controls: dict[str, np.ndarray]
+    """By ``CONTROLS``."""
+    closure: np.ndarray
+    """0 free, 1 the lips together."""
+    lip_to_teeth: np.ndarray
+    """0 free, 1 the lower lip at the upper teeth."""
+
+
+DECAY = 14.0
+"""θ, 1/s: a sound's influence falls to 1/e this fast beyond its own edges (Cohen & Massaro use 10 to 30)."""
+CLOSURE_RAMP = 0.06
+"""Seconds from free to closed lips (Löfqvist & Gracco 1997 measure 50–80 ms)."""
+SHORTEST_CLOSURE = 0.045
+"""Seconds; a frame of 25 a second sees each closure."""
+
+
+def articulate(phonemes: tuple[Phoneme, ...], times: np.ndarray, decay: float = DECAY) -> Articulation:
+    """The articulators at ``times`` (seconds).
+
+    Args:
+        phonemes: A speech's.
+        times: (T,) seconds.
+        decay: θ above: lower is more slurred.
+    """
+    segments = _segments(phonemes)
+    starts = np.array([segment.start for segment in segments])
+    ends = np.array([segment.end for segment in segments])
+    # Beyond the middle half of the sound, not beyond its centre: a long vowel holds its target.
+    quarter = (ends - starts) / 4
+    distance = np.maximum(0, np.maximum(starts + quarter - times[:, None], times[:, None] - ends + quarter))
+    falloff = np.exp(-decay * distance)
+    insists = np.array([segment.viseme.insists for segment in segments]) * np.array(
+        [[segment.weight] for segment in segments]
+    )
+
+    def blend(target: list[float], articulator: int) -> np.ndarray:
+        dominance = falloff * insists[:, articulator]
+        return dominance @ np.array(target) / dominance.sum(1)
+
+    visemes = [segment.viseme for segment in segments]
+    controls = {
+        "jaw": blend([v.jaw for v in visemes], 0),
+        "spread": blend([v.spread for v in visemes], 1),
+        "lips": blend([v.lips for v in visemes], 1),
+        "round": blend([v.round for v in visemes], 2),
+        "tongue_raise": blend([v.tongue[0] for v in visemes], 3),
+        "tongue_advance": blend([v.tongue[1] for v in visemes], 3),
+    }
+    return Articulation(
+        controls,
+        _gesture([segment for segment in segments if segment.viseme.closure], times, lead=0.02),
+        _gesture([segment for segment in segments if segment.viseme.lip_to_teeth], times, lead=0.0),
+    )
+
+
+def _gesture(segments: list[_Segment], times: np.ndarray, lead: float) -> np.ndarray:
+    """1 during each segment (from ``lead`` seconds before: a stop sounds when it opens), with smooth ramps around it."""
+    strength = np.zeros_like(times)
+    for segment in segments:
+        start, end = segment.start - lead, segment.end
+        missing = max(0.0, SHORTEST_CLOSURE - (end - start)) / 2
+        outside = np.maximum(0, np.maximum(start - missing - times, times - end - missing)) / CLOSURE_RAMP
+        inside = np.clip(1 - outside, 0, 1)
+        strength = np.maximum(strength, inside * inside * (3 - 2 * inside))
+    return strength
+
+
+def mouth_expressions(articulation: Articulation, vigour: float | np.ndarray = 1.0) -> dict[str, np.ndarray]:
+    """Articulators → the mouth's expressions, (T,) each, before any emotion; closures are made in ``performance``.
+
+    Args:
+        articulation: The articulators.
+        vigour: Factor on how far everything opens; a mumble has less, a shout more.
+    """
+    jaw, spread, rounding, lips = (articulation.controls[key] for key in CONTROLS[:4])
+    free = (1 - articulation.closure) * (1 - articulation.lip_to_teeth)
+    touch = articulation.lip_to_teeth
+    jaw = np.clip(jaw * vigour, 0, 1)
+    lips = lips * vigour * free
+    expressions = {
+        "jawOpen": jaw,
+        "mouthFunnel": 0.55 * rounding * (0.4 + 0.6 * free),
+        "mouthPucker": 0.65 * rounding * rounding,
+        "mouthRollLower": 0.55 * touch + 0.12 * articulation.closure,
+        "mouthRollUpper": 0.12 * articulation.closure,
+        "mouthShrugLower": 0.20 * touch,
+    }
+    for side in "LR":
+        expressions[f"mouthStretch_{side}"] = 0.45 * spread * (1 - rounding)
+        expressions[f"mouthDimple_{side}"] = 0.15 * spread * (1 - rounding)
+        expressions[f"mouthLowerDown_{side}"] = 0.50 * lips * (1 - 0.5 * rounding)
+        expressions[f"mouthUpperUp_{side}"] = 0.30 * lips * (1 - 0.6 * rounding) + 0.18 * touch
+        expressions[f"mouthPress_{side}"] = 0.20 * articulation.closure
+    return {name: np.clip(value, 0, 1) for name, value in expressions.items()}
