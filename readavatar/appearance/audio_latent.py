@@ -40,7 +40,7 @@ class AudioLatent(nn.Module):
         self.feature_mean.copy_(features.mean(0))
         self.feature_std.copy_(torch.where(std > 1e-5, std, 1.0))
 
-    def forward(self, speech: Float[Tensor, "B W D"]) -> Float[Tensor, "B L"]:
+    def forward(self, speech: Float[Tensor, "B window D"]) -> Float[Tensor, "B L"]:
         """The latent, in (−1, 1)."""
         # Clamped: a rare click is no reason for a latent that was never trained.
         standard = ((speech - self.feature_mean) / self.feature_std).clamp(-5, 5)

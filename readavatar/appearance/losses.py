@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -58,6 +58,7 @@ def flicker(
     return masked_mean(change.abs(), torch.maximum(mask[1::2], mask[::2]))
 
 
+@runtime_checkable
 class FeatureLoss(Protocol):
     """A perceptual distance between images, averaged over a mask; networks with pretrained weights fit in here."""
 

@@ -26,9 +26,15 @@ class ConvBlock(nn.Module):
 
 
 class UNetRenderer(nn.Module):
-    """Feature maps of any size → an image's logits of the same size."""
+    """Feature maps of any size → an image's logits of the same size.
 
-    def __init__(self, in_channels: int, out_channels: int = 3, width: int = 16, levels: int = 5, max_width: int = 128):
+    Full resolution, half of the cost of a symmetric network, has one convolution on the way down: what it needs there
+    is the sampled texture, which is detailed already.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int = 3, width: int = 16, levels: int = 5, max_width: int = 128
+    ) -> None:
         """
         Args:
             in_channels: Of the feature maps.
@@ -40,8 +46,8 @@ class UNetRenderer(nn.Module):
         super().__init__()
         widths = [min(width * 2**level, max_width) for level in range(levels)]
         self.stem = nn.Conv2d(in_channels, width, 3, padding=1)
-        self.encoders = nn.ModuleList(ConvBlock(before, after) for before, after in pairwise([width, *widths]))
-        self.downs = nn.ModuleList(nn.Conv2d(each, each, 3, stride=2, padding=1) for each in widths[:-1])
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
+        self.encoders = nn.ModuleList(ConvBlock(each, each) for each in widths[1:])
         self.decoders = nn.ModuleList(ConvBlock(below + each, each) for each, below in pairwise(widths))
         self.head = nn.Conv2d(width, out_channels, 3, padding=1)
 
@@ -50,12 +56,11 @@ class UNetRenderer(nn.Module):
         height, width = x.shape[-2:]
         multiple = 2 ** len(self.downs)
         x = F.pad(x, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-        x = self.stem(x)
+        x = F.leaky_relu(self.stem(x), 0.2)
         skips = []
-        for encoder, down in zip(self.encoders, self.downs, strict=False):
-            skips.append(encoder(x))
-            x = down(skips[-1])
-        x = self.encoders[-1](x)
+        for down, encoder in zip(self.downs, self.encoders, strict=True):
+            skips.append(x)
+            x = encoder(F.leaky_relu(down(x), 0.2))
         for decoder, skip in zip(reversed(self.decoders), reversed(skips), strict=True):
             x = decoder(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skip], 1))
         return self.head(x)[..., :height, :width]

@@ -78,8 +78,8 @@ def get_asset(name: str) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"Expected a folder to write '{asset.file_name}' to, but {target.parent} cannot be made ({error.strerror}); "
-            "set READAVATAR_CACHE to another one."
+            f"Expected a folder to write '{asset.file_name}' to, but {target.parent} cannot be made "
+            f"({error.strerror}); set READAVATAR_CACHE to another one."
         ) from None
     with _one_at_a_time(target):
         if path := _present(asset):  # another process fetched it while this one waited

@@ -6,17 +6,54 @@ example: readavatar assets get face_landmarker
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Table
 
-from readavatar import assets
+from readavatar.assets import ASSETS, asset_rows, get_asset, verify_asset
+from readavatar.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``assets``'s arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|get|verify")
     actions.add_parser("list", help="every file, its licence and where it is")
-    for action, text in (("get", "fetch files that are missing"), ("verify", "check files that are here")):
-        names = actions.add_parser(action, help=text).add_argument("names", nargs="*", metavar="NAME")
-        names.help = "default: all that can be fetched" if action == "get" else "default: all"
+    get = actions.add_parser("get", help="fetch files that are missing")
+    get.add_argument("names", nargs="*", metavar="NAME", help="default: all that may be fetched")
+    verify = actions.add_parser("verify", help="hash files that are here again")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are here")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List, get or verify."""
+    if arguments.action == "get":
+        names = arguments.names or [name for name, asset in ASSETS.items() if asset.sources]
+        return _for_each(names, lambda name: f"{name}: {get_asset(name)}")
+    if arguments.action == "verify":
+        names = arguments.names or [row["name"] for row in asset_rows() if row["state"] != "missing"]
+        return _for_each(names, lambda name: f"{name}: {verify_asset(name)} is as published")
+    _print_table()
+    return 0
+
+
+def _for_each(names: list[str], action: Callable[[str], str]) -> int:
+    """One that fails keeps none of the others waiting."""
+    code = 0
+    for name in names:
+        try:
+            print(action(name))
+        except UserError as error:
+            print(f"readavatar: {error}", file=sys.stderr)
+            code = 2
+    return code
+
+
+def _print_table() -> None:
+    table = Table(title="files from outside")
+    for column in ("name", "state", "size", "licence", "description"):
+        table.add_column(column, no_wrap=column == "name")
+    for row in asset_rows():
+        table.add_row(*(row[column] for column in ("name", "state", "size", "licence", "description")))
+    Console().print(table)

@@ -54,8 +54,8 @@ class RenderInputs(RenderMaps):
     """The footage in [0, 1] with the hole blacked out."""
     gaze: Float[Tensor, "B 2"]
     """(yaw, pitch), radians, head frame."""
-    speech: Float[Tensor, "B W D"]
-    """Speech features of the W video frames around each frame."""
+    speech: Float[Tensor, "B window D"]
+    """Speech features of the video frames around each frame, an odd number."""
 
     def part(self, name: str) -> Float[Tensor, "B 1 H W"]:
         """The mask, 0 or 1, of one of ``PARTS`` inside the hole."""
@@ -69,7 +69,7 @@ class RenderInputs(RenderMaps):
 def build_render_inputs(
     face: TrackedFace,
     model: MorphableModel,
-    speech: Float[Tensor, "B W D"],
+    speech: Float[Tensor, "B window D"],
     context_frames: Float[Tensor, "B 3 H W"],
     backend: str = "auto",
 ) -> RenderInputs:
@@ -98,7 +98,6 @@ def build_render_maps(
     head_vertices = model(shape, coefficients.expression_coefficients, coefficients.gaze)
     vertices = head_to_world(head_vertices, *pose)
     fragments = rasterize(world_to_clip(vertices, camera), model.faces, resolution, backend)
-    # A fitted expression may leave the hole's margin; what is drawn is always inside.
     hole = _hole(model, shape, head_vertices, pose, camera, resolution, backend)
     covered = (fragments.face_index >= 0) & hole
     face_index = fragments.face_index.clamp(min=0)
@@ -136,14 +135,15 @@ def _hole(
     resolution: tuple[int, int],
     backend: str,
 ) -> Bool[Tensor, "B H W"]:
-    patch = _face_patch(model)
-    neutral = model(shape, torch.zeros_like(shape[:, :1]).expand(1, model.num_expressions))
-    on_patch = neutral[:, patch.unique()]
-    centre = (on_patch.amax(1, keepdim=True) + on_patch.amin(1, keepdim=True)) / 2
+    used, patch = _face_patch(model).unique(return_inverse=True)
+    neutral = model(shape, torch.zeros_like(shape[:, :1]).expand(1, model.num_expressions))[:, used]
+    centre = (neutral.amax(1, keepdim=True) + neutral.amin(1, keepdim=True)) / 2
     enlarged = (neutral - centre) * HOLE_ENLARGEMENT + centre
     down = torch.tensor([0.0, -JAW_REACH, 0.0], device=neutral.device)
-    sweep = [head_vertices, *((enlarged + step * down).expand_as(head_vertices) for step in (0.0, 0.5, 1.0))]
-    faces = torch.cat([patch + index * model.num_vertices for index in range(len(sweep))])
+    # A fitted expression may leave the margin; what is driven is always inside.
+    driven = head_vertices[:, used]
+    sweep = [driven, *((enlarged + step * down).expand_as(driven) for step in (0.0, 0.5, 1.0))]
+    faces = torch.cat([patch + index * len(used) for index in range(len(sweep))])
     vertices = world_to_clip(head_to_world(torch.cat(sweep, 1), *pose), camera)
     return rasterize(vertices, faces, resolution, backend).face_index >= 0
 

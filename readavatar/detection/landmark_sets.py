@@ -1,7 +1,7 @@
 """Which of MediaPipe's 478 landmarks and 52 blendshapes is which.
 
-*left* and *right* are the subject's. The iBUG 68 run from the subject's right to its left (in an upright image: from the
-viewer's left).
+*left* and *right* are the subject's. The iBUG 68 run from the subject's right to its left (in an upright image: from
+the viewer's left).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from torch import Tensor
 _IN_ORDER = (
     "_neutral", "browDown", "browInnerUp", "browOuterUp", "cheekPuff", "cheekSquint", "eyeBlink", "eyeLookDown",
     "eyeLookIn", "eyeLookOut", "eyeLookUp", "eyeSquint", "eyeWide", "jawForward", "jawLeft", "jawOpen", "jawRight",
-    "mouthClose", "mouthDimple", "mouthFrown", "mouthFunnel", "mouthLeft", "mouthLowerDown", "mouthPress", "mouthPucker",
-    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmile", "mouthStretch",
-    "mouthUpperUp", "noseSneer",
+    "mouthClose", "mouthDimple", "mouthFrown", "mouthFunnel", "mouthLeft", "mouthLowerDown", "mouthPress",
+    "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
+    "mouthSmile", "mouthStretch", "mouthUpperUp", "noseSneer",
 )  # fmt: skip
 _PAIRED = {
     "browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp",
@@ -33,7 +33,7 @@ LANDMARKS_68 = (
     61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91,  # lips, outer edge
     78, 81, 13, 311, 308, 402, 14, 178,  # lips, inner edge
 )  # fmt: skip
-"""MediaPipe's index of each iBUG landmark (Sagonas et al. 2013). The jaw line's slide along the face as the head turns."""
+"""MediaPipe's index of each iBUG landmark (Sagonas et al. 2013). Those of the jaw line slide as the head turns."""
 
 IRIS_RIGHT = (468, 469, 470, 471, 472)
 """The centre, then four points on the rim."""

@@ -148,7 +148,7 @@ def _expressions(folder: Path, num_vertices: int) -> tuple[Float[np.ndarray, "E 
     except (ValueError, IndexError, OSError) as error:
         raise UserError(
             f"Expected the mean and the components of {len(trimmed)} vertices in '{path}' and their deviations in "
-            f" '{DEVIATIONS_FILE}', but {error}."
+            f"'{DEVIATIONS_FILE}', but {error}."
         ) from None
     if len(deviations) < num_components:
         raise UserError(

@@ -94,7 +94,7 @@ class FlameModel(MorphableModel):
     def _skinned(self, shape: Tensor, expression: Tensor, gaze: Tensor | None) -> Tensor:
         identity = self.template + torch.einsum("bs,svc->bvc", shape, self.shape_basis)
         joints = torch.einsum("jv,bvc->bjc", self.joint_regressor, identity)
-        jaw = torch.linalg.matrix_exp(_cross_matrix(expression[:, -3:]))
+        jaw = _rotation(expression[:, -3:])
         eyes = torch.eye(3).to(jaw)[None] if gaze is None else gaze_rotation(gaze)
         batch = max(len(identity), len(jaw), len(eyes))
         turns = {JAW: jaw, **{eye: eyes for eye in EYES}}
@@ -263,8 +263,17 @@ def _jaw_derivatives(template: Tensor, articulation: Articulation) -> Float[Tens
     return corrective + articulation.skinning_weights[:, JAW, None] * ((template - centre) @ turns.mT)
 
 
+def _rotation(axis_angle: Float[Tensor, "B 3"]) -> Float[Tensor, "B 3 3"]:
+    """Rodrigues' formula with a finite gradient at zero, where the jaw rests."""
+    angle = (axis_angle.square().sum(-1)[:, None, None] + 1e-20).sqrt()
+    cross = _cross_matrix(axis_angle)
+    # sinc(x) = sin(πx) / (πx); (1 − cos a) / a² = sinc²(a / 2π) / 2, which does not cancel at small angles.
+    half = torch.sinc(angle / (2 * torch.pi))
+    return torch.eye(3).to(cross) + torch.sinc(angle / torch.pi) * cross + half.square() / 2 * cross @ cross
+
+
 def _cross_matrix(axis_angle: Float[Tensor, "B 3"]) -> Float[Tensor, "B 3 3"]:
-    """[a]× with [a]× b = a × b; its matrix exponential is the rotation, smooth at zero."""
+    """[a]× with [a]× b = a × b: how a vector starts to move as it turns about a."""
     x, y, z = axis_angle.unbind(-1)
     zero = torch.zeros_like(x)
     return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))

@@ -22,6 +22,7 @@ from readavatar.errors import UserError
 
 _RECONSTRUCT = np.zeros(0).__reduce__()[0]
 _SCALAR = np.float64(0).__reduce__()[0]
+_FROM_BUFFER = np.zeros(1).__reduce_ex__(5)[0]
 
 
 class ChumpyArray:
@@ -29,7 +30,11 @@ class ChumpyArray:
 
 
 class SparseMatrix:
-    """The shell of a ``scipy.sparse`` matrix."""
+    """The shell of a ``scipy.sparse`` matrix by columns (csc) or by coordinates (coo)."""
+
+
+class SparseRowMatrix(SparseMatrix):
+    """The shell of one by rows (csr), whose state looks the same."""
 
 
 def _ignored(*arguments: Any, **named: Any) -> None:
@@ -39,9 +44,10 @@ def _ignored(*arguments: Any, **named: Any) -> None:
 _ALLOWED: dict[tuple[str, str], Any] = {
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _RECONSTRUCT for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _SCALAR for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _FROM_BUFFER for core in ("core", "_core")},
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
-    **{(module, "object"): object for module in ("builtins", "__builtin__")},
+    **{(module, kind.__name__): kind for module in ("builtins", "__builtin__") for kind in (object, set, frozenset)},
     **{(module, "_reconstructor"): copyreg._reconstructor for module in ("copyreg", "copy_reg")},
     ("_codecs", "encode"): _codecs.encode,
     ("collections", "OrderedDict"): collections.OrderedDict,
@@ -58,7 +64,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         if module.split(".")[0] == "chumpy":
             return ChumpyArray
         if module.startswith("scipy.sparse") and name.endswith(("_matrix", "_array")):
-            return SparseMatrix
+            return SparseRowMatrix if name.startswith("csr") else SparseMatrix
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
@@ -101,9 +107,7 @@ def as_array(value: Any) -> np.ndarray:
     if isinstance(value, SparseMatrix):
         shape = state.get("_shape", state.get("shape"))
         if "indptr" in state:
-            # csc and csr differ in what indptr counts: columns or rows.
-            by_column = len(state["indptr"]) == shape[1] + 1 and state.get("format", "csc") != "csr"
-            kind = scipy.sparse.csc_matrix if by_column else scipy.sparse.csr_matrix
+            kind = scipy.sparse.csr_matrix if isinstance(value, SparseRowMatrix) else scipy.sparse.csc_matrix
             return kind((state["data"], state["indices"], state["indptr"]), shape=shape).toarray()
         rows, columns = state["coords"] if "coords" in state else (state["row"], state["col"])
         return scipy.sparse.coo_matrix((state["data"], (rows, columns)), shape=shape).toarray()

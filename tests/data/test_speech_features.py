@@ -18,7 +18,7 @@ def _write_clip(path, has_audio: bool = True, seed: int = 0) -> ClipStore:
             writer.add_frame(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8))
         if has_audio:
             writer.write_waveform(0.1 * torch.randn(3200, generator=torch.Generator().manual_seed(seed)))
-        writer.finish(ClipInfo(5, "25", 8, None, "x.mp4", None, 8, 8, Crop(0, 0, 8), has_audio))
+        writer.finish(ClipInfo(5, "25", 8, None, "x.mp4", None, 8, 8, Crop(0.0, 0.0, 8.0), has_audio))
     return ClipStore(path)
 
 

@@ -1,0 +1,330 @@
+"""Fitted clips → windows of speech, emotion and motion for the expression stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from readavatar.data.clip_store import ClipStore
+from readavatar.data.speech_features import clip_speech_features
+from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace
+from readavatar.errors import UserError
+from readavatar.speech import SAMPLE_RATE, SpeechEncoder, load_speech_encoder
+from readavatar.types import TrackedFace, _Tensors
+
+EmotionCoding = Literal["continuous", "one_hot", "none"]
+
+_HELD_OUT_SHARE = 0.2
+"""Of a clip, the most that is held out."""
+_REST_SHARE = 0.05
+"""Of a clip's frames, those with the quietest mouth, which show how it rests."""
+_MOUTH_PREFIXES = ("jaw", "mouth", "cheekPuff", "tongue")
+"""Of the names of the expressions that speech moves."""
+
+
+@dataclass(frozen=True)
+class ExpressionBatch(_Tensors):
+    """Windows to learn from; F = T + 2 · context."""
+
+    speech: Float[Tensor, "B F D"]
+    emotion: Float[Tensor, "B F N"]
+    expressions: Float[Tensor, "B T E"]
+
+
+@dataclass(frozen=True)
+class ExpressionClip:
+    """Consecutive frames of one clip."""
+
+    speech: Float[Tensor, "T D"]
+    emotion: Float[Tensor, "T N"]
+    expressions: Float[Tensor, "T E"]
+    is_valid: Bool[Tensor, " T"]
+    """Whether the detector saw the face."""
+
+    def frames(self, first: int, last: int) -> ExpressionClip:
+        """Some of them."""
+        return ExpressionClip(**{name: values[first:last] for name, values in vars(self).items()})
+
+    def window(self, first: int, length: int, context: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Speech and emotion with ``context`` frames on either side (the clip's ends are repeated), and expressions."""
+        index = torch.arange(first - context, first + length + context).clamp(0, len(self.speech) - 1)
+        return self.speech[index], self.emotion[index], self.expressions[first : first + length]
+
+    def starts(self, length: int) -> list[int]:
+        """Where a window may begin so that the face was seen in every frame of it."""
+        if len(self.is_valid) < length:
+            return []
+        return torch.nonzero(self.is_valid.unfold(0, length, 1).all(1))[:, 0].tolist()
+
+    def muted(self, silence: Float[Tensor, "T D"], mouth: Sequence[int]) -> ExpressionClip:
+        """The same face without a sound: the brows go on, the mouth rests as it does between the clip's words."""
+        movement = self.expressions[:, mouth].abs().sum(1)
+        num_quiet = max(1, round(_REST_SHARE * len(movement)))
+        rest = self.expressions[movement.topk(num_quiet, largest=False).indices].mean(0)
+        expressions = self.expressions.clone()
+        expressions[:, mouth] = rest[mouth]
+        return ExpressionClip(silence, self.emotion, expressions, self.is_valid)
+
+
+class ExpressionWindows(Dataset):
+    """Windows of several clips; loaded a batch at a time."""
+
+    def __init__(
+        self, clips: Sequence[ExpressionClip], places: Sequence[tuple[int, int]], length: int, context: int
+    ) -> None:
+        """
+        Args:
+            clips: Of one fps and one set of expressions.
+            places: (clip, first frame) of each item.
+            length: T.
+            context: Frames of speech and emotion on either side.
+        """
+        self.clips, self.places, self.length, self.context = clips, places, length, context
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, item: int) -> ExpressionBatch:
+        return self.__getitems__([item])
+
+    def __getitems__(self, items: list[int]) -> ExpressionBatch:
+        """A batch, in the order of ``items``."""
+        places = [self.places[item] for item in items]
+        windows = [self.clips[clip].window(first, self.length, self.context) for clip, first in places]
+        return ExpressionBatch(*(torch.stack(values) for values in zip(*windows, strict=True)))
+
+
+class WindowOrder(Sampler[int]):
+    """A random order of the items that (seed, epoch) decide."""
+
+    def __init__(self, num_items: int, seed: int) -> None:
+        self.num_items, self.seed, self.epoch = num_items, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning tells which epoch begins."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.num_items
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        yield from torch.randperm(self.num_items, generator=generator).tolist()
+
+
+class ExpressionData(pl.LightningDataModule):
+    """Fitted clips: all but their last seconds to train on, those to test on."""
+
+    def __init__(
+        self,
+        clips: str | list[str],
+        speech_encoder: str = "auto",
+        layers: list[int] | None = None,
+        window_seconds: float = 2.5,
+        held_out_seconds: float = 12.0,
+        batch_size: int = 16,
+        emotion_names: list[str] | None = None,
+        emotion_coding: EmotionCoding = "continuous",
+        muted_share: float = 0.1,
+        truth: bool = False,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        """
+        Args:
+            clips: Folders of fitted clip stores.
+            speech_encoder: Of ``load_speech_encoder``.
+            layers: Its layers.
+            window_seconds: Length of the windows.
+            held_out_seconds: At the end of each clip, at most a fifth of it; never trained on.
+            batch_size: Windows.
+            emotion_names: The emotions to be steered by; by default those that the clips are labelled in, or MEAD's.
+            emotion_coding: ``one_hot`` forgets the strength of the labels, ``none`` the labels.
+            muted_share: Windows without a sound for each window with one, so that silence keeps the face's emotion and
+                rests the mouth; only where the expressions have names that tell the mouth's.
+            truth: Learn from a digital actor's true coefficients instead of the fitted ones.
+            num_workers: Processes that load; windows are cheap, so that none is usually best.
+            seed: Of the order of the windows.
+        """
+        super().__init__()
+        self.paths = [clips] if isinstance(clips, str) else list(clips)
+        if not self.paths:
+            raise UserError("Expected one or more clip stores, but got none; name them with --data.clips clips/jane.")
+        for name, value in (("window_seconds", window_seconds), ("held_out_seconds", held_out_seconds)):
+            if not value > 0:
+                raise UserError(f"Expected {name} above 0, but got {value}.")
+        self.speech_encoder, self.layers = speech_encoder, layers
+        self.window_seconds, self.held_out_seconds = window_seconds, held_out_seconds
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.emotion_names, self.emotion_coding = emotion_names, emotion_coding
+        self.muted_share, self.truth = muted_share, truth
+        self.context = 0
+        """Frames of speech and emotion on either side of a window; the network that is trained sets it."""
+        self.training: list[ExpressionClip] = []
+
+    def prepare_data(self) -> None:
+        """Fill the clips' caches."""
+        self.setup("fit")
+
+    def setup(self, stage: str) -> None:
+        """Read the clips and share their frames out between training and testing."""
+        if self.training:
+            return
+        stores = [ClipStore(path) for path in self.paths]
+        self.face = self._read_face(stores[0])
+        self.fps = stores[0].fps
+        self.encoder = load_speech_encoder(self.speech_encoder, self.layers)
+        self.emotion_space = EmotionSpace(tuple(self.emotion_names or _label_names(stores)))
+        self.length = max(2, round(self.window_seconds * self.fps))
+        clips = [self._read(store) for store in stores]
+        splits = [
+            len(clip.speech) - round(self._held_out(store) * self.fps)
+            for clip, store in zip(clips, stores, strict=True)
+        ]
+        self.training = [clip.frames(0, split) for clip, split in zip(clips, splits, strict=True)]
+        self.held_out = list(zip(clips, splits, strict=True))
+        self.places = [(index, first) for index, clip in enumerate(self.training) for first in clip.starts(self.length)]
+        if not self.places:
+            raise UserError(
+                f"Expected a clip with {self.window_seconds} s to train on in which the face is always seen, besides the "
+                f"last {_HELD_OUT_SHARE:.0%} that are held out, but got none in {', '.join(self.paths)}; give longer clips "
+                "or a smaller data.window_seconds."
+            )
+        self._add_muted()
+
+    @property
+    def num_speech_features(self) -> int:
+        """D."""
+        return self.encoder.num_features
+
+    @property
+    def training_speech(self) -> Float[Tensor, "T D"]:
+        """The features of every frame that is trained on."""
+        return torch.cat([clip.speech for clip in self.training])
+
+    @property
+    def training_expressions(self) -> Float[Tensor, "T E"]:
+        """The coefficients of every frame that is trained on and in which the face was seen."""
+        return torch.cat([clip.expressions[clip.is_valid] for clip in self.training])
+
+    def description(self) -> dict:
+        """JSON values that say what a network trained on these clips has to be given."""
+        return {
+            "speech_encoder": describe_encoder(self.encoder),
+            "morphable_model": self.face.morphable_model,
+            "expression_names": list(self.face.expression_names),
+            "emotion_names": list(self.emotion_space.names),
+            "fps": self.fps,
+        }
+
+    def train_dataloader(self) -> DataLoader:
+        """Every window once an epoch, in an order that (seed, epoch) decide."""
+        windows = ExpressionWindows(self.training, self.places, self.length, self.context)
+        return DataLoader(
+            windows,
+            batch_size=self.batch_size,
+            sampler=WindowOrder(len(windows), self.seed),
+            drop_last=len(windows) >= self.batch_size,
+            num_workers=self.num_workers,
+            collate_fn=_as_it_is,
+        )
+
+    def val_dataloader(self) -> list[DataLoader]:
+        """The held-out end of each clip, whole."""
+        loaders = []
+        for clip, split in self.held_out:
+            windows = ExpressionWindows([clip], [(0, split)], len(clip.speech) - split, self.context)
+            loaders.append(DataLoader(windows, batch_size=1, collate_fn=_as_it_is))
+        return loaders
+
+    def test_dataloader(self) -> list[DataLoader]:
+        """The same."""
+        return self.val_dataloader()
+
+    def _held_out(self, store: ClipStore) -> float:
+        return min(self.held_out_seconds, _HELD_OUT_SHARE * store.num_frames / store.fps)
+
+    def _read_face(self, store: ClipStore) -> TrackedFace:
+        return store.truth() if self.truth else store.tracking()
+
+    def _read(self, store: ClipStore) -> ExpressionClip:
+        face = self._read_face(store)
+        if face.expression_names != self.face.expression_names:
+            raise UserError(
+                f"Expected clips fitted with one morphable model, but '{self.paths[0]}' is fitted with "
+                f"'{self.face.morphable_model}' and '{store.path}' with '{face.morphable_model}'; fit one of them again."
+            )
+        if abs(store.fps / self.fps - 1) > 0.01:
+            raise UserError(
+                f"Expected clips of one frame rate, but '{self.paths[0]}' has {self.fps:.2f} fps and '{store.path}' "
+                f"{store.fps:.2f}; prepare one of them again with the other's --fps."
+            )
+        expressions = face.coefficients.expression_coefficients
+        return ExpressionClip(
+            speech=clip_speech_features(store, self.encoder),
+            emotion=self._read_emotion(store),
+            expressions=expressions,
+            is_valid=store.landmarks().landmark_confidence > 0,
+        )
+
+    def _read_emotion(self, store: ClipStore) -> Float[Tensor, "T N"]:
+        track, space = store.emotion(), self.emotion_space
+        emotion = torch.zeros(store.num_frames, space.num_emotions)
+        if track is None or self.emotion_coding == "none":
+            return emotion
+        labels = track.sample_frames(store.num_frames, store.fps)
+        for name, strength in zip(track.space.names, labels.T, strict=True):
+            if name in space.names:
+                emotion[:, space.names.index(name)] = strength
+            elif bool(strength.any()):
+                raise UserError(
+                    f"Expected labels of {', '.join(space.names)} in '{store.path}', but it shows '{name}'; add it to "
+                    "data.emotion_names or leave the clip out."
+                )
+        if self.emotion_coding == "one_hot":
+            strongest = emotion.argmax(1, keepdim=True)
+            shown = (emotion.gather(1, strongest) > 0).float()
+            emotion = torch.zeros_like(emotion).scatter_(1, strongest, shown)
+        return emotion
+
+    def _add_muted(self) -> None:
+        mouth = [i for i, name in enumerate(self.face.expression_names) if name.startswith(_MOUTH_PREFIXES)]
+        num_muted = round(self.muted_share * len(self.places))
+        if not mouth or not num_muted:
+            return
+        longest = max(len(clip.speech) for clip in self.training)
+        silence = self.encoder.encode(torch.zeros(round(longest / self.fps * SAMPLE_RATE)), self.fps, longest)
+        num_clips = len(self.training)
+        self.training += [clip.muted(silence[: len(clip.speech)], mouth) for clip in self.training]
+        evenly = torch.linspace(0, len(self.places) - 1, num_muted).long().tolist()
+        self.places += [(self.places[index][0] + num_clips, self.places[index][1]) for index in evenly]
+
+
+def describe_encoder(encoder: SpeechEncoder) -> dict:
+    """What finds the same speech encoder again."""
+    return {
+        "name": encoder.name,
+        "layers": encoder.settings.get("layers"),
+        "fingerprint": encoder.fingerprint,
+        "num_features": encoder.num_features,
+    }
+
+
+def _label_names(stores: Sequence[ClipStore]) -> tuple[str, ...]:
+    """The names that the clips are labelled in, each once."""
+    names: dict[str, None] = {}
+    for store in stores:
+        if track := store.emotion():
+            names |= dict.fromkeys(track.space.names)
+    return tuple(names) or MEAD_EMOTIONS
+
+
+def _as_it_is(batch: ExpressionBatch) -> ExpressionBatch:
+    return batch

@@ -1,0 +1,72 @@
+"""Expression coefficients measured on the face: what the viewer sees, cheaply.
+
+A morphable model is linear in its expressions, so the mean square of the displacements of some vertices is a quadratic
+form in the coefficients, ``c · G · c`` with ``G = B Bᵀ / V`` (B: E × 3V). With a factor ``G = A Aᵀ`` of E columns at most,
+``|c A|`` is their root mean square without a single vertex being computed.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from readavatar.morphable import MorphableModel
+
+PARTS = ("lips", "face", "upper_face")
+_MILLIMETRES = 1000.0
+_SMALL = 1e-4
+"""mm²: keeps the root's gradient finite where two motions meet."""
+_INNER_LIPS = ((61, 67), (62, 66), (63, 65))
+"""Pairs of iBUG landmarks above and below the mouth's opening."""
+
+
+def expression_displacements(model: MorphableModel) -> Float[Tensor, "E V 3"]:
+    """Displacement by one unit of each expression, metres; models that articulate are taken at the neutral face."""
+    step = 1e-2
+    neutral, eye = torch.zeros(1, model.num_shape), torch.eye(model.num_expressions)
+    rest = model.deform(neutral, torch.zeros(1, model.num_expressions))
+    return torch.cat([(model.deform(neutral, step * unit[None]) - rest) / step for unit in eye])
+
+
+class FaceSpace(nn.Module):
+    """Distances between motions on one morphable model's face, millimetres."""
+
+    def __init__(self, model: MorphableModel) -> None:
+        super().__init__()
+        displacements = expression_displacements(model) * _MILLIMETRES
+        for part in PARTS:
+            factor = _factor(displacements, model.vertex_mask(part))
+            self.register_buffer(f"{part}_factor", factor, persistent=False)
+        self.register_buffer("lip_displacements", displacements[:, model.vertex_mask("lips")], persistent=False)
+        above, below = (torch.tensor(row) for row in zip(*_INNER_LIPS, strict=True))
+        landmarks = model.landmarks_3d(displacements)
+        self.register_buffer("opening_slope", (landmarks[:, above] - landmarks[:, below])[..., 1].mean(1), False)
+        landmarks = model.landmarks_3d(model.template[None] * _MILLIMETRES)
+        self.register_buffer("opening_at_rest", (landmarks[:, above] - landmarks[:, below])[..., 1].mean(), False)
+
+    def distance(
+        self, part: str, first: Float[Tensor, "*b E"], second: Float[Tensor, "*b E"] | float = 0.0
+    ) -> Float[Tensor, "*b"]:
+        """Root mean square over a part's vertices of their distance between two expressions, or from the neutral one."""
+        return ((first - second) @ getattr(self, f"{part}_factor")).square().sum(-1).add(_SMALL).sqrt()
+
+    def displacement(self, part: str, expressions: Float[Tensor, "*b E"]) -> Float[Tensor, "*b r"]:
+        """A part's motion in the fewest numbers: their square sum is the mean square of its vertices' displacements."""
+        return expressions @ getattr(self, f"{part}_factor")
+
+    def opening(self, expressions: Float[Tensor, "*b E"]) -> Float[Tensor, "*b"]:
+        """Height of the gap between the lips' inner edges."""
+        return expressions @ self.opening_slope + self.opening_at_rest
+
+    def lip_error(self, predicted: Float[Tensor, "T E"], target: Float[Tensor, "T E"]) -> Float[Tensor, " T"]:
+        """Distance of the worst vertex of the lips in each frame."""
+        difference = torch.einsum("te,evc->tvc", predicted - target, self.lip_displacements)
+        return difference.norm(dim=-1).amax(-1)
+
+
+def _factor(displacements: Float[Tensor, "E V 3"], mask: Bool[Tensor, " V"]) -> Float[Tensor, "E r"]:
+    flat = displacements[:, mask].flatten(1).double()
+    values, vectors = torch.linalg.eigh(flat @ flat.mT / int(mask.sum()))
+    kept = values > 1e-8 * values.max()  # a Gram matrix is singular where expressions do not move the part
+    return (vectors[:, kept] * values[kept].sqrt()).float()

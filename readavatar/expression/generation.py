@@ -1,0 +1,80 @@
+"""Motion of any length from a trained generator."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from readavatar.expression.networks import ExpressionGenerator
+
+_NOISE_SECONDS = (0.08, 0.3, 1.2)
+"""Standard deviations of the Gaussians that smooth the noise: a flash of the brows, a syllable, a phrase."""
+
+
+def slow_noise(
+    num_sequences: int, num_frames: int, num_channels: int, fps: float, generator: torch.Generator | None = None
+) -> Float[Tensor, "B F K"]:
+    """Gaussian noise of unit variance that changes slowly; the channels take turns in how slowly.
+
+    Args:
+        num_sequences: B.
+        num_frames: F.
+        num_channels: K.
+        fps: Frames a second.
+        generator: Of random numbers; None takes the global one.
+    """
+    noise = torch.zeros(num_sequences, num_frames, num_channels)
+    for turn, seconds in enumerate(_NOISE_SECONDS):
+        channels = range(turn, num_channels, len(_NOISE_SECONDS))
+        if not channels:
+            continue
+        radius = max(1, round(3 * seconds * fps))
+        kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / (seconds * fps)) ** 2)
+        kernel = kernel / kernel.square().sum().sqrt()
+        white = torch.randn(num_sequences * len(channels), 1, num_frames + 2 * radius, generator=generator)
+        smooth = F.conv1d(white, kernel[None, None])
+        noise[..., turn :: len(_NOISE_SECONDS)] = smooth.unflatten(0, (num_sequences, -1))[:, :, 0].mT
+    return noise
+
+
+def pad_frames(values: Float[Tensor, "T C"], context: int) -> Float[Tensor, "F C"]:
+    """The first and last frames repeated ``context`` times."""
+    index = torch.arange(-context, len(values) + context).clamp(0, len(values) - 1)
+    return values[index.to(values.device)]
+
+
+@torch.no_grad()
+def generate_expressions(
+    generator: ExpressionGenerator,
+    speech_features: Float[Tensor, "T D"],
+    emotion: Float[Tensor, "T N"],
+    seed: int = 0,
+    chunk: int = 1024,
+) -> Float[Tensor, "T E"]:
+    """Draw one of the motions that fit a sound and an emotion.
+
+    Args:
+        generator: Trained.
+        speech_features: Of every frame.
+        emotion: Of every frame, in [0, 1].
+        seed: Which motion; equal seeds give equal motions.
+        chunk: Frames computed at once; the result does not depend on it.
+    """
+    if len(speech_features) != len(emotion):
+        raise ValueError(
+            f"Expected as many frames of emotion as of speech, {len(speech_features)}, got {len(emotion)}."
+        )
+    was_training, context = generator.training, generator.context
+    generator.eval()
+    numbers = torch.Generator().manual_seed(seed)
+    noise = slow_noise(1, len(emotion) + 2 * context, generator.num_noise, generator.fps, numbers)
+    device = generator.speech_mean.device
+    inputs = [pad_frames(speech_features, context), pad_frames(emotion, context), noise[0]]
+    parts = []
+    for first in range(0, len(emotion), chunk):
+        stop = min(first + chunk, len(emotion)) + 2 * context
+        parts.append(generator(*(values[None, first:stop].to(device) for values in inputs))[0])
+    generator.train(was_training)
+    return torch.cat(parts).to(speech_features.device)

@@ -1,0 +1,195 @@
+"""Training the expression network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float
+from pytorch_lightning.cli import OptimizerCallable
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+from readavatar.data.expression_data import ExpressionBatch
+from readavatar.expression.face_space import PARTS, FaceSpace
+from readavatar.expression.generation import slow_noise
+from readavatar.expression.losses import (
+    adversarial_loss,
+    closure_loss,
+    discriminator_loss,
+    energy_score,
+    gradient_penalty,
+    matching_loss,
+    weighted_sum,
+)
+from readavatar.expression.networks import ExpressionDiscriminator, ExpressionGenerator
+from readavatar.expression.scores import score_motion
+from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
+from readavatar.morphable import load_morphable_model
+
+_TEST_SAMPLES = 8
+_CLOSED = 0.15
+"""Lips count as closed in the lowest such share of the range of openings (5th to 95th percentile)."""
+_LAST_RATE = 0.05
+"""The learning rates fall along a cosine to this share."""
+
+
+class ExpressionModule(pl.LightningModule):
+    """Learns how a person moves their face when they speak; the batches come from ``ExpressionData``."""
+
+    def __init__(
+        self,
+        network: NetworkSettings = NetworkSettings(),  # noqa: B008 (all three are frozen)
+        weights: LossWeights = LossWeights(),  # noqa: B008
+        optimisation: Optimisation = Optimisation(),  # noqa: B008
+        generator_optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=5e-4, betas=(0.5, 0.99)),
+        discriminator_optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=4e-4, betas=(0.0, 0.99)),
+    ) -> None:
+        """
+        Args:
+            network: Sizes.
+            weights: Of the losses.
+            optimisation: Everything else that a step depends on.
+            generator_optimizer: From parameters.
+            discriminator_optimizer: From parameters.
+        """
+        super().__init__()
+        self.automatic_optimization = False
+        self.network, self.weights, self.optimisation = network, weights, optimisation
+        self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
+        self.is_adversarial = weights.adversarial > 0 or weights.matching > 0
+        self.generator: ExpressionGenerator | None = None
+
+    def setup(self, stage: str) -> None:
+        """Build the networks for what the data gives."""
+        if self.generator is not None:
+            return
+        data, sizes = self.trainer.datamodule, self.network
+        model = load_morphable_model(data.face.morphable_model)
+        num_inputs = (data.num_speech_features, data.emotion_space.num_emotions, model.num_expressions)
+        self.generator = ExpressionGenerator(
+            *num_inputs, data.fps, sizes.width, sizes.dilations, sizes.num_noise, sizes.dropout
+        )
+        expressions = data.training_expressions
+        self.generator.standardise_by(data.training_speech, expressions, model.expression_bounds)
+        self.averaged = AveragedModel(self.generator, avg_fn=_warming_average(self.optimisation.ema_decay))
+        if self.is_adversarial:
+            self.discriminator = ExpressionDiscriminator(
+                *num_inputs, sizes.discriminator_width, sizes.discriminator_scales
+            )
+        self.space = FaceSpace(model)
+        low, high = self.space.opening(expressions).quantile(torch.tensor([0.05, 0.95]))
+        self.closed_below = float(torch.lerp(low, high, _CLOSED))
+        data.context = self.generator.context
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """The generator's, and the discriminators' if there are any."""
+        optimizers = [self.generator_optimizer(self.generator.parameters())]
+        if self.is_adversarial:
+            optimizers.append(self.discriminator_optimizer(self.discriminator.parameters()))
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["initial_lr"] = group["lr"]
+        return optimizers
+
+    def training_step(self, batch: ExpressionBatch, batch_index: int) -> None:
+        """One step of the generator, then one of the discriminators."""
+        self._set_learning_rates()
+        samples = self._draw(self.generator, batch, self.optimisation.samples)
+        target = batch.expressions
+        terms = {part: lambda part=part: energy_score(self._position(part), samples, target) for part in PARTS}
+        velocities = (samples.diff(dim=2), target.diff(dim=1))
+        terms["velocity"] = lambda: sum(energy_score(self._position(part), *velocities) for part in PARTS)
+        terms["closure"] = lambda: self._closure(samples, target)
+        if self.is_adversarial:
+            self.discriminator.requires_grad_(False)
+            judged, real = self._judge(samples[0], batch), self._judge(target, batch)
+            terms["adversarial"] = lambda: adversarial_loss(judged)
+            terms["matching"] = lambda: matching_loss(judged, real)
+        total, values = weighted_sum(terms, asdict(self.weights), self.global_step)
+        optimizer = self.optimizers()[0] if self.is_adversarial else self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(total)
+        torch.nn.utils.clip_grad_norm_(self.generator.parameters(), self.optimisation.clip_gradients)
+        optimizer.step()
+        self.averaged.update_parameters(self.generator)
+        if self.is_adversarial:
+            values["discriminator"] = self._discriminator_step(samples[0].detach(), batch, batch_index)
+        self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=len(target))
+        self.log("loss", total.detach(), prog_bar=True, logger=False)
+
+    def _discriminator_step(self, generated: Tensor, batch: ExpressionBatch, batch_index: int) -> Float[Tensor, ""]:
+        settings = self.optimisation
+        self.discriminator.requires_grad_(True)
+        penalised = settings.r1 > 0 and batch_index % settings.r1_every == 0
+        target = batch.expressions.clone().requires_grad_(penalised)
+        real = self._judge(target, batch)
+        other = ExpressionBatch(batch.speech.roll(1, 0), batch.emotion.roll(1, 0), batch.expressions)
+        fakes = [(1.0, self._judge(generated, batch)), (settings.mismatch, self._judge(batch.expressions, other))]
+        total = loss = discriminator_loss(real, fakes)
+        if penalised:
+            total = loss + settings.r1 * settings.r1_every * gradient_penalty(real, target)
+        # Not through Lightning's wrapper, which would count this as a step of training: max_steps are batches.
+        optimizer = self.optimizers(use_pl_optimizer=False)[1]
+        optimizer.zero_grad()
+        self.manual_backward(total)
+        optimizer.step()
+        return loss.detach()
+
+    def _draw(self, generator: torch.nn.Module, batch: ExpressionBatch, count: int) -> Float[Tensor, "S B T E"]:
+        """``count`` motions for every window."""
+        size, num_frames, _ = batch.speech.shape
+        noise = slow_noise(count * size, num_frames, self.network.num_noise, self.generator.fps).to(batch.speech)
+        speech, emotion = batch.speech.repeat(count, 1, 1), batch.emotion.repeat(count, 1, 1)
+        return generator(speech, emotion, noise).unflatten(0, (count, size))
+
+    def _judge(self, expressions: Float[Tensor, "B T E"], batch: ExpressionBatch) -> list[list[Tensor]]:
+        inside = slice(self.generator.context, self.generator.context + expressions.shape[1])
+        speech = self.generator.standard_speech(batch.speech[:, inside])
+        return self.discriminator(self.generator.standard_expressions(expressions), speech, batch.emotion[:, inside])
+
+    def _position(self, part: str):
+        return lambda first, second: self.space.distance(part, first, second)
+
+    def _closure(self, samples: Tensor, target: Tensor) -> Float[Tensor, ""]:
+        opening = self.space.opening(target).expand(samples.shape[:-1])
+        return closure_loss(self.space.opening(samples), opening, opening < self.closed_below)
+
+    def _set_learning_rates(self) -> None:
+        progress = min(self.global_step / self.trainer.estimated_stepping_batches, 1.0)
+        factor = _LAST_RATE + (1 - _LAST_RATE) * (1 + math.cos(math.pi * progress)) / 2
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+
+    def validation_step(self, batch: ExpressionBatch, batch_index: int, dataloader_idx: int = 0) -> None:
+        """Score the averaged network on held-out seconds."""
+        self._score(batch, "val")
+
+    def test_step(self, batch: ExpressionBatch, batch_index: int, dataloader_idx: int = 0) -> None:
+        """The same."""
+        self._score(batch, "test")
+
+    def _score(self, batch: ExpressionBatch, stage: str) -> None:
+        samples = self._draw(self.averaged.module.eval(), batch, _TEST_SAMPLES)[:, 0]
+        for name, value in score_motion(samples, batch.expressions[0], self.space).items():
+            self.log(f"{stage}/{name}", value, batch_size=samples.shape[1], add_dataloader_idx=False)
+
+    def avatar_part(self) -> dict:
+        """The averaged network and what it was trained with, for the avatar's folder."""
+        network = self.averaged.module
+        config = {"network": network.config, **self.trainer.datamodule.description()}
+        return {"name": "expression", "network": network, "config": config}
+
+
+def _warming_average(decay: float):
+    """An exponential moving average that forgets its first, random weights sooner."""
+
+    def average(averaged: Tensor, current: Tensor, num_averaged: Tensor) -> Tensor:
+        share = torch.clamp((1 + num_averaged) / (10 + num_averaged), max=decay)
+        return torch.lerp(current, averaged, share.to(averaged))
+
+    return average

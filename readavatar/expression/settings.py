@@ -1,0 +1,62 @@
+"""What a training of the expression network can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Sizes of the generator and the discriminators."""
+
+    width: int = 128
+    """Channels of the generator's blocks."""
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
+    """Of each block's convolution over three frames; their sum is how many frames it sees on either side."""
+    num_noise: int = 16
+    """Channels of noise; 0 leaves one motion for each sound."""
+    dropout: float = 0.1
+    """Of the generator's blocks, and twice that of the speech features."""
+    discriminator_width: int = 64
+    discriminator_scales: int = 3
+    """Discriminators, each of which sees the motion at half the rate of the one before."""
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Each term's weight; a term of weight 0 is not computed. Distances are in millimetres on the face."""
+
+    lips: float = 1.0
+    """Position of the lips' vertices."""
+    face: float = 0.5
+    """Of the whole face's."""
+    upper_face: float = 0.5
+    """Of those above the nose's tip, which move little and would drown in the face's."""
+    velocity: float = 2.0
+    """Change of all three from frame to frame."""
+    closure: float = 0.5
+    """Lips kept apart where the truth closes them (p, b, m)."""
+    adversarial: float = 0.05
+    """The discriminators' verdict."""
+    matching: float = 0.1
+    """L1 between the discriminators' features."""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How the weights are found."""
+
+    samples: int = 2
+    """Motions drawn for every sound in a step: with two or more, the distance between them counts as much in a position
+    term's favour as the distance to the truth counts against (the energy score, Gneiting & Raftery 2007, eq. 22, whose
+    best is the true distribution); with one, the terms are a regression and mute what the sound does not tell."""
+    mismatch: float = 0.5
+    """Weight of true motion with another window's sound and emotion, as an example of the false."""
+    r1: float = 0.1
+    """Weight of the discriminators' gradient penalty (Mescheder et al. 2018)."""
+    r1_every: int = 8
+    """Batches between two gradient penalties, whose weight grows as much."""
+    ema_decay: float = 0.998
+    """Of the averaged weights, which are those that are tested and exported."""
+    clip_gradients: float = 1.0
+    """Largest norm of the generator's gradient."""

@@ -1,0 +1,58 @@
+"""Distances between shapes and between landmarks."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+LEFT_EYE, RIGHT_EYE = slice(42, 48), slice(36, 42)
+"""Of the 68 iBUG landmarks; left is the subject's."""
+
+
+def rigid_alignment(
+    source: Float[Tensor, "B N 3"], target: Float[Tensor, "B N 3"], weights: Float[Tensor, "#B N"] | None = None
+) -> tuple[Float[Tensor, "B 3 3"], Float[Tensor, "B 3"]]:
+    """The rotation R and translation t that bring ``source @ R.mT + t`` closest to ``target`` (Kabsch 1976).
+
+    Args:
+        source: Points, metres.
+        target: The same points elsewhere, metres.
+        weights: How much each pair counts, ≥ 0; None counts all alike.
+    """
+    weights = torch.ones_like(source[..., 0]) if weights is None else weights.expand_as(source[..., 0])
+    weights = (weights / weights.sum(-1, keepdim=True))[..., None]
+    source_centre = (weights * source).sum(1, keepdim=True)
+    target_centre = (weights * target).sum(1, keepdim=True)
+    covariance = (weights * (target - target_centre)).mT @ (source - source_centre)
+    left, _, right = torch.linalg.svd(covariance)
+    # A reflection would fit a mirrored shape better, and is no rigid motion.
+    signs = torch.ones_like(left[..., 0])
+    signs[..., 2] = torch.linalg.det(left @ right).sign()
+    rotation = (left * signs[..., None, :]) @ right
+    return rotation, (target_centre - source_centre @ rotation.mT)[:, 0]
+
+
+def vertex_error(
+    predicted: Float[Tensor, "B N 3"], target: Float[Tensor, "B N 3"], weights: Float[Tensor, "#B N"] | None = None
+) -> Float[Tensor, "B N"]:
+    """Distance of each vertex from its target after the best rigid alignment, metres.
+
+    The gradient treats the alignment as given: it is optimal, so that its first-order change does not matter to the
+    mean square, and the SVD's own gradient is infinite for symmetric shapes.
+    """
+    rotation, translation = rigid_alignment(predicted.detach(), target.detach(), weights)
+    squared = (predicted @ rotation.mT + translation[:, None] - target).square().sum(-1)
+    return torch.where(squared > 0, squared, 1.0).sqrt() * (squared > 0)  # the root's gradient at 0 is infinite
+
+
+def landmark_error(
+    predicted: Float[Tensor, "B 68 d"], target: Float[Tensor, "B 68 d"]
+) -> Float[Tensor, "B 68"]:
+    """Distance of each of the 68 iBUG landmarks from its target, in inter-ocular distances of the target.
+
+    The inter-ocular distance is here the one between the means of each eye's six landmarks, which unlike the outer
+    corners' does not depend on the annotation of one point.
+    """
+    between_eyes = (target[:, LEFT_EYE].mean(1) - target[:, RIGHT_EYE].mean(1)).norm(dim=-1)
+    return (predicted - target).norm(dim=-1) / between_eyes[:, None]

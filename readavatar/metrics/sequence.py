@@ -1,0 +1,83 @@
+"""Likeness and liveliness of curves over time, T samples at a fixed rate."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def pearson_correlation(predicted: Float[Tensor, "T *c"], target: Float[Tensor, "T *c"]) -> Float[Tensor, "*c"]:
+    """Correlation over time in [−1, 1], channel by channel; 0 where a curve is constant."""
+    predicted, target = predicted - predicted.mean(0), target - target.mean(0)
+    power = predicted.square().sum(0) * target.square().sum(0)
+    # A constant curve's rounding error is no movement.
+    moves = power > torch.finfo(power.dtype).eps ** 2
+    return (predicted * target).sum(0) * moves / torch.where(moves, power, 1.0).sqrt()
+
+
+def motion_std(curves: Float[Tensor, "T *c"]) -> Float[Tensor, "*c"]:
+    """Standard deviation over time: how much moves at all, in the curves' own unit."""
+    return curves.std(0, correction=0)
+
+
+def high_frequency_energy(curves: Float[Tensor, "T *c"], fps: float, cutoff: float) -> Float[Tensor, "*c"]:
+    """Share of a curve's movement (its variance) that is faster than ``cutoff``: jitter.
+
+    Args:
+        curves: T samples; a straight line from the first to the last is taken out, since a spectrum sees the jump
+            between a curve's ends as fast movement.
+        fps: Samples a second, Hz.
+        cutoff: Hz.
+
+    Returns:
+        In [0, 1]; 0 for a curve that does not move.
+    """
+    ramp = torch.linspace(0, 1, len(curves), dtype=curves.dtype, device=curves.device)
+    ramp = ramp.reshape(-1, *[1] * (curves.ndim - 1))
+    level = curves - torch.lerp(curves[:1], curves[-1:], ramp)
+    power = torch.fft.rfft(level - level.mean(0), dim=0).abs().square()
+    frequencies = torch.fft.rfftfreq(len(curves), 1 / fps, device=curves.device)
+    # All bins but the constant one and the Nyquist one stand for two, a positive and a negative frequency.
+    power[1 : (len(curves) + 1) // 2] *= 2
+    total = power.sum(0)
+    moves = total > (torch.finfo(curves.dtype).eps * len(curves)) ** 2
+    return power[frequencies > cutoff].sum(0) * moves / torch.where(moves, total, 1.0)
+
+
+def audio_visual_offset(
+    audio: Float[Tensor, " T"], visual: Float[Tensor, " T"], fps: float, max_offset: float = 0.5
+) -> tuple[float, float]:
+    """How long the picture comes after the sound, where the two curves agree best.
+
+    Args:
+        audio: What is heard at each frame, such as the loudness.
+        visual: What is seen at each frame, such as the mouth's opening.
+        fps: Frames a second, Hz.
+        max_offset: Seconds to search on either side.
+
+    Returns:
+        Seconds (positive: the picture is late; a parabola through the best frame and its neighbours gives fractions of
+        a frame) and the correlation there.
+
+    Raises:
+        ValueError: Fewer than three frames would overlap at the largest offset.
+    """
+    largest, num_frames = int(max_offset * fps), len(audio)
+    if num_frames - largest < 3:
+        raise ValueError(f"Expected over {largest + 2} frames to search ±{max_offset} s at {fps} fps, got {num_frames}.")
+    correlations = torch.stack(
+        [
+            pearson_correlation(
+                audio[max(0, -lag) : num_frames - max(0, lag)], visual[max(0, lag) : num_frames - max(0, -lag)]
+            )
+            for lag in range(-largest, largest + 1)
+        ]
+    )
+    best = int(correlations.argmax())
+    fraction = 0.0
+    if 0 < best < 2 * largest:
+        before, at, after = correlations[best - 1 : best + 2].tolist()
+        curvature = before - 2 * at + after
+        fraction = 0.5 * (before - after) / curvature if curvature < 0 else 0.0
+    return (best - largest + fraction) / fps, float(correlations[best])

@@ -1,0 +1,136 @@
+"""Where the skin's vertices lie in the plane: rings around eye and mouth, a graded triangulation between them.
+
+The *plane* unrolls half of the head: abscissa ``theta`` × a radius that shrinks towards the crown, ordinate ``row``, in
+millimetres of skin nearly everywhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import Delaunay
+
+from readavatar.morphable.builtin.surface import ROW_BOTTOM, ROW_TOP
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+FINEST, COARSEST = 2.7, 9.5
+"""Edge lengths at the nose and on the crown."""
+HEAD_RADIUS = 75.0
+CROWN_ROW = 50.0
+"""Above this the parallels shorten."""
+
+
+def parallel_radius(row: Array) -> Array:
+    """Millimetres in the plane by radian of azimuth."""
+    above = np.clip((row - CROWN_ROW) / (ROW_TOP - CROWN_ROW), 0, 1)
+    return HEAD_RADIUS * np.cos(0.5 * np.pi * above)
+
+
+def to_plane(theta: Array, row: Array) -> Array:
+    """(…, 2)."""
+    return np.stack([theta * parallel_radius(row), row], -1)
+
+
+def from_plane(points: Array) -> tuple[Array, Array]:
+    """``theta`` and ``row``."""
+    radius = np.maximum(parallel_radius(points[..., 1]), 1e-6)
+    return np.clip(points[..., 0] / radius, 0, np.pi), points[..., 1]
+
+
+def edge_length(points: Array) -> Array:
+    """The wanted edge length at points of the plane: fine at nose, eyes and mouth, coarse behind and below."""
+    x, row = points[:, 0], points[:, 1]
+    from_nose = np.hypot(np.maximum(np.abs(x) - 16, 0), np.maximum(np.abs(row + 34) - 16, 0))
+    from_face = np.hypot(np.maximum(np.abs(x) - 40, 0), np.maximum(np.abs(row + 32) - 55, 0))
+    return np.clip(FINEST + 0.03 * from_nose + 0.075 * from_face, FINEST, COARSEST)
+
+
+def _sample_line(start: Array, end: Array, edge_scale: float = 1.0) -> Array:
+    """Points from start towards end (without end), spaced by the wanted edge length."""
+    fine = start + np.linspace(0, 1, 2001)[:, None] * (end - start)
+    density = np.linalg.norm(end - start) / 2000 / (edge_length(fine) * edge_scale)
+    progress = np.concatenate([[0], np.cumsum(density[:-1])])
+    count = max(int(round(progress[-1])), 1)
+    at = np.interp(np.linspace(0, progress[-1], count + 1)[:-1], progress, np.linspace(0, 1, 2001))
+    return start + at[:, None] * (end - start)
+
+
+def _inside(points: Array, polygon: Array) -> NDArray[np.bool_]:
+    """Even-odd rule."""
+    inside = np.zeros(len(points), bool)
+    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        if y0 == y1:
+            continue
+        crosses = (points[:, 1] > min(y0, y1)) & (points[:, 1] <= max(y0, y1))
+        inside ^= crosses & (points[:, 0] < x0 + (points[:, 1] - y0) * (x1 - x0) / (y1 - y0))
+    return inside
+
+
+def _outline(mouth_ring: Array) -> Array:
+    """The half plane's border, counter-clockwise, with the mouth's outermost ring cut out of the midline."""
+    bottom_back = to_plane(np.array(np.pi), np.array(ROW_BOTTOM))
+    front_bottom, front_top = np.array([0.0, ROW_BOTTOM]), np.array([0.0, ROW_TOP])
+    back = [_sample_line(front_bottom, bottom_back)]
+    rows = _sample_line(np.array([np.pi * HEAD_RADIUS, ROW_BOTTOM]), np.array([np.pi * HEAD_RADIUS, ROW_TOP]))[:, 1]
+    # The back's border is a curve; its last sample would crowd the pole.
+    back.append(to_plane(np.full(len(rows) - 1, np.pi), rows[:-1]))
+    front = [_sample_line(front_top, mouth_ring[0]), mouth_ring[:-1], _sample_line(mouth_ring[-1], front_bottom)]
+    return np.concatenate(back + front)
+
+
+def _relax(points: Array, fixed: int, outline: Array, hole: Array, steps: int = 36) -> Array:
+    """Springs along the Delaunay edges towards the wanted lengths (Persson & Strang 2004)."""
+    for step in range(steps):
+        if step % 3 == 0:
+            triangles = Delaunay(points).simplices
+            centres = points[triangles].mean(1)
+            triangles = triangles[_inside(centres, outline) & ~_inside(centres, hole)]
+            edges = np.unique(np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
+        vector = points[edges[:, 0]] - points[edges[:, 1]]
+        length = np.linalg.norm(vector, axis=1)
+        wanted = edge_length(points[edges].mean(1))
+        wanted = wanted * 1.15 * np.sqrt((length**2).sum() / (wanted**2).sum())
+        force = (np.maximum(wanted - length, 0) / length)[:, None] * vector
+        move = np.zeros_like(points)
+        np.add.at(move, edges[:, 0], force)
+        np.add.at(move, edges[:, 1], -force)
+        points[fixed:] += 0.2 * move[fixed:]
+    return points
+
+
+def triangulate_skin(eye_ring: Array, mouth_ring: Array) -> tuple[Array, Indices]:
+    """Fill the half plane around the rings.
+
+    Args:
+        eye_ring: (n, 2) in the plane, counter-clockwise, closed.
+        mouth_ring: (m, 2) from the midline above the mouth round the corner to the midline below it.
+
+    Returns:
+        Points (the eye ring's first, then the mouth ring's, then the others), and counter-clockwise triangles.
+    """
+    outline = _outline(mouth_ring)
+    is_mouth = (outline[:, None] == mouth_ring[None]).all(-1).any(1)
+    fixed = np.concatenate([eye_ring, mouth_ring, outline[~is_mouth]])
+    low, high = outline.min(0), outline.max(0)
+    xs = np.arange(low[0], high[0], FINEST)
+    ys = np.arange(low[1], high[1], FINEST * np.sqrt(3) / 2)
+    grid = np.stack(np.meshgrid(xs, ys), -1)
+    grid[1::2, :, 0] += FINEST / 2
+    grid = grid.reshape(-1, 2)
+    keep = np.random.default_rng(0).random(len(grid)) < (FINEST / edge_length(grid)) ** 2
+    grid = grid[keep & _inside(grid, outline) & ~_inside(grid, eye_ring)]
+    gap = np.sqrt(((grid[:, None] - fixed[None]) ** 2).sum(-1)).min(1)
+    points = np.concatenate([fixed, grid[gap > 0.6 * edge_length(grid)]])
+    points = _relax(points, len(fixed), outline, eye_ring)
+    free = points[len(fixed) :]
+    gap = np.sqrt(((free[:, None] - fixed[None]) ** 2).sum(-1)).min(1)
+    free = free[_inside(free, outline) & ~_inside(free, eye_ring) & (gap > 0.5 * edge_length(free))]
+    points = np.concatenate([fixed, free])
+    triangles = Delaunay(points).simplices
+    centres = points[triangles].mean(1)
+    triangles = triangles[_inside(centres, outline) & ~_inside(centres, eye_ring)]
+    a, b, c = np.moveaxis(points[triangles], 1, 0)
+    area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+    return points, np.where(area[:, None] > 0, triangles, triangles[:, ::-1])[np.abs(area) > 1e-6]

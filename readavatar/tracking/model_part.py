@@ -1,0 +1,120 @@
+"""A morphable model cut down to some of its vertices, since a fit evaluates it thousands of times."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from readavatar.morphable.model import MorphableModel
+
+EYEBALLS = ("eyeball_left", "eyeball_right")
+
+
+class ModelPart(nn.Module):
+    """Some vertices of a model; of a linear one only theirs are computed, of others (FLAME's jaw) all are."""
+
+    def __init__(self, model: MorphableModel, vertex_index: Int[Tensor, " n"]) -> None:
+        """
+        Args:
+            model: The whole model.
+            vertex_index: Which vertices; for a turning eye at least its extremes in x, y and z.
+        """
+        super().__init__()
+        is_linear = type(model) is MorphableModel
+        self.model = MorphableModel(_cut(model, vertex_index)) if is_linear else model
+        self.register_buffer("kept", None if is_linear else vertex_index, persistent=False)
+
+    def forward(
+        self,
+        shape_coefficients: Float[Tensor, "#B S"],
+        expression_coefficients: Float[Tensor, "#B E"],
+        gaze: Float[Tensor, "#B 2"] | None = None,
+    ) -> Float[Tensor, "B n 3"]:
+        """As ``MorphableModel.forward``."""
+        vertices = self.model(shape_coefficients, expression_coefficients, gaze)
+        return vertices if self.kept is None else vertices[:, self.kept]
+
+
+class LandmarkModel(nn.Module):
+    """Coefficients → the 68 iBUG landmarks and the two pupils."""
+
+    def __init__(self, model: MorphableModel) -> None:
+        super().__init__()
+        extremes = [_extremes(model, name) for name in EYEBALLS]
+        corners = model.landmark_vertices.flatten()
+        kept, places = torch.cat([corners, *extremes]).unique(return_inverse=True)
+        self.part = ModelPart(model, kept)
+        self.has_eyes = all(len(extreme) > 0 for extreme in extremes)
+        pupils = [extreme[model.template[extreme, 2].argmax()] for extreme in extremes if self.has_eyes]
+        self.register_buffer("corners", places[: len(corners)].view(68, 3), persistent=False)
+        self.register_buffer("barycentrics", model.landmark_barycentrics, persistent=False)
+        self.register_buffer("pupils", torch.searchsorted(kept, torch.tensor(pupils).long()), persistent=False)
+
+    def forward(
+        self,
+        shape_coefficients: Float[Tensor, "#B S"],
+        expression_coefficients: Float[Tensor, "#B E"],
+        gaze: Float[Tensor, "#B 2"],
+    ) -> tuple[Float[Tensor, "B 68 3"], Float[Tensor, "B P 3"]]:
+        """Head frame, metres.
+
+        Returns:
+            The landmarks, and the left and the right pupil (P = 2; 0 for a model without eyeballs).
+        """
+        vertices = self.part(shape_coefficients, expression_coefficients, gaze)
+        landmarks = torch.einsum("blkc,lk->blc", vertices[:, self.corners], self.barycentrics)
+        return landmarks, vertices[:, self.pupils]
+
+
+class FaceSurface(nn.Module):
+    """The part of the mesh that footage shows of a face: skin, lips, eyes, and what an open mouth lets see."""
+
+    def __init__(self, model: MorphableModel) -> None:
+        super().__init__()
+        seen = torch.stack([model.vertex_mask(name) for name in model.data.vertex_masks]).any(0)
+        triangles = seen[model.faces].all(1)
+        kept, places = model.faces[triangles].unique(return_inverse=True)
+        self.part = ModelPart(model, kept)
+        self.register_buffer("faces", places.view(-1, 3), persistent=False)
+        self.register_buffer("uvs", model.uvs, persistent=False)
+        self.register_buffer("uv_faces", model.uv_faces[triangles], persistent=False)
+
+    def forward(
+        self,
+        shape_coefficients: Float[Tensor, "#B S"],
+        expression_coefficients: Float[Tensor, "#B E"],
+        gaze: Float[Tensor, "#B 2"],
+    ) -> Float[Tensor, "B n 3"]:
+        """Its vertices, head frame, metres."""
+        return self.part(shape_coefficients, expression_coefficients, gaze)
+
+
+def _extremes(model: MorphableModel, region: str) -> Int[Tensor, " n"]:
+    """The outermost vertices of a region along each axis: they give its bounding box."""
+    index = model.region(region)
+    if len(index) == 0:
+        return index
+    vertices = model.template[index]
+    return index[torch.cat([vertices.argmin(0), vertices.argmax(0)])]
+
+
+def _cut(model: MorphableModel, kept: Int[Tensor, " n"]):
+    data = model.data
+    new_index = torch.full((model.num_vertices,), -1)
+    new_index[kept] = torch.arange(len(kept))
+    faces = new_index[data.faces.long()]
+    whole: Bool[Tensor, " F"] = (faces >= 0).all(1)
+    return dataclasses.replace(
+        data,
+        template=data.template[kept],
+        shape_basis=data.shape_basis[:, kept],
+        expression_basis=data.expression_basis[:, kept],
+        faces=faces[whole],
+        uv_faces=data.uv_faces[whole],
+        vertex_regions=data.vertex_regions[kept],
+        landmark_vertices=new_index[data.landmark_vertices.long()].clamp(min=0),
+        vertex_masks={name: mask[kept] for name, mask in data.vertex_masks.items()},
+    )

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_face import tiny_inputs, tiny_model
+
+from readavatar.appearance.inference import render_face, soft_edge
+from readavatar.appearance.networks import AppearanceRenderer, NetworkSettings
+from readavatar.appearance.texture import SineLayer, SirenTexture, TextureImage, gather_covered, positional_encoding
+from readavatar.data.render_inputs import RenderInputs
+
+SMALL = {"texture_width": 32, "texture_depth": 3, "unet_width": 8, "unet_levels": 3, "unet_max_width": 16}
+
+
+def _renderer(**settings) -> AppearanceRenderer:
+    torch.manual_seed(0)
+    return AppearanceRenderer(6, 2, 5, NetworkSettings(**{**SMALL, **settings}))
+
+
+def test_siren_weights_are_drawn_as_published():
+    torch.manual_seed(0)
+    first, hidden = SineLayer(26, 512, 30.0, is_first=True), SineLayer(512, 512, 30.0)
+    for layer, bound in ((first, 1 / 26), (hidden, math.sqrt(6 / 512) / 30)):
+        assert layer.weight.abs().max() <= bound
+        assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+
+
+def test_siren_angles_keep_unit_spread_at_every_depth():
+    torch.manual_seed(0)
+    x = torch.rand(1, 4096, 26) * 2 - 1
+    x = SineLayer(26, 256, 30.0, is_first=True)(x)
+    for _ in range(4):
+        layer = SineLayer(256, 256, 30.0)
+        angles = 30 * torch.nn.functional.linear(x, layer.weight)
+        assert angles.std().item() == pytest.approx(1.0, abs=0.15)
+        x = layer(x)
+
+
+def test_positional_encoding_is_the_published_one():
+    encoded = positional_encoding(torch.tensor([[0.25, -0.5]]), 2)
+    angles = math.pi * torch.tensor([0.25, 0.5, -0.5, -1.0])
+    expected = torch.cat([torch.tensor([0.25, -0.5]), angles.sin(), angles.cos()])
+    torch.testing.assert_close(encoded[0], expected)
+
+
+def test_gathering_finds_each_covered_pixel_once():
+    covered = torch.tensor([[False, True, True, False], [False, False, False, True], [False] * 4])
+    index, valid = gather_covered(covered)
+    found = [index[row][valid[row]].tolist() for row in range(3)]
+    assert found == [[1, 2], [3], []]
+
+
+@pytest.mark.parametrize("conditioning", ["film", "concatenation", "none"])
+def test_siren_agrees_between_resolutions_where_it_samples_the_same_point(conditioning):
+    torch.manual_seed(0)
+    texture, latent = SirenTexture(16, 3, 8, conditioning), torch.randn(2, 8)
+    uvs = torch.rand(2, 2, 256, 256)
+    regions = torch.randint(0, 4, (2, 256, 256), dtype=torch.uint8)
+    large = texture(uvs, regions, latent)
+    small = texture(uvs[..., ::2, ::2], regions[..., ::2, ::2], latent)
+    torch.testing.assert_close(large[..., ::2, ::2], small, atol=1e-5, rtol=1e-4)
+    assert (large * (regions == 0)[:, None] == 0).all()
+
+
+def test_regions_have_charts_of_their_own():
+    torch.manual_seed(0)
+    texture = SirenTexture(16, 3, 8)
+    uvs = torch.full((1, 2, 4, 4), 0.3)
+    first, second = (
+        texture(uvs, torch.full((1, 4, 4), region, dtype=torch.uint8), torch.zeros(1, 8)) for region in (1, 2)
+    )
+    assert (first - second).abs().mean() > 0.1
+
+
+def test_siren_in_bfloat16_is_near_float32():
+    torch.manual_seed(0)
+    texture, latent = SirenTexture(16, 3, 8), torch.randn(1, 8)
+    uvs, regions = torch.rand(1, 2, 32, 32), torch.ones(1, 32, 32, dtype=torch.uint8)
+    exact = texture(uvs, regions, latent)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = texture(uvs, regions, latent)
+    assert (exact - rounded).abs().mean() < 0.05 * exact.abs().mean()
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"conditioning": "concatenation"}, {"conditioning": "none"}, {"texture": "image"}]
+)
+def test_a_renderer_is_rebuilt_from_its_config(settings):
+    renderer, inputs = _renderer(**settings), tiny_inputs()
+    rebuilt = AppearanceRenderer(**json.loads(json.dumps(renderer.config)))
+    rebuilt.load_state_dict(renderer.state_dict())
+    torch.testing.assert_close(rebuilt(inputs), renderer(inputs))
+
+
+def test_gradients_reach_every_parameter_and_are_finite():
+    renderer, inputs = _renderer(), tiny_inputs()
+    renderer(inputs).square().mean().backward()
+    for name, parameter in renderer.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all() and parameter.grad.abs().sum() > 0, name
+
+
+def _mouth_change(renderer: AppearanceRenderer, inputs: RenderInputs) -> float:
+    other = replace(inputs, speech=inputs.speech.flip(1) * 2)
+    change = (renderer(inputs) - renderer(other)).abs() * inputs.part("face")
+    return change.max().item()
+
+
+def test_speech_changes_pixels_where_the_geometry_does_not():
+    assert _mouth_change(_renderer(), tiny_inputs()) > 1e-4
+    assert _mouth_change(_renderer(conditioning="concatenation"), tiny_inputs()) > 1e-4
+
+
+@pytest.mark.parametrize("settings", [{"conditioning": "none"}, {"texture": "image"}])
+def test_a_deaf_texture_cannot_show_speech(settings):
+    assert _mouth_change(_renderer(**settings), tiny_inputs()) == 0
+
+
+def test_any_size_is_rendered():
+    renderer = _renderer()
+    for size in (33, 50):
+        assert renderer(tiny_inputs(1, size)).shape == (1, 3, size, size)
+
+
+def test_no_face_at_all_is_rendered_without_error():
+    inputs = tiny_inputs(1)
+    nothing = replace(inputs, regions=torch.zeros_like(inputs.regions), uvs=torch.zeros_like(inputs.uvs))
+    assert _renderer()(nothing).isfinite().all()
+
+
+def test_speech_is_standardised_and_constant_features_stay_finite():
+    renderer = _renderer()
+    features = torch.randn(50, 6) * 1000 + 5
+    features[:, 0] = 3.0
+    renderer.audio_latent.standardise_by(features)
+    assert renderer.audio_latent(features[None, :5]).isfinite().all()
+    assert renderer.audio_latent.feature_std[0] == 1
+
+
+def test_alpha_is_one_in_the_hole_and_falls_softly_outside():
+    hole = torch.zeros(1, 1, 100, 100)
+    hole[..., 30:60, 40:70] = 1
+    alpha = soft_edge(hole)
+    assert (alpha[hole > 0] == 1).all()
+    assert alpha[..., 0, 0] == 0
+    assert alpha.diff(dim=-1).abs().max() < 0.35
+    assert alpha.min() >= 0 and alpha.max() <= 1
+
+
+def test_batches_do_not_change_what_is_rendered():
+    renderer, inputs = _renderer().eval(), tiny_inputs(5)
+    whole, alpha = render_face(renderer, inputs, batch_size=5)
+    parts, _ = render_face(renderer, inputs, batch_size=2)
+    torch.testing.assert_close(whole, parts, atol=1e-5, rtol=1e-4)
+    assert whole.shape == (5, 3, 48, 48) and alpha.shape == (5, 1, 48, 48)
+
+
+def test_one_frame_is_learned_in_seconds():
+    torch.manual_seed(0)
+    renderer, inputs = _renderer(), tiny_inputs(1)
+    target = torch.where(inputs.regions[:, None] > 0, 0.3 + 0.4 * torch.cat([inputs.uvs, inputs.uvs[:, :1]], 1), 0.5)
+    optimizer = torch.optim.Adam(renderer.parameters(), 3e-3)
+    for _ in range(120):
+        loss = ((renderer(inputs) - target).abs() * inputs.hole).sum() / inputs.hole.sum() / 3
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.02
+
+
+def test_texture_image_reads_texel_centres():
+    texture = TextureImage(1, 1, 4)
+    with torch.no_grad():
+        texture.texels.copy_(torch.arange(16.0).reshape(1, 1, 4, 4))
+    centres = (torch.arange(4) + 0.5) / 4
+    v, u = torch.meshgrid(centres, centres, indexing="ij")
+    sampled = texture(torch.stack([u, v])[None], torch.ones(1, 4, 4, dtype=torch.uint8), torch.zeros(1, 1))
+    torch.testing.assert_close(sampled, texture.texels.detach(), check_dtype=False)
+
+
+def test_the_tiny_model_is_seen_from_its_front():
+    inputs = tiny_inputs(1)
+    assert inputs.normals[0, 2, 24, 24] > 0.9
+    assert len(tiny_model().region_names) == 2
