@@ -72,7 +72,7 @@ class EmotionSpace:
     def describe(self, vector: Float[Tensor, " N"]) -> str:
         """The inverse of ``vector``: ``happy:0.2+surprised:0.6``, or ``neutral``."""
         parts = [
-            f"{name}:{value:.3g}" for name, value in zip(self.names, vector.tolist(), strict=True) if value > 0
+            f"{name}:{value:.6g}" for name, value in zip(self.names, vector.tolist(), strict=True) if value > 0
         ]
         return "+".join(parts) or NEUTRAL
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from readavatar.data.render_inputs import RenderInputs
+from readavatar.data.render_inputs import RenderInputs, Window
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,5 @@ def cropped(
     row, column = (int(rows[chosen]), int(columns[chosen])) if len(rows) else (height // 2, width // 2)
     top = min(max(row - size // 2, 0), height - size)
     left = min(max(column - size // 2, 0), width - size)
-    window = (..., slice(top, top + size), slice(left, left + size))
-    maps = ("uvs", "normals", "regions", "parts", "hole", "context")
-    return replace(inputs, **{name: getattr(inputs, name)[window] for name in maps}), frames[window]
+    window = Window(slice(top, top + size), slice(left, left + size))
+    return inputs.crop(window), frames[..., window.rows, window.columns]

@@ -77,6 +77,7 @@ class AppearanceRenderer(nn.Module):
             "speech_window": speech_window,
             "settings": asdict(settings),
         }
+        self.margin = 16
         self.latent_size = settings.latent_size
         self.hears = settings.texture == "siren" and settings.conditioning != "none"
         if self.hears:
@@ -101,9 +102,17 @@ class AppearanceRenderer(nn.Module):
         self.unet = UNetRenderer(in_channels, 3, settings.unet_width, settings.unet_levels, settings.unet_max_width)
 
     def forward(self, inputs: RenderInputs) -> Float[Tensor, "B 3 H W"]:
-        """The image in [0, 1], gamma-encoded as the footage; it means something inside the hole and at its rim."""
-        texture = self.neural_texture(inputs)
-        return torch.sigmoid(self.unet(self._feature_maps(inputs, texture)).float() + texture[:, :3].float())
+        """The image in [0, 1], gamma-encoded as the footage.
+
+        It is computed in a window around the hole; beyond that it is the footage.
+        """
+        window = inputs.window(self.margin, 32)
+        seen = inputs.crop(window)
+        texture = self.neural_texture(seen)
+        logits = self.unet(self._feature_maps(seen, texture)).float() + texture[:, :3].float()
+        image = inputs.context.clone()
+        image[..., window.rows, window.columns] = torch.sigmoid(logits)
+        return image
 
     def neural_texture(self, inputs: RenderInputs) -> Float[Tensor, "B C H W"]:
         """The texture as it lies on the rasterised face."""

@@ -11,18 +11,23 @@ from torch.nn import functional as F
 
 
 class ConvBlock(nn.Module):
-    """Two 3×3 convolutions, normalised over groups of channels: batches are small and frames alike."""
+    """Two 3×3 convolutions, each pixel normalised over its channels (Karras et al. 2018, sec. 4.2).
+
+    Unlike statistics over the image, these do not change with what is cropped, nor with a blink elsewhere.
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.first_norm = nn.GroupNorm(max(out_channels // 8, 1), out_channels)
         self.second = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        self.second_norm = nn.GroupNorm(max(out_channels // 8, 1), out_channels)
 
     def forward(self, x: Float[Tensor, "B in_channels H W"]) -> Float[Tensor, "B out_channels H W"]:
-        x = F.leaky_relu(self.first_norm(self.first(x)), 0.2)
-        return F.leaky_relu(self.second_norm(self.second(x)), 0.2)
+        return _activated(self.second(_activated(self.first(x))))
+
+
+def _activated(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+    x = F.leaky_relu(x, 0.2)
+    return x * (x.square().mean(1, keepdim=True) + 1e-4).rsqrt()
 
 
 class UNetRenderer(nn.Module):

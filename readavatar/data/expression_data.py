@@ -1,122 +1,30 @@
-"""Fitted clips → windows of speech, emotion and motion for the expression stage."""
+"""Fitted clips → batches for the expression stage."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal
 
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
 from readavatar.data.clip_store import ClipStore
+from readavatar.data.expression_windows import ExpressionBatch, ExpressionClip, ExpressionWindows, WindowOrder
 from readavatar.data.speech_features import clip_speech_features
 from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace
 from readavatar.errors import UserError
 from readavatar.speech import SAMPLE_RATE, SpeechEncoder, load_speech_encoder
-from readavatar.types import TrackedFace, _Tensors
+from readavatar.types import TrackedFace
 
 EmotionCoding = Literal["continuous", "one_hot", "none"]
 
 _HELD_OUT_SHARE = 0.2
 """Of a clip, the most that is held out."""
-_REST_SHARE = 0.05
-"""Of a clip's frames, those with the quietest mouth, which show how it rests."""
 _MOUTH_PREFIXES = ("jaw", "mouth", "cheekPuff", "tongue")
 """Of the names of the expressions that speech moves."""
-
-
-@dataclass(frozen=True)
-class ExpressionBatch(_Tensors):
-    """Windows to learn from; F = T + 2 · context."""
-
-    speech: Float[Tensor, "B F D"]
-    emotion: Float[Tensor, "B F N"]
-    expressions: Float[Tensor, "B T E"]
-
-
-@dataclass(frozen=True)
-class ExpressionClip:
-    """Consecutive frames of one clip."""
-
-    speech: Float[Tensor, "T D"]
-    emotion: Float[Tensor, "T N"]
-    expressions: Float[Tensor, "T E"]
-    is_valid: Bool[Tensor, " T"]
-    """Whether the detector saw the face."""
-
-    def frames(self, first: int, last: int) -> ExpressionClip:
-        """Some of them."""
-        return ExpressionClip(**{name: values[first:last] for name, values in vars(self).items()})
-
-    def window(self, first: int, length: int, context: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Speech and emotion with ``context`` frames on either side (the clip's ends are repeated), and expressions."""
-        index = torch.arange(first - context, first + length + context).clamp(0, len(self.speech) - 1)
-        return self.speech[index], self.emotion[index], self.expressions[first : first + length]
-
-    def starts(self, length: int) -> list[int]:
-        """Where a window may begin so that the face was seen in every frame of it."""
-        if len(self.is_valid) < length:
-            return []
-        return torch.nonzero(self.is_valid.unfold(0, length, 1).all(1))[:, 0].tolist()
-
-    def muted(self, silence: Float[Tensor, "T D"], mouth: Sequence[int]) -> ExpressionClip:
-        """The same face without a sound: the brows go on, the mouth rests as it does between the clip's words."""
-        movement = self.expressions[:, mouth].abs().sum(1)
-        num_quiet = max(1, round(_REST_SHARE * len(movement)))
-        rest = self.expressions[movement.topk(num_quiet, largest=False).indices].mean(0)
-        expressions = self.expressions.clone()
-        expressions[:, mouth] = rest[mouth]
-        return ExpressionClip(silence, self.emotion, expressions, self.is_valid)
-
-
-class ExpressionWindows(Dataset):
-    """Windows of several clips; loaded a batch at a time."""
-
-    def __init__(
-        self, clips: Sequence[ExpressionClip], places: Sequence[tuple[int, int]], length: int, context: int
-    ) -> None:
-        """
-        Args:
-            clips: Of one fps and one set of expressions.
-            places: (clip, first frame) of each item.
-            length: T.
-            context: Frames of speech and emotion on either side.
-        """
-        self.clips, self.places, self.length, self.context = clips, places, length, context
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, item: int) -> ExpressionBatch:
-        return self.__getitems__([item])
-
-    def __getitems__(self, items: list[int]) -> ExpressionBatch:
-        """A batch, in the order of ``items``."""
-        places = [self.places[item] for item in items]
-        windows = [self.clips[clip].window(first, self.length, self.context) for clip, first in places]
-        return ExpressionBatch(*(torch.stack(values) for values in zip(*windows, strict=True)))
-
-
-class WindowOrder(Sampler[int]):
-    """A random order of the items that (seed, epoch) decide."""
-
-    def __init__(self, num_items: int, seed: int) -> None:
-        self.num_items, self.seed, self.epoch = num_items, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning tells which epoch begins."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.num_items
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        yield from torch.randperm(self.num_items, generator=generator).tolist()
 
 
 class ExpressionData(pl.LightningDataModule):
@@ -193,9 +101,8 @@ class ExpressionData(pl.LightningDataModule):
         self.places = [(index, first) for index, clip in enumerate(self.training) for first in clip.starts(self.length)]
         if not self.places:
             raise UserError(
-                f"Expected a clip with {self.window_seconds} s to train on in which the face is always seen, besides the "
-                f"last {_HELD_OUT_SHARE:.0%} that are held out, but got none in {', '.join(self.paths)}; give longer clips "
-                "or a smaller data.window_seconds."
+                f"Expected {self.window_seconds} s on end with the face in sight before the held-out end, but got none in "
+                f"got none in {', '.join(map(str, self.paths))}; give longer clips or a smaller data.window_seconds."
             )
         self._add_muted()
 
@@ -259,7 +166,7 @@ class ExpressionData(pl.LightningDataModule):
         if face.expression_names != self.face.expression_names:
             raise UserError(
                 f"Expected clips fitted with one morphable model, but '{self.paths[0]}' is fitted with "
-                f"'{self.face.morphable_model}' and '{store.path}' with '{face.morphable_model}'; fit one of them again."
+                f"'{self.face.morphable_model}' and '{store.path}' with '{face.morphable_model}'; fit one again."
             )
         if abs(store.fps / self.fps - 1) > 0.01:
             raise UserError(

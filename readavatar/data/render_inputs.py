@@ -8,6 +8,7 @@ the lips in training nor changes when another mouth is driven, and the footage's
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -46,6 +47,13 @@ class RenderMaps(_Tensors):
     """1 where the network paints and the footage is hidden from it, else 0."""
 
 
+class Window(NamedTuple):
+    """A rectangle of an image."""
+
+    rows: slice
+    columns: slice
+
+
 @dataclass(frozen=True)
 class RenderInputs(RenderMaps):
     """All that the appearance network sees of B frames."""
@@ -64,6 +72,21 @@ class RenderInputs(RenderMaps):
     def frames(self, index: slice | Int[Tensor, " n"]) -> RenderInputs:
         """Some of the B frames."""
         return replace(self, **{key: value[index] for key, value in vars(self).items()})
+
+    def crop(self, window: Window) -> RenderInputs:
+        """A rectangle of every frame."""
+        images = ("uvs", "normals", "regions", "parts", "hole", "context")
+        return replace(self, **{key: getattr(self, key)[..., window.rows, window.columns] for key in images})
+
+    def window(self, margin: int, multiple: int) -> Window:
+        """The least rectangle around the holes of all frames with a margin; its sides are multiples where they fit.
+
+        Args:
+            margin: Pixels around the holes.
+            multiple: Of the sides; few different sizes keep the convolutions' set-up out of the measure.
+        """
+        painted = self.hole.amax((0, 1)) > 0
+        return Window(*(_span(painted.any(1 - axis), margin, multiple) for axis in (0, 1)))
 
 
 def build_render_inputs(
@@ -146,6 +169,16 @@ def _hole(
     faces = torch.cat([patch + index * len(used) for index in range(len(sweep))])
     vertices = world_to_clip(head_to_world(torch.cat(sweep, 1), *pose), camera)
     return rasterize(vertices, faces, resolution, backend).face_index >= 0
+
+
+def _span(painted: Bool[Tensor, " n"], margin: int, multiple: int) -> slice:
+    size, indices = len(painted), painted.nonzero()
+    if len(indices) == 0:
+        return slice(0, min(multiple, size))
+    low, high = int(indices[0]) - margin, int(indices[-1]) + 1 + margin
+    length = min(-(-(high - low) // multiple) * multiple, size)
+    start = min(max((low + high - length) // 2, 0), size - length)
+    return slice(start, start + length)
 
 
 def _face_patch(model: MorphableModel) -> Int[Tensor, "F 3"]:

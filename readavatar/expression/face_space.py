@@ -1,8 +1,8 @@
 """Expression coefficients measured on the face: what the viewer sees, cheaply.
 
 A morphable model is linear in its expressions, so the mean square of the displacements of some vertices is a quadratic
-form in the coefficients, ``c · G · c`` with ``G = B Bᵀ / V`` (B: E × 3V). With a factor ``G = A Aᵀ`` of E columns at most,
-``|c A|`` is their root mean square without a single vertex being computed.
+form in the coefficients, ``c · G · c`` with ``G = B Bᵀ / V`` (B: E × 3V). With a factor ``G = A Aᵀ`` of E columns at
+most, ``|c A|`` is their root mean square without a single vertex being computed.
 """
 
 from __future__ import annotations
@@ -45,10 +45,8 @@ class FaceSpace(nn.Module):
         landmarks = model.landmarks_3d(model.template[None] * _MILLIMETRES)
         self.register_buffer("opening_at_rest", (landmarks[:, above] - landmarks[:, below])[..., 1].mean(), False)
 
-    def distance(
-        self, part: str, first: Float[Tensor, "*b E"], second: Float[Tensor, "*b E"] | float = 0.0
-    ) -> Float[Tensor, "*b"]:
-        """Root mean square over a part's vertices of their distance between two expressions, or from the neutral one."""
+    def distance(self, part: str, first: Float[Tensor, "*b E"], second: Float[Tensor, "*b E"]) -> Float[Tensor, "*b"]:
+        """Root mean square over a part's vertices of their distance between two expressions."""
         return ((first - second) @ getattr(self, f"{part}_factor")).square().sum(-1).add(_SMALL).sqrt()
 
     def displacement(self, part: str, expressions: Float[Tensor, "*b E"]) -> Float[Tensor, "*b r"]:

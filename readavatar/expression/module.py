@@ -26,7 +26,7 @@ from readavatar.expression.losses import (
     weighted_sum,
 )
 from readavatar.expression.networks import ExpressionDiscriminator, ExpressionGenerator
-from readavatar.expression.scores import score_motion
+from readavatar.expression.scores import describe_scores, score_motion
 from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
 from readavatar.morphable import load_morphable_model
 
@@ -139,10 +139,12 @@ class ExpressionModule(pl.LightningModule):
         optimizer.step()
         return loss.detach()
 
-    def _draw(self, generator: torch.nn.Module, batch: ExpressionBatch, count: int) -> Float[Tensor, "S B T E"]:
+    def _draw(
+        self, generator: ExpressionGenerator, batch: ExpressionBatch, count: int, numbers: torch.Generator | None = None
+    ) -> Float[Tensor, "S B T E"]:
         """``count`` motions for every window."""
         size, num_frames, _ = batch.speech.shape
-        noise = slow_noise(count * size, num_frames, self.network.num_noise, self.generator.fps).to(batch.speech)
+        noise = slow_noise(count * size, num_frames, generator.num_noise, generator.fps, numbers).to(batch.speech)
         speech, emotion = batch.speech.repeat(count, 1, 1), batch.emotion.repeat(count, 1, 1)
         return generator(speech, emotion, noise).unflatten(0, (count, size))
 
@@ -174,9 +176,23 @@ class ExpressionModule(pl.LightningModule):
         self._score(batch, "test")
 
     def _score(self, batch: ExpressionBatch, stage: str) -> None:
-        samples = self._draw(self.averaged.module.eval(), batch, _TEST_SAMPLES)[:, 0]
+        numbers = torch.Generator().manual_seed(0)
+        samples = self._draw(self.averaged.module, batch, _TEST_SAMPLES, numbers)[:, 0]
         for name, value in score_motion(samples, batch.expressions[0], self.space).items():
             self.log(f"{stage}/{name}", value, batch_size=samples.shape[1], add_dataloader_idx=False)
+
+    def on_validation_epoch_end(self) -> None:
+        """Say how good it is."""
+        self._report("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Likewise."""
+        self._report("test")
+
+    def _report(self, stage: str) -> None:
+        if not self.trainer.sanity_checking:
+            scores = {name.removeprefix(f"{stage}/"): value for name, value in self.trainer.callback_metrics.items()}
+            self.print(f"held out, {self.global_step} steps: {describe_scores(scores)}")
 
     def avatar_part(self) -> dict:
         """The averaged network and what it was trained with, for the avatar's folder."""

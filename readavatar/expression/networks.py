@@ -6,6 +6,7 @@ alone, not on where a window begins, so that any length in chunks equals the who
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -144,7 +145,7 @@ class _PatchDiscriminator(nn.Module):
         sizes = [num_inputs, width, width, width]
         self.layers = nn.ModuleList(
             spectral_norm(nn.Conv1d(before, after, 5, stride=1 + (index > 0), padding=2))
-            for index, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False))
+            for index, (before, after) in enumerate(itertools.pairwise(sizes))
         )
         self.verdict = spectral_norm(nn.Conv1d(width, 1, 3, padding=1))
 

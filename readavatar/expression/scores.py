@@ -44,3 +44,14 @@ def score_motion(
 def _spread(part: str, expressions: Float[Tensor, "T E"], space: FaceSpace) -> Float[Tensor, ""]:
     """Root mean square over a part's vertices of their distance from where they are on average."""
     return motion_std(space.displacement(part, expressions)).square().sum().sqrt()
+
+
+def describe_scores(scores: dict[str, Float[Tensor, ""]]) -> str:
+    """One line for people."""
+    number = {name: float(value) for name, value in scores.items()}
+    return (
+        f"lip error {number['lip_error']:.2f} mm (mean of samples {number['lip_error_of_mean']:.2f}), mouth opening's "
+        f"correlation {number['opening_correlation']:.2f} (mean of samples "
+        f"{number['opening_correlation_of_mean']:.2f}), motion generated / true: opening "
+        f"{number['opening_std_ratio']:.2f}, upper face {number['upper_face_std_ratio']:.2f}"
+    )

@@ -10,6 +10,7 @@ import av
 import av.error
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from readavatar.errors import UserError
@@ -54,7 +55,7 @@ def reading(path: str | Path) -> Iterator[None]:
 
 def video_stream(container: InputContainer) -> VideoStream | None:
     """The video track to show; a music file's cover picture is none."""
-    streams = [stream for stream in container.streams.video if not stream.disposition.attached_pic]
+    streams = [stream for stream in container.streams.video if Disposition.attached_pic not in stream.disposition]
     return next((stream for stream in streams if stream.codec_context is not None), None)
 
 

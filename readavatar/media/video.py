@@ -32,6 +32,8 @@ __all__ = ["VideoInfo", "VideoWriter", "frame_rate", "probe", "read_video", "wri
 TIE_SECONDS = 1e-3
 """Frames are sampled this long before the output frame's centre: where that centre is a boundary between two frames
 (60 → 30 fps), timestamps rounded to milliseconds must not choose now one, now the other."""
+SEEK_MARGIN_SECONDS = 0.5
+"""A key frame is sought so long before the frame that is wanted: containers index them by decoding, not showing, time."""
 HD_HEIGHT = 720
 """Untagged video of fewer lines is taken for BT.601, other for BT.709, as players do."""
 
@@ -61,31 +63,44 @@ def probe(path: str | Path) -> VideoInfo:
     return _probe(Path(path))[0]
 
 
-def read_video(path: str | Path, fps: Fraction | float | None = None) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+def read_video(
+    path: str | Path, fps: Fraction | float | None = None, start: int = 0, stop: int | None = None
+) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Decode a video frame by frame, RGB, at a constant rate (by default its nominal one).
 
-    Exactly ``round(duration × fps)`` frames come, one in memory at a time.
+    One frame is in memory at a time. All of them are exactly ``round(duration × fps)``.
+
+    Args:
+        path: The video.
+        fps: Of the frames to give.
+        start: First frame, at ``fps``; decoding begins at a key frame before it.
+        stop: One past the last frame; None is the end.
 
     Raises:
         UserError: As ``probe``, at once; or, on the way, where the video is damaged further on.
     """
-    info, start = _probe(Path(path))
-    if fps is None:
-        return _read_frames(Path(path), start, info.fps, info.num_frames)
-    rate = frame_rate(fps)
-    return _read_frames(Path(path), start, rate, max(1, round(info.duration * rate)))
+    info, start_time = _probe(Path(path))
+    rate = info.fps if fps is None else frame_rate(fps)
+    num_frames = info.num_frames if fps is None else max(1, round(info.duration * rate))
+    stop = num_frames if stop is None else min(stop, num_frames)
+    return _read_frames(Path(path), start_time, rate, start, stop)
 
 
-def _read_frames(path: Path, start: float, fps: Fraction, num_frames: int) -> Iterator[np.ndarray]:
+def _read_frames(path: Path, start_time: float, fps: Fraction, start: int, stop: int) -> Iterator[np.ndarray]:
     with open_media(path) as container:
         stream = _video_stream(container, path)
-        shown, index = None, 0
+        if start:
+            time = start_time + float(start / fps) - SEEK_MARGIN_SECONDS
+            container.seek(round(max(time, start_time) / stream.time_base), stream=stream)
+        shown, index = None, start
         for time, frame in _decode(container, stream, path):
-            while shown is not None and index < num_frames and (index + 0.5) / fps - TIE_SECONDS < time - start:
+            while shown is not None and index < stop and (index + 0.5) / fps - TIE_SECONDS < time - start_time:
                 yield _upright_rgb(shown, stream)
                 index += 1
+            if index >= stop:
+                return
             shown = frame
-        for _ in range(index, num_frames):
+        for _ in range(index, stop):
             yield _upright_rgb(shown, stream)
 
 

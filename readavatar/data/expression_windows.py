@@ -1,0 +1,106 @@
+"""Windows of speech, emotion and motion, in an order that can be taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from readavatar.types import _Tensors
+
+_REST_SHARE = 0.05
+"""Of a clip's frames, those with the quietest mouth, which show how it rests."""
+
+
+@dataclass(frozen=True)
+class ExpressionBatch(_Tensors):
+    """Windows to learn from; F = T + 2 · context."""
+
+    speech: Float[Tensor, "B F D"]
+    emotion: Float[Tensor, "B F N"]
+    expressions: Float[Tensor, "B T E"]
+
+
+@dataclass(frozen=True)
+class ExpressionClip:
+    """Consecutive frames of one clip."""
+
+    speech: Float[Tensor, "T D"]
+    emotion: Float[Tensor, "T N"]
+    expressions: Float[Tensor, "T E"]
+    is_valid: Bool[Tensor, " T"]
+    """Whether the detector saw the face."""
+
+    def frames(self, first: int, last: int) -> ExpressionClip:
+        """Some of them."""
+        return ExpressionClip(**{name: values[first:last] for name, values in vars(self).items()})
+
+    def window(self, first: int, length: int, context: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Speech and emotion with ``context`` frames on either side (the clip's ends are repeated), and expressions."""
+        index = torch.arange(first - context, first + length + context).clamp(0, len(self.speech) - 1)
+        return self.speech[index], self.emotion[index], self.expressions[first : first + length]
+
+    def starts(self, length: int) -> list[int]:
+        """Where a window may begin so that the face was seen in every frame of it."""
+        if len(self.is_valid) < length:
+            return []
+        return torch.nonzero(self.is_valid.unfold(0, length, 1).all(1))[:, 0].tolist()
+
+    def muted(self, silence: Float[Tensor, "T D"], mouth: Sequence[int]) -> ExpressionClip:
+        """The same face without a sound: the brows go on, the mouth rests as it does between the clip's words."""
+        movement = self.expressions[:, mouth].abs().sum(1)
+        num_quiet = max(1, round(_REST_SHARE * len(movement)))
+        rest = self.expressions[movement.topk(num_quiet, largest=False).indices].mean(0)
+        expressions = self.expressions.clone()
+        expressions[:, mouth] = rest[mouth]
+        return ExpressionClip(silence, self.emotion, expressions, self.is_valid)
+
+
+class ExpressionWindows(Dataset):
+    """Windows of several clips; loaded a batch at a time."""
+
+    def __init__(
+        self, clips: Sequence[ExpressionClip], places: Sequence[tuple[int, int]], length: int, context: int
+    ) -> None:
+        """
+        Args:
+            clips: Of one fps and one set of expressions.
+            places: (clip, first frame) of each item.
+            length: T.
+            context: Frames of speech and emotion on either side.
+        """
+        self.clips, self.places, self.length, self.context = clips, places, length, context
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, item: int) -> ExpressionBatch:
+        return self.__getitems__([item])
+
+    def __getitems__(self, items: list[int]) -> ExpressionBatch:
+        """A batch, in the order of ``items``."""
+        places = [self.places[item] for item in items]
+        windows = [self.clips[clip].window(first, self.length, self.context) for clip, first in places]
+        return ExpressionBatch(*(torch.stack(values) for values in zip(*windows, strict=True)))
+
+
+class WindowOrder(Sampler[int]):
+    """A random order of the items that (seed, epoch) decide."""
+
+    def __init__(self, num_items: int, seed: int) -> None:
+        self.num_items, self.seed, self.epoch = num_items, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning tells which epoch begins."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.num_items
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        yield from torch.randperm(self.num_items, generator=generator).tolist()

@@ -1,0 +1,120 @@
+"""The free albedo texture: where it starts, and the smooth, symmetric prior that holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.ndimage import distance_transform_edt
+from scipy.spatial import cKDTree
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from readavatar.morphable.model import MorphableModel
+from readavatar.rendering.rasterize import interpolate, rasterize
+
+SKIN_LUMINANCE = 0.4
+"""Of the mean albedo, which a video cannot tell from brighter light: between light and dark skin (Weyrich et al. 2006)."""
+DEFAULT_SKIN = (0.5, 0.38, 0.32)
+REGION_ALBEDO = {
+    "mouth_socket": (0.05, 0.02, 0.02),
+    "gums": (0.3, 0.12, 0.12),
+    "tongue": (0.3, 0.12, 0.12),
+    "teeth_upper": (0.5, 0.48, 0.42),
+    "teeth_lower": (0.5, 0.48, 0.42),
+    "eyeball_left": (0.5, 0.5, 0.5),
+    "eyeball_right": (0.5, 0.5, 0.5),
+}
+"""Linear reflectances of what is not skin."""
+_INSIDE = ("mouth_socket", "gums", "tongue", "teeth_upper", "teeth_lower")
+MIRROR_TOLERANCE = 0.004
+"""Metres: a texel whose mirror image is farther from the surface has none."""
+_LUMINANCE = (0.2126, 0.7152, 0.0722)
+
+
+@dataclass(frozen=True)
+class TexelMap:
+    """What lies under each of the R × R texels."""
+
+    region: Int[Tensor, "R R"]
+    """Index into the model's ``region_names``; in gaps between charts that of the nearest texel."""
+    mirrored: Int[Tensor, " n"]
+    """Flat index of the texel on the face's other side, for each of ``symmetric``."""
+    symmetric: Int[Tensor, " n"]
+    """Flat indices of the texels that have one."""
+
+
+@torch.no_grad()
+def map_texels(model: MorphableModel, size: int) -> TexelMap:
+    """Rasterise the model's charts into a texture of ``size`` texels a side."""
+    uvs = model.uvs
+    on_chart = torch.stack([2 * uvs[:, 0] - 1, 1 - 2 * uvs[:, 1], torch.zeros(len(uvs)), torch.ones(len(uvs))], 1)
+    fragments = rasterize(on_chart[None], model.uv_faces, (size, size))
+    positions = interpolate(model.template[None], model.faces, fragments)[0].permute(1, 2, 0).reshape(-1, 3)
+    covered = (fragments.face_index[0] >= 0).flatten()
+    face_regions = model.vertex_regions[model.faces[:, 0]]
+    region = face_regions[fragments.face_index[0].clamp(min=0)]
+    nearest = distance_transform_edt(~covered.view(size, size).numpy(), return_distances=False, return_indices=True)
+    region = region[torch.from_numpy(nearest[0]), torch.from_numpy(nearest[1])]
+    texels = torch.nonzero(covered)[:, 0]
+    points = positions[texels].numpy()
+    distance, place = cKDTree(points).query(points * np.array([-1, 1, 1]), workers=-1)
+    has_mirror = torch.from_numpy(distance < MIRROR_TOLERANCE)
+    return TexelMap(region, texels[torch.from_numpy(place)[has_mirror]], texels[has_mirror])
+
+
+class AlbedoPrior(nn.Module):
+    """A typical albedo of each region, and how a texture strays from a smooth, symmetric one."""
+
+    def __init__(self, model: MorphableModel, size: int) -> None:
+        super().__init__()
+        texels = map_texels(model, size)
+        names = model.region_names
+        inside = torch.tensor([name in _INSIDE for name in names])
+        self.register_buffer("symmetric", texels.symmetric, persistent=False)
+        self.register_buffer("mirrored", texels.mirrored, persistent=False)
+        self.register_buffer("region", texels.region, persistent=False)
+        self.register_buffer("is_inside", inside[texels.region], persistent=False)
+        across = texels.region[:, 1:] == texels.region[:, :-1]
+        down = texels.region[1:] == texels.region[:-1]
+        self.register_buffer("across", across.float(), persistent=False)
+        self.register_buffer("down", down.float(), persistent=False)
+        self.register_buffer("mean", self._typical(model, size), persistent=False)
+        self.has_own = model.data.albedo is not None
+
+    def _typical(self, model: MorphableModel, size: int) -> Float[Tensor, "3 R R"]:
+        if model.data.albedo is not None:
+            return F.interpolate(model.data.albedo[None].float(), (size, size), mode="area")[0]
+        colours = [REGION_ALBEDO.get(name, DEFAULT_SKIN) for name in model.region_names]
+        return torch.tensor(colours)[self.region].permute(2, 0, 1).contiguous()
+
+    def skin_texels(self, model: MorphableModel) -> Bool[Tensor, "R R"]:
+        """Where the regions are skin."""
+        is_skin = torch.tensor([name not in REGION_ALBEDO for name in model.region_names])
+        return is_skin[self.region]
+
+    def set_skin_colour(self, model: MorphableModel, colour: Float[Tensor, " 3"]) -> None:
+        """Take over a person's skin colour (linear, of any brightness) at the typical luminance."""
+        if self.has_own:
+            return
+        scaled = (colour / (colour @ torch.tensor(_LUMINANCE)).clamp(min=1e-4) * SKIN_LUMINANCE).clamp(0.02, 0.95)
+        skin = self.skin_texels(model)
+        self.mean[:, skin] = scaled[:, None]
+
+    def smoothness(self, albedo: Float[Tensor, "3 R R"]) -> Float[Tensor, ""]:
+        """Differences of neighbours within a region, relative to 0.05."""
+        across = ((albedo[:, :, 1:] - albedo[:, :, :-1]).square() * self.across).mean()
+        down = ((albedo[:, 1:] - albedo[:, :-1]).square() * self.down).mean()
+        return (across + down) / 0.05**2
+
+    def symmetry(self, albedo: Float[Tensor, "3 R R"]) -> Float[Tensor, ""]:
+        """Differences between the face's sides, relative to 0.1."""
+        flat = albedo.flatten(1)
+        return (flat[:, self.symmetric] - flat[:, self.mirrored]).square().mean() / 0.1**2
+
+    def typicality(self, albedo: Float[Tensor, "3 R R"]) -> Float[Tensor, ""]:
+        """Differences from each region's typical albedo, relative to 0.2; ten times that weight inside the mouth."""
+        weights = 1 + 9 * self.is_inside.float()
+        return ((albedo - self.mean).square() * weights).mean() / 0.2**2
