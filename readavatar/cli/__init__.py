@@ -1,8 +1,8 @@
 """The front door: ``readavatar COMMAND …``.
 
 ``fit``, ``validate``, ``test`` and ``predict`` are LightningCLI's, over the stages' configs; every other command is a
-module of this package with ``add_arguments(parser)`` and ``run(arguments)``. A user's mistake (``UserError``) ends in one
-line and exit code 2.
+module of this package with ``add_arguments(parser)`` and ``run(arguments)``. A user's mistake (``UserError``) ends in
+one line and exit code 2.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
         place = f" at '{error.filename}'" if error.filename else ""
-        return _fail(f"Expected to be able to write{place}, but {error.strerror}; free some space or choose another place.")
+        return _fail(
+            f"Expected to be able to write{place}, but {error.strerror}; free some space or choose another place."
+        )
     except KeyboardInterrupt:
         print("readavatar: stopped; the same command goes on from the last good state.", file=sys.stderr)
         return 130

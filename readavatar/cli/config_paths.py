@@ -25,9 +25,13 @@ def find_config(name: str) -> Path:
     for folder in CONFIG_FOLDERS:
         if (folder / relative).is_file():
             return folder / relative
-    shipped = sorted({f"configs/{path.relative_to(folder)}" for folder in CONFIG_FOLDERS for path in folder.rglob("*.yaml")})
+    shipped = sorted(
+        {f"configs/{path.relative_to(folder)}" for folder in CONFIG_FOLDERS for path in folder.rglob("*.yaml")}
+    )
     close = difflib.get_close_matches(name, shipped, n=1)
-    raise UserError(f"Expected a config file, but there is no '{name}'." + (f" Did you mean '{close[0]}'?" if close else ""))
+    raise UserError(
+        f"Expected a config file, but there is no '{name}'." + (f" Did you mean '{close[0]}'?" if close else "")
+    )
 
 
 def with_found_configs(arguments: list[str]) -> list[str]:

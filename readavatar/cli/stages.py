@@ -10,8 +10,11 @@ import difflib
 import importlib
 import inspect
 import json
+import logging
 import re
+import typing
 import warnings
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from readavatar.cli.config_paths import with_found_configs
 from readavatar.cli.memory import keep_freed_memory
+from readavatar.cli.progress import TrainingProgress
 from readavatar.data.avatar import AvatarExport
 from readavatar.data.resume import ExactResume
 from readavatar.errors import UserError
@@ -43,7 +47,10 @@ class StageCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``--avatar`` and ``--fresh``."""
         parser.add_argument(
-            "--avatar", type=str | None, default=None, help="The avatar's folder (default: avatars/<first clip's name>)."
+            "--avatar",
+            type=str | None,
+            default=None,
+            help="The avatar's folder (default: avatars/<first clip's name>).",
         )
         parser.add_argument(
             "--fresh", type=bool, default=False, help="Start anew, even where the same training was stopped halfway."
@@ -54,8 +61,9 @@ class StageCLI(LightningCLI):
         config = self.config[self.subcommand]
         self.clip = _first_clip(config)
         self.avatar = Path(config.avatar or Path("avatars") / Path(self.clip).resolve().name)
-        stage = config.model.class_path.split(".")[1] if config.model.class_path.startswith("readavatar.") else "stage"
-        self.run_folder = Path(config.trainer.default_root_dir or self.avatar / "training" / stage)
+        package, *rest = config.model.class_path.split(".")
+        self.stage = rest[0] if package == "readavatar" else package
+        self.run_folder = Path(config.trainer.default_root_dir or self.avatar / "training" / self.stage)
         config.trainer.default_root_dir = str(self.run_folder)
         config.ckpt_path = config.ckpt_path or self._checkpoint_to_start_from(config)
 
@@ -73,9 +81,10 @@ class StageCLI(LightningCLI):
             ModelCheckpoint(**checkpoints, train_time_interval=_CHECKPOINT_INTERVAL),
             ModelCheckpoint(**checkpoints, every_n_epochs=1, save_on_train_epoch_end=True),
             AvatarExport(self.avatar, self.clip),
+            TrainingProgress(self.stage),
         ]
         if self._get(self.config_init, "trainer.logger", default=None) is None:
-            kwargs["logger"] = CSVLogger(self.run_folder, name="", version="logs")
+            kwargs["logger"] = CSVLogger(self.run_folder, name="logs")
         return super().instantiate_trainer(callbacks=[*configured, *own], **kwargs)
 
     def _checkpoint_to_start_from(self, config) -> str | None:
@@ -83,8 +92,8 @@ class StageCLI(LightningCLI):
         if self.subcommand != "fit":
             if not last.exists():
                 raise UserError(
-                    f"Expected a trained stage in '{self.run_folder}', but there is none; run 'readavatar fit' with the "
-                    "same config and clips first, or give --ckpt_path."
+                    f"Expected a trained stage in '{self.run_folder}', but there is none; run 'readavatar fit' with "
+                    "the same config and clips first, or give --ckpt_path."
                 )
             return str(last)
         if config.fresh or not last.exists():
@@ -119,6 +128,8 @@ def _first_clip(config: Namespace) -> str:
 def run(arguments: list[str]) -> int:
     """Run ``fit``, ``validate``, ``test`` or ``predict``."""
     keep_freed_memory()
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*lr_scheduler.step.*")
     arguments = with_found_configs(arguments)
@@ -146,31 +157,46 @@ def run(arguments: list[str]) -> int:
 
 def _explain(message: str, arguments: list[str]) -> str:
     """One line for what jsonargparse says in many: the key at fault, and the nearest right one."""
-    if match := re.search(r"[Uu]nrecognized arguments: (.*)", message):
-        return f"Expected a known option, but got '{match[1]}'; 'readavatar {arguments[0]} --help' lists them."
+    if match := re.search(r"[Uu]nrecognized arguments: --([\w.]+)", message):
+        return _unknown_key(match[1], arguments)
     section = re.search(r'(?:key|Key) "([\w.]+)"', message)
-    place = f"{section[1]}" if section else "the config"
+    place = section[1] if section else "the config"
     if match := re.findall(r"Option '([\w.]+)' is not accepted|Key '([\w.]+)' is not expected", message):
-        wrong = next(filter(None, match[-1]))
-        close = difflib.get_close_matches(wrong.split(".")[-1], _parameters(place, arguments), n=1, cutoff=0.5)
-        return f"Expected a known key in {place}, but got '{wrong}'." + (f" Did you mean '{close[0]}'?" if close else "")
+        return _unknown_key(f"{place}.{next(filter(None, match[-1]))}", arguments)
     if match := re.search(r"the following arguments are required: (.*)", message):
         return f"Expected {place}.{match[1]}, but it is not given; add --{place}.{match[1].split(',')[0]} VALUE."
-    if match := re.findall(r"Expected an? (.*?)\. Got value: (.*)", message):
-        return f"Expected {match[0][0]} in {place}, but got '{match[0][1]}'."
+    if match := re.findall(r"Expected an? (?:<class '(\w+)'>|(.*?))\. Got value: (.*)", message):
+        kind, other, value = match[0]
+        return f"Expected {kind or other} in {place}, but got '{value}'."
     return message
 
 
-def _parameters(section: str, arguments: list[str]) -> list[str]:
-    """The names that a section of the config may hold."""
-    if section.startswith("trainer"):
-        return list(inspect.signature(pl.Trainer.__init__).parameters)
+def _unknown_key(key: str, arguments: list[str]) -> str:
+    # jsonargparse leaves the section out of a nested key's name; the command line still has it whole.
+    given = (argument[2:].partition("=")[0] for argument in arguments if argument.startswith("--"))
+    key = next((name for name in given if name.endswith(f".{key}")), key)
+    section, _, wrong = key.rpartition(".")
+    close = difflib.get_close_matches(wrong, _known_keys(section, arguments), n=1, cutoff=0.5)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    return f"Expected a known key{f' in {section}' if section else ''}, but got '{wrong}'.{hint}"
+
+
+def _known_keys(section: str, arguments: list[str]) -> list[str]:
+    """The names that a section of the config may hold: a class's parameters, or a nested dataclass's fields."""
+    first, *nested = section.split(".")
+    constructor = pl.Trainer.__init__ if first == "trainer" else _configured_class(first, arguments)
+    for name in nested:
+        constructor = typing.get_type_hints(constructor).get(name, object) if constructor else object
+    return list(inspect.signature(constructor).parameters) if constructor else []
+
+
+def _configured_class(section: str, arguments: list[str]) -> Callable | None:
     for index, argument in enumerate(arguments):
         path = arguments[index + 1] if argument == "--config" else argument.removeprefix("--config=")
         if path == argument:
             continue
-        class_path = (yaml.safe_load(Path(path).read_text()).get(section.split(".")[0]) or {}).get("class_path", "")
+        class_path = (yaml.safe_load(Path(path).read_text()).get(section) or {}).get("class_path", "")
         if class_path.startswith("readavatar."):
             module, _, name = class_path.rpartition(".")
-            return list(inspect.signature(getattr(importlib.import_module(module), name).__init__).parameters)
-    return []
+            return getattr(importlib.import_module(module), name).__init__
+    return None

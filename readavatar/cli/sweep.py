@@ -2,9 +2,10 @@
 
 example: readavatar sweep configs/sweeps/expression.yaml --data.clips clips/jane --count 4
 
-The same file works with the server: wandb sweep configs/sweeps/expression.yaml, then wandb agent. Grid and random sweeps
-are expanded here; bayesian ones need the server. Each run trains in its own avatar folder, sweeps/<name>/<number>, and a run
-that is there already goes on or is skipped, so a stopped sweep is resumed by the same command.
+The same file works with the server: wandb sweep configs/sweeps/expression.yaml, then wandb agent. Grid and random
+sweeps are expanded here; bayesian ones need the server. Each run trains in its own avatar folder,
+sweeps/<name>/<number>, and a run that is there already goes on or is skipped, so a stopped sweep is resumed by the same
+command.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def expand_sweep(path: str | Path, count: int | None = None, seed: int = 0) -> l
             for _ in range(10 if count is None else count)
         ]
     else:
-        raise UserError(f"Expected the method grid or random in '{path}', but got '{method}', which needs W&B's server.")
+        raise UserError(
+            f"Expected the method grid or random in '{path}', but got '{method}', which needs W&B's server."
+        )
     return [[*fixed, *(f"--{name}={value}" for name, value in draw.items())] for draw in draws]
 
 

@@ -102,7 +102,7 @@ class ExpressionData(pl.LightningDataModule):
         if not self.places:
             raise UserError(
                 f"Expected {self.window_seconds} s on end with the face in sight before the held-out end, but got none in "
-                f"got none in {', '.join(map(str, self.paths))}; give longer clips or a smaller data.window_seconds."
+                f"{', '.join(map(str, self.paths))}; give longer clips or a smaller data.window_seconds."
             )
         self._add_muted()
 

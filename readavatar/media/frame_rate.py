@@ -8,9 +8,9 @@ import numpy as np
 
 from readavatar.errors import UserError
 
-STANDARD_RATES = tuple(
-    Fraction(rate) for rate in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240)
-) + tuple(Fraction(rate, 1001) for rate in (24_000, 30_000, 48_000, 60_000, 120_000))
+STANDARD_RATES = tuple(Fraction(rate) for rate in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240)) + tuple(
+    Fraction(rate, 1001) for rate in (24_000, 30_000, 48_000, 60_000, 120_000)
+)
 SAME_RATE = 4e-4
 """Relative; a constant rate this close to a standard one is meant to be it (less than half of 24 against 24/1.001)."""
 SAME_VARIABLE_RATE = 5e-3

@@ -159,7 +159,10 @@ def _decode(container: InputContainer, stream: VideoStream, path: Path) -> Itera
             ) from None
         for frame in frames:
             time = frame.dts if frame.pts is None else frame.pts
-            yield (num_decoded / float(stream.guessed_rate or 25) if time is None else time * float(frame.time_base)), frame
+            yield (
+                (num_decoded / float(stream.guessed_rate or 25) if time is None else time * float(frame.time_base)),
+                frame,
+            )
             num_decoded += 1
     if num_decoded == 0:
         raise UserError(f"Expected one or more frames in '{path}', but none can be decoded; copy or export it again.")

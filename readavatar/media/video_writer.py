@@ -109,9 +109,7 @@ class VideoWriter:
 
     def _open(self, height: int, width: int) -> None:
         self._size = (height, width)
-        self._container = av.open(
-            local_address(self._temporary), "w", format="mp4", options={"movflags": "+faststart"}
-        )
+        self._container = av.open(local_address(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
         self._container.metadata.update(self.metadata)
         self._video = self._container.add_stream("libx264", rate=self.fps, options={"crf": str(self.crf)})
         self._video.height, self._video.width = height + height % 2, width + width % 2
@@ -163,9 +161,7 @@ def write_video(
     crf: int = 16,
 ) -> None:
     """Write a video whole, or not at all; the arguments are ``VideoWriter``'s."""
-    with VideoWriter(
-        path, fps, waveform=waveform, sample_rate=sample_rate, metadata=metadata, crf=crf
-    ) as writer:
+    with VideoWriter(path, fps, waveform=waveform, sample_rate=sample_rate, metadata=metadata, crf=crf) as writer:
         for frame in frames:
             writer.add(frame)
 
@@ -178,7 +174,9 @@ def _aac_samples(waveform: Tensor | None, sample_rate: int | None) -> tuple[np.n
         raise ValueError(f"Expected the `sample_rate` of the waveform in Hz, but got {sample_rate}.")
     samples = waveform.detach().cpu().float().reshape(len(waveform), -1).numpy()
     if samples.size == 0 or not np.isfinite(samples).all():
-        raise UserError(f"Expected a waveform of finite samples, but got {'NaN or infinity' if samples.size else 'none'}.")
+        raise UserError(
+            f"Expected a waveform of finite samples, but got {'NaN or infinity' if samples.size else 'none'}."
+        )
     if samples.shape[1] > 2:
         samples = samples.mean(axis=1, keepdims=True)
     rate = sample_rate if sample_rate in AAC_RATES else AAC_RATES[-1]

@@ -41,19 +41,60 @@ def read_waveform(path: str | Path, sample_rate: int = 16_000) -> Float[Tensor, 
         UserError: It cannot be read, has no sound track or no sample, or has samples that are NaN or infinite.
     """
     path = Path(path)
-    with open_media(path) as container:
+    with open_media(path) as container, reading(path):
         stream = audio_stream(container)
         if stream is None:
             raise UserError(f"Expected sound in '{path}', but it has no sound track that can be decoded.")
-        if not stream.rate:
-            raise UserError(f"Expected one or more samples in '{path}', but its sound track has none.")
-        timeline = _Timeline(_origin(container, stream), stream.rate)
-        with reading(path):
-            pieces = [*resample_pieces(timeline.fill(_decode(container, stream)), stream.rate, sample_rate)]
-    if timeline.num_samples == 0:
+        pieces = _continuous_pieces(container, stream, path)
+        waveform = np.concatenate([np.zeros(0, np.float32), *resample_pieces(pieces, stream.rate or 1, sample_rate)])
+    if len(waveform) == 0:
         raise UserError(f"Expected one or more samples in '{path}', but its sound track has none.")
-    waveform = np.concatenate(pieces)[: round(timeline.num_samples * sample_rate / stream.rate)]
-    num_wrong = int((~np.isfinite(waveform)).sum())
-    if num_wrong:
-        raise UserError(f"Expected finite samples in '{path}', but some are NaN or infinite; export it again.")
     return torch.from_numpy(waveform)
+
+
+def _continuous_pieces(container: InputContainer, stream: AudioStream, path: Path) -> Iterator[np.ndarray]:
+    """Mono samples from time 0 on, without gaps; each piece is held back until it is known not to be the last."""
+    origin = _origin(container)
+    held, num_samples, end = np.zeros(0, np.float32), 0, None
+    for packet in container.demux(stream):
+        if packet.pts is not None and packet.duration:
+            end = float((packet.pts + packet.duration) * packet.time_base) - origin
+        for frame in packet.decode():
+            piece = _mono(frame, stream, path)
+            drift = (
+                0
+                if frame.pts is None
+                else round((float(frame.pts * frame.time_base) - origin) * stream.rate) - num_samples
+            )
+            if abs(drift) >= GAP_SECONDS * stream.rate or num_samples == 0:
+                piece = piece[-drift:] if drift < 0 else np.pad(piece, (drift, 0))
+            yield held
+            held = piece
+            num_samples += len(piece)
+    padding = 0 if end is None else num_samples - round(end * stream.rate)
+    yield held[: len(held) - padding] if 0 < padding < len(held) else held
+
+
+def _origin(container: InputContainer) -> float:
+    """Time 0 on the container's clock, seconds."""
+    stream = video_stream(container) or audio_stream(container)
+    return float((stream.start_time or 0) * stream.time_base)
+
+
+def _mono(frame: AudioFrame, stream: AudioStream, path: Path) -> np.ndarray:
+    """The mean of a frame's channels, float32 in [−1, 1]."""
+    if frame.sample_rate != stream.rate:
+        raise UserError(
+            f"Expected one sample rate throughout '{path}', but got {stream.rate} and then {frame.sample_rate} Hz; "
+            "export it again."
+        )
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype == np.uint8:
+        samples = (samples.astype(np.float32) - 128) / 128
+    elif np.issubdtype(samples.dtype, np.integer):
+        samples = samples / -float(np.iinfo(samples.dtype).min)
+    if not np.isfinite(samples).all():
+        raise UserError(f"Expected finite samples in '{path}', but some are NaN or infinite; export it again.")
+    return samples.mean(axis=0, dtype=np.float64).astype(np.float32)

@@ -46,9 +46,7 @@ def vertex_error(
     return torch.where(squared > 0, squared, 1.0).sqrt() * (squared > 0)  # the root's gradient at 0 is infinite
 
 
-def landmark_error(
-    predicted: Float[Tensor, "B 68 d"], target: Float[Tensor, "B 68 d"]
-) -> Float[Tensor, "B 68"]:
+def landmark_error(predicted: Float[Tensor, "B 68 d"], target: Float[Tensor, "B 68 d"]) -> Float[Tensor, "B 68"]:
     """Distance of each of the 68 iBUG landmarks from its target, in inter-ocular distances of the target.
 
     The inter-ocular distance is here the one between the means of each eye's six landmarks, which unlike the outer

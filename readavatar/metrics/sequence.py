@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def pearson_correlation(predicted: Float[Tensor, "T *c"], target: Float[Tensor, "T *c"]) -> Float[Tensor, "*c"]:
+def pearson_correlation(predicted: Float[Tensor, " T *c"], target: Float[Tensor, " T *c"]) -> Float[Tensor, "*c"]:
     """Correlation over time in [−1, 1], channel by channel; 0 where a curve is constant."""
     predicted, target = predicted - predicted.mean(0), target - target.mean(0)
     power = predicted.square().sum(0) * target.square().sum(0)
@@ -16,12 +16,12 @@ def pearson_correlation(predicted: Float[Tensor, "T *c"], target: Float[Tensor, 
     return (predicted * target).sum(0) * moves / torch.where(moves, power, 1.0).sqrt()
 
 
-def motion_std(curves: Float[Tensor, "T *c"]) -> Float[Tensor, "*c"]:
+def motion_std(curves: Float[Tensor, " T *c"]) -> Float[Tensor, "*c"]:
     """Standard deviation over time: how much moves at all, in the curves' own unit."""
     return curves.std(0, correction=0)
 
 
-def high_frequency_energy(curves: Float[Tensor, "T *c"], fps: float, cutoff: float) -> Float[Tensor, "*c"]:
+def high_frequency_energy(curves: Float[Tensor, " T *c"], fps: float, cutoff: float) -> Float[Tensor, "*c"]:
     """Share of a curve's movement (its variance) that is faster than ``cutoff``: jitter.
 
     Args:
@@ -65,7 +65,9 @@ def audio_visual_offset(
     """
     largest, num_frames = int(max_offset * fps), len(audio)
     if num_frames - largest < 3:
-        raise ValueError(f"Expected over {largest + 2} frames to search ±{max_offset} s at {fps} fps, got {num_frames}.")
+        raise ValueError(
+            f"Expected over {largest + 2} frames to search ±{max_offset} s at {fps} fps, got {num_frames}."
+        )
     correlations = torch.stack(
         [
             pearson_correlation(

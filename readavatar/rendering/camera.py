@@ -21,7 +21,8 @@ def axis_angle_to_matrix(rotation: Float[Tensor, "*batch 3"]) -> Float[Tensor, "
     safe = torch.where(small, torch.ones_like(squared), squared)
     angle = safe.sqrt()
     sine = torch.where(small, 1 - squared / 6, angle.sin() / angle)
-    cosine = torch.where(small, 0.5 - squared / 24, (1 - angle.cos()) / safe)
+    # 1 − cos x as 2 sin²(x / 2), which loses no digits.
+    cosine = torch.where(small, 0.5 - squared / 24, 2 * (angle / 2).sin().square() / safe)
     x, y, z = rotation.unbind(-1)
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
@@ -43,8 +44,9 @@ def matrix_to_axis_angle(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "
     sine = vector.norm(dim=-1) / 2
     angle = torch.atan2(sine, (trace - 1) / 2)
     scale = torch.where(sine > 1e-6, angle / (2 * sine.clamp(min=1e-6)), torch.full_like(sine, 0.5))
-    # Near π the skew part vanishes; the axis is then the largest column of the symmetric part R + I.
-    symmetric = (matrix + torch.eye(3, dtype=matrix.dtype, device=matrix.device)) / 2
+    # Near π the skew part vanishes; the axis is then the largest column of the symmetric part less cos · I.
+    identity = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
+    symmetric = (matrix + matrix.mT) / 2 - (trace - 1)[..., None, None] / 2 * identity
     column = symmetric.diagonal(dim1=-2, dim2=-1).argmax(-1)
     axis = symmetric.gather(-1, column[..., None, None].expand(*column.shape, 3, 1))[..., 0]
     axis = axis / axis.norm(dim=-1, keepdim=True).clamp(min=1e-12)

@@ -1,23 +1,28 @@
 """One call for every rasteriser: which triangle does a pixel's centre see, and where on it.
 
-A backend decides visibility alone; the barycentrics are recomputed here from the clip-space vertices, so that their
-gradients are the same for all.
+A backend decides visibility alone. The barycentrics are computed here from the clip-space vertices of the triangle
+seen, so that values and gradients are the same for all backends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from readavatar.rendering.cpu import visible_faces
+from readavatar.errors import UserError
+from readavatar.rendering import barycentric, nvdiffrast_backend, pytorch3d_backend, torch_backend
+from readavatar.rendering.antialias import blend_silhouettes
+
+BACKENDS = ("cpu", "nvdiffrast", "pytorch3d", "torch")
 
 
 @dataclass(frozen=True)
 class Fragments:
-    """What each pixel sees."""
+    """What each pixel's centre sees."""
 
     face_index: Int[Tensor, "B H W"]
     """−1 where there is no surface."""
@@ -33,40 +38,108 @@ def rasterize(
     resolution: tuple[int, int],
     backend: str = "auto",
 ) -> Fragments:
-    """Rasterise triangles (both sides are seen)."""
-    face_index = visible_faces(vertices_clip.detach(), faces, resolution)
-    height, width = resolution
-    covered = face_index >= 0
-    batch, row, column = torch.nonzero(covered, as_tuple=True)
-    corners = vertices_clip[batch[:, None], faces[face_index[covered]]]
-    x = (column + 0.5) * (2 / width) - 1
-    y = 1 - (row + 0.5) * (2 / height)
-    w = corners[..., 3]
-    # Relative to the pixel, the corners' clip positions span homogeneous 2D edges (Olano & Greer 1997, eq. 5).
-    u, v = corners[..., 0] - x[:, None] * w, corners[..., 1] - y[:, None] * w
-    edges = u.roll(-1, 1) * v.roll(-2, 1) - u.roll(-2, 1) * v.roll(-1, 1)
-    total = edges.sum(1, keepdim=True)
-    total = torch.where(total.abs() < 1e-20, torch.full_like(total, 1e-20), total)
-    weights = edges / total
-    z = (weights * corners[..., 2]).sum(1) / (weights * w).sum(1)
-    barycentrics = torch.zeros(*face_index.shape, 3, dtype=weights.dtype).index_put((batch, row, column), weights)
-    depth = torch.ones(face_index.shape, dtype=weights.dtype).index_put((batch, row, column), z)
-    return Fragments(face_index, barycentrics, depth)
+    """Rasterise triangles; both sides are seen, and what lies between the near and the far plane.
+
+    Args:
+        vertices_clip: OpenGL clip space (``camera.world_to_clip``); barycentrics and depth are differentiable in it.
+        faces: Vertex indices, for all B.
+        resolution: Height and width, pixels.
+        backend: One of ``BACKENDS``, or ``auto``: ``cpu`` for tensors on the CPU; on a GPU nvdiffrast, else PyTorch3D.
+
+    Raises:
+        UserError: An unknown backend, or one that is not installed or not for this device.
+        ValueError: Face indices outside the vertices.
+    """
+    _check_indices(faces, vertices_clip.shape[1], "vertices")
+    visible_faces = _backend(backend, vertices_clip.device)
+    if 0 in (len(vertices_clip), len(faces), *resolution):
+        face_index = torch.full((len(vertices_clip), *resolution), -1, device=vertices_clip.device)
+    else:
+        face_index = visible_faces(vertices_clip.detach(), faces, resolution)
+    if vertices_clip.is_cpu:
+        from readavatar.rendering.cpu_barycentric import BarycentricsAndDepth
+
+        return Fragments(face_index, *BarycentricsAndDepth.apply(vertices_clip, faces, face_index))
+    return Fragments(face_index, *barycentric.barycentrics_and_depth(vertices_clip, faces, face_index))
 
 
 def interpolate(
     attributes: Float[Tensor, "#B U C"], faces: Int[Tensor, "F 3"], fragments: Fragments
 ) -> Float[Tensor, "B C H W"]:
-    """Attributes of the vertices at every pixel, zeros on the background."""
-    covered = fragments.face_index >= 0
-    batch, row, column = torch.nonzero(covered, as_tuple=True)
-    corners = faces[fragments.face_index[covered]]
-    at = batch if attributes.shape[0] > 1 else torch.zeros_like(batch)
-    values = (attributes[at[:, None], corners] * fragments.barycentrics[covered][..., None]).sum(1)
-    image = torch.zeros(*covered.shape, attributes.shape[-1], dtype=values.dtype)
-    return image.index_put((batch, row, column), values).permute(0, 3, 1, 2)
+    """Attributes of the triangles' corners at every pixel; zeros on the background.
+
+    Args:
+        attributes: One row a vertex, or a uv if ``faces`` are a mesh's ``uv_faces``; of one mesh, or of each of B.
+        faces: As many as were rasterised.
+        fragments: Of ``rasterize``.
+
+    Raises:
+        ValueError: Face indices outside the attributes, or fewer faces than were rasterised.
+    """
+    _check_indices(faces, attributes.shape[1], "attributes")
+    if fragments.face_index.numel() and (highest := int(fragments.face_index.max())) >= len(faces):
+        raise ValueError(f"Expected the faces that were rasterised, {highest + 1} or more, but got {len(faces)}.")
+    barycentrics = fragments.barycentrics.to(attributes.dtype)
+    if attributes.is_cpu:
+        from readavatar.rendering.cpu_barycentric import InterpolateAttributes
+
+        return InterpolateAttributes.apply(attributes, faces, fragments.face_index, barycentrics)
+    return barycentric.interpolate_attributes(attributes, faces, fragments.face_index, barycentrics)
 
 
 def silhouette(fragments: Fragments) -> Float[Tensor, "B 1 H W"]:
-    """1 where there is a surface, else 0."""
+    """1 where there is a surface, else 0; ``antialias`` gives it gradients."""
     return (fragments.face_index >= 0)[:, None].to(fragments.barycentrics.dtype)
+
+
+def antialias(
+    image: Float[Tensor, "B C H W"],
+    fragments: Fragments,
+    vertices_clip: Float[Tensor, "B V 4"],
+    faces: Int[Tensor, "F 3"],
+) -> Float[Tensor, "B C H W"]:
+    """Blend pixels across silhouettes by where the edge passes between their centres.
+
+    It is what makes an image differentiable in the position of outlines (Laine et al. 2020, section 3.5).
+
+    Args:
+        image: Made from ``fragments``; differentiable.
+        fragments: Of ``rasterize(vertices_clip, faces, …)``.
+        vertices_clip: Differentiable.
+        faces: The same tensor object again and again, if possible: what neighbours what is remembered with it.
+    """
+    return blend_silhouettes(image, fragments.face_index, fragments.depth, vertices_clip, faces)
+
+
+def _check_indices(faces: Int[Tensor, "F 3"], count: int, what: str) -> None:
+    # Compiled code would read whatever lies there in memory.
+    lowest, highest = map(int, faces.aminmax()) if len(faces) else (0, -1)
+    if lowest < 0 or highest >= count:
+        raise ValueError(f"Expected `faces` indices from 0 and below {count} {what}, but got {lowest} to {highest}.")
+
+
+def _backend(name: str, device: torch.device) -> Callable[..., Int[Tensor, "B H W"]]:
+    if name not in ("auto", *BACKENDS):
+        raise UserError(f"Expected a rasteriser backend of auto, {', '.join(BACKENDS)}, but got '{name}'.")
+    if name == "auto":
+        name = "cpu" if device.type == "cpu" else _gpu_backend()
+    if (name == "cpu" and device.type != "cpu") or (name == "nvdiffrast" and device.type != "cuda"):
+        wanted = "cpu" if name == "cpu" else "cuda"
+        raise UserError(f"Expected tensors on {wanted} for rasteriser backend '{name}', but they are on {device.type}.")
+    if name == "cpu":
+        # numba is imported by those who use it: it takes half a second.
+        from readavatar.rendering.cpu import visible_faces
+
+        return visible_faces
+    modules = {"nvdiffrast": nvdiffrast_backend, "pytorch3d": pytorch3d_backend, "torch": torch_backend}
+    return modules[name].visible_faces
+
+
+def _gpu_backend() -> str:
+    for name, module in (("nvdiffrast", nvdiffrast_backend), ("pytorch3d", pytorch3d_backend)):
+        if module.is_installed():
+            return name
+    raise UserError(
+        "Expected nvdiffrast or PyTorch3D to rasterise tensors on a GPU, but neither is installed; install nvdiffrast "
+        f"as {nvdiffrast_backend.INSTALLATION} says, or move the tensors to the CPU."
+    )

@@ -125,10 +125,12 @@ def silence(duration: float) -> Speech:
     return Speech(torch.zeros(num_samples), (Phoneme("", 0.0, num_samples / SAMPLE_RATE),))
 
 
-def speak(sentences: Sequence[str], *, voice: Voice, emotion: EmotionTrack, seed: int) -> Speech:
+def speak(
+    sentences: Sequence[str], *, voice: Voice, emotion: EmotionTrack, seed: int, duration: float = 0.0
+) -> Speech:
     """Say sentences one after another, each in the emotion at its beginning.
 
-    Rate, pitch and the pauses between sentences vary a little with ``seed``.
+    Rate, pitch and the pauses between sentences vary a little with ``seed``. Silence follows up to ``duration`` seconds.
 
     Raises:
         UserError: Nothing that can be said, or a voice that espeak-ng does not have.
@@ -143,7 +145,7 @@ def speak(sentences: Sequence[str], *, voice: Voice, emotion: EmotionTrack, seed
         )
         pause = silence(generator.uniform(0.2, 0.5) * voice.rate / said.rate)
         speech = _joined(speech, synthesise(sentence, said, gain), pause)
-    return speech
+    return _joined(speech, silence(duration - speech.duration)) if duration > speech.duration else speech
 
 
 def synthesise(text: str, voice: Voice, gain: float = 1.0) -> Speech:

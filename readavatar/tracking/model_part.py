@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from readavatar.morphable.model import MorphableModel
+from readavatar.morphable.model import MorphableData, MorphableModel
 
 EYEBALLS = ("eyeball_left", "eyeball_right")
 
@@ -43,15 +43,15 @@ class LandmarkModel(nn.Module):
 
     def __init__(self, model: MorphableModel) -> None:
         super().__init__()
-        extremes = [_extremes(model, name) for name in EYEBALLS]
-        corners = model.landmark_vertices.flatten()
-        kept, places = torch.cat([corners, *extremes]).unique(return_inverse=True)
-        self.part = ModelPart(model, kept)
-        self.has_eyes = all(len(extreme) > 0 for extreme in extremes)
-        pupils = [extreme[model.template[extreme, 2].argmax()] for extreme in extremes if self.has_eyes]
-        self.register_buffer("corners", places[: len(corners)].view(68, 3), persistent=False)
-        self.register_buffer("barycentrics", model.landmark_barycentrics, persistent=False)
-        self.register_buffer("pupils", torch.searchsorted(kept, torch.tensor(pupils).long()), persistent=False)
+        eyeballs = [_extremes(model, name) for name in EYEBALLS]
+        self.has_eyes = all(len(eyeball) > 0 for eyeball in eyeballs)
+        self.is_linear = type(model) is MorphableModel
+        # In a linear model a point of a triangle is as good a vertex as any: 68 instead of their 204 corners.
+        self.model = MorphableModel(_landmarks_as_vertices(model, torch.cat(eyeballs))) if self.is_linear else model
+        pupils = [int(eyeball[model.template[eyeball, 2].argmax()]) for eyeball in eyeballs if self.has_eyes]
+        if self.is_linear:
+            pupils = [68 + torch.cat(eyeballs).tolist().index(pupil) for pupil in pupils]
+        self.register_buffer("pupils", torch.tensor(pupils, dtype=torch.long), persistent=False)
 
     def forward(
         self,
@@ -64,8 +64,8 @@ class LandmarkModel(nn.Module):
         Returns:
             The landmarks, and the left and the right pupil (P = 2; 0 for a model without eyeballs).
         """
-        vertices = self.part(shape_coefficients, expression_coefficients, gaze)
-        landmarks = torch.einsum("blkc,lk->blc", vertices[:, self.corners], self.barycentrics)
+        vertices = self.model(shape_coefficients, expression_coefficients, gaze)
+        landmarks = vertices[:, :68] if self.is_linear else self.model.landmarks_3d(vertices)
         return landmarks, vertices[:, self.pupils]
 
 
@@ -101,12 +101,33 @@ def _extremes(model: MorphableModel, region: str) -> Int[Tensor, " n"]:
     return index[torch.cat([vertices.argmin(0), vertices.argmax(0)])]
 
 
-def _cut(model: MorphableModel, kept: Int[Tensor, " n"]):
+def _landmarks_as_vertices(model: MorphableModel, others: Int[Tensor, " n"]) -> MorphableData:
+    """A model of the 68 landmarks and some other vertices, without triangles."""
+
+    def points(vertices: Float[Tensor, "B V 3"]) -> Float[Tensor, "B n 3"]:
+        return torch.cat([model.landmarks_3d(vertices), vertices[:, others]], 1)
+
+    on_face = torch.full((68,), -1)
+    none = torch.zeros(0, 3, dtype=torch.long)
+    return dataclasses.replace(
+        model.data,
+        template=points(model.template[None])[0],
+        shape_basis=points(model.shape_basis),
+        expression_basis=points(model.expression_basis),
+        faces=none,
+        uv_faces=none,
+        vertex_regions=torch.cat([on_face, model.vertex_regions[others]]),
+        vertex_masks={},
+    )
+
+
+def _cut(model: MorphableModel, kept: Int[Tensor, " n"]) -> MorphableData:
+    """A linear model of some vertices and the triangles between them."""
     data = model.data
     new_index = torch.full((model.num_vertices,), -1)
     new_index[kept] = torch.arange(len(kept))
     faces = new_index[data.faces.long()]
-    whole: Bool[Tensor, " F"] = (faces >= 0).all(1)
+    whole = (faces >= 0).all(1)
     return dataclasses.replace(
         data,
         template=data.template[kept],

@@ -14,7 +14,8 @@ from readavatar.morphable.builtin.surface import ROW_BOTTOM, ROW_TOP
 Array = NDArray[np.float64]
 
 SKIN_TOP, SKIN_BOTTOM = 0.004, 0.73
-_FRONT_WEIGHT = 1.5
+_HALF_WIDTH = 0.405
+_FRONT_WEIGHT = 2.4
 """How much more texture the face gets than the back of the head."""
 _ROWS = np.linspace(ROW_TOP, ROW_BOTTOM, 741)
 _DENSITY = PchipInterpolator([-190, -135, -118, -60, 50, 75, 100, 180], [0.4, 0.55, 1.3, 1.5, 1.5, 1.1, 0.55, 0.5])(_ROWS)
@@ -48,20 +49,20 @@ TONGUE = Rectangle(0.500, 0.902, 0.575, 0.996)
 MOUTH = Rectangle(0.583, 0.902, 0.662, 0.996)
 LID_INSIDE = Rectangle(0.670, 0.902, 0.745, 0.996)
 EYEBALL = Rectangle(0.752, 0.744, 0.996, 0.988)
-EAR = Rectangle(0.890, 0.004, 0.996, 0.110)
-LASHES = Rectangle(0.860, 0.004, 0.882, 0.030)
+EAR = Rectangle(0.914, 0.004, 0.996, 0.120)
+LASHES = Rectangle(0.914, 0.130, 0.996, 0.150)
 
 
 def skin_uv(theta: Array, row: Array) -> Array:
     """(…, 2)."""
     s = theta * parallel_radius(row) / (np.pi * HEAD_RADIUS)
-    u = 0.5 + 0.496 * s * (1 + _FRONT_WEIGHT) / (1 + _FRONT_WEIGHT * s)
+    u = 0.5 + _HALF_WIDTH * s * (1 + _FRONT_WEIGHT) / (1 + _FRONT_WEIGHT * s)
     return np.stack([u, np.interp(-row, -_ROWS, _HEIGHTS)], -1)
 
 
 def skin_parameters(uv: Array) -> tuple[Array, Array]:
     """``theta`` (beyond π outside the chart) and ``row`` of points of the atlas' left half."""
     row = np.interp(uv[..., 1], _HEIGHTS, _ROWS)
-    g = (uv[..., 0] - 0.5) / 0.496
+    g = (uv[..., 0] - 0.5) / _HALF_WIDTH
     s = g / np.maximum(1 + _FRONT_WEIGHT - _FRONT_WEIGHT * g, 1e-3)
     return s * np.pi * HEAD_RADIUS / np.maximum(parallel_radius(row), 0.5), row

@@ -9,7 +9,7 @@ from readavatar.morphable.builtin import charts
 from readavatar.morphable.builtin.parts import Part, close_grid, grid_part
 from readavatar.morphable.builtin.surface import Array, smooth_step
 
-EAR_ORIGIN = np.array([68.5, -17.0, -4.0])
+EAR_ORIGIN = np.array([70.5, -17.0, -4.0])
 """Where the ear's plane meets the head, behind the tragus; ear length 62, breadth 35 (Farkas: sa-sba, pra-pa)."""
 FLARE, TILT = np.deg2rad(24.0), np.deg2rad(10.0)
 _CENTER = np.array([11.0, -1.0])
@@ -35,7 +35,7 @@ def _outline_radius() -> CubicSpline:
 def _relief(ratio: Array, angle: Array, forward: Array, up: Array) -> Array:
     """Height over the ear's plane: bowl, antihelix, groove, helix, lobe, tragus."""
     turn = np.mod(angle, 2 * np.pi)  # 0 forward, 90° up, 180° back, 270° down
-    helix = smooth_step(0.15, 0.75, turn) * smooth_step(4.3, 3.5, turn)
+    helix = smooth_step(0.3, 0.9, turn) * smooth_step(4.3, 3.5, turn)
     back = smooth_step(1.2, 1.9, turn) * smooth_step(4.5, 3.9, turn)
     bowl = -7.5 * np.exp(-(((forward + 1.0) / 7.5) ** 2) - ((up + 3.0) / 9.5) ** 2)
     antihelix = 3.0 * np.exp(-(((ratio - 0.62) / 0.1) ** 2)) * back
@@ -44,14 +44,16 @@ def _relief(ratio: Array, angle: Array, forward: Array, up: Array) -> Array:
     lobe = 1.5 * np.exp(-((forward / 9) ** 2) - ((up + 24.0) / 6) ** 2)
     tragus = 3.2 * np.exp(-(((forward - 11.5) / 2.6) ** 2) - ((up + 5.0) / 4.5) ** 2)
     antitragus = 2.2 * np.exp(-(((forward - 3.0) / 3.0) ** 2) - ((up + 16.0) / 3.0) ** 2)
-    return bowl + antihelix + groove + rim + lobe + tragus + antitragus
+    # Towards the cheek the ear's edge sinks into the head.
+    sink = -7.0 * smooth_step(0.62, 1.0, ratio) * (smooth_step(0.8, 0.25, turn) + smooth_step(4.9, 5.7, turn))
+    return sink + bowl + antihelix + groove + rim + lobe + tragus + antitragus
 
 
 def ear() -> Part:
     """The left ear: rings from the bowl's middle over the rim, then down its back into the head."""
     ratios = np.array([0.0, 0.14, 0.28, 0.4, 0.5, 0.58, 0.66, 0.73, 0.8, 0.86, 0.91, 0.955, 0.985, 1.0, 0.985, 0.93, 0.8, 0.55])
     behind = np.array([0.0] * 13 + [1.2, 2.8, 4.0, 6.5, 11.0])
-    angles = np.linspace(-np.pi, np.pi, 33)
+    angles = np.linspace(-np.pi, np.pi, 29)
     ratio, angle = np.meshgrid(ratios, angles, indexing="ij")
     radius = _outline_radius()(np.where(angle < _first_angle(), angle + 2 * np.pi, angle))
     forward, up = ratio * radius * np.cos(angle), ratio * radius * np.sin(angle)

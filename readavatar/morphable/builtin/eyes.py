@@ -12,7 +12,7 @@ from readavatar.morphable.builtin.surface import Array, loft_parameters, skin_su
 EYE_CENTER = np.array([31.5, 0.0, 70.8])
 """Pupil distance 63; the cornea 12 mm ahead of the eyeball's centre."""
 EYE_RADIUS = 12.0
-LID_RADIUS = 13.5
+LID_RADIUS = 13.3
 """Of the lids' outer edges about the eyeball's centre; inside it the edge is 1.3 mm thick."""
 EDGE_RADIUS = 12.2
 IRIS_RADIUS = 5.9
@@ -20,7 +20,7 @@ IRIS_RADIUS = 5.9
 NUM_COLUMNS = 40
 INNER_CORNER, OUTER_CORNER = (-14.6, -2.0), (13.6, 0.9)
 """Of the opening, from the eyeball's centre."""
-UPPER_HEIGHT, LOWER_HEIGHT = 5.5, 4.7
+UPPER_HEIGHT, LOWER_HEIGHT = 5.0, 4.6
 """Of the lids' edges above and below the line through the corners."""
 OUTLINE_CENTER, OUTLINE_SIZE = (31.0, 1.5), (21.0, 16.5)
 """The ellipse where the lids' rings end in the face."""
@@ -73,7 +73,7 @@ def lid_surface(nominal: Array, blend: Array) -> Array:
     points = skin_surface(*loft_parameters(x, y))
     dx, dy = x - EYE_CENTER[0], y - EYE_CENTER[1]
     ball = EYE_CENTER[2] + ball_depth(dx, dy, LID_RADIUS)
-    lifted = smooth_max(points[..., 2], ball, 1.6)
+    lifted = smooth_max(points[..., 2], ball, 2.6)
     weight = smooth_step(-0.1, 0.55, blend)
     points[..., 0], points[..., 1] = x, y
     points[..., 2] = ball + (lifted - ball) * weight
@@ -88,18 +88,18 @@ def _crease(angles: Array, blend: Array) -> Array:
     strength = smooth_step(0.15, 0.75, np.sin(angles))
     groove = -1.1 * np.exp(-0.5 * ((above - place) / 0.9) ** 2)
     hood = 1.1 * np.exp(-0.5 * ((above - place - 2.6) / 1.5) ** 2)
-    below = -0.5 * np.exp(-0.5 * ((above - 6.5) / 1.6) ** 2) * smooth_step(0.3, 0.9, -np.sin(angles))
+    below = -0.3 * np.exp(-0.5 * ((above - 6.5) / 1.6) ** 2) * smooth_step(0.3, 0.9, -np.sin(angles))
     return strength * (groove + hood) + below
 
 
-def lid_rings(upper: float = 0.0, lower: float = 0.0, close: float = 0.0, reach: float = 0.75) -> Array:
+def lid_rings(upper: float = 0.0, lower: float = 0.0, close: float = 0.0, sideways: float = 0.0) -> Array:
     """The lids' rings from the outline to the edge, then the edge's inner rim and two rings behind it.
 
     Args:
         upper: Lift of the upper lid's edge in its middle, millimetres.
         lower: The same for the lower lid.
         close: 1 brings both edges together on the closing line.
-        reach: How far up the rings the skin follows, in ``blend``.
+        sideways: Shift of both edges' middles to the subject's left, millimetres.
 
     Returns:
         (13, columns, 3).
@@ -114,9 +114,8 @@ def lid_rings(upper: float = 0.0, lower: float = 0.0, close: float = 0.0, reach:
     shift = np.where(is_upper, upper, lower) * arch + close * (meeting - edge[:, 1])
     blend = RING_BLEND[:, None]
     nominal = outline(angles) * blend[..., None] + (edge + EYE_CENTER[:2]) * (1 - blend[..., None])
-    follow = smooth_step(reach, 0.0, blend)
-    moved = nominal.copy()
-    moved[..., 1] += shift * follow
+    follow = smooth_step(0.75, 0.0, blend)
+    moved = nominal + np.stack(np.broadcast_arrays(sideways * arch * follow, shift * follow), -1)
     rings = lid_surface(moved, np.broadcast_to(blend, moved.shape[:2]))
     # A stretched lid loses its fold.
     stretch = np.clip(1 - np.abs(shift) / 9.0, 0.25, 1)
@@ -145,7 +144,7 @@ def _inner_rings(edge: Array, shift: Array, lift: Array) -> Array:
 def eyeball() -> Part:
     """A sphere around the gaze axis, finer over the iris; its chart is a disc with the pupil in the middle."""
     polar = np.concatenate([np.deg2rad([0, 6, 12, 18, 24, 29.5, 34]), np.deg2rad(np.linspace(42, 180, 10))])
-    azimuth = np.linspace(0, 2 * np.pi, 25)
+    azimuth = np.linspace(0, 2 * np.pi, 23)
     p, a = np.meshgrid(polar, azimuth, indexing="ij")
     offset = np.stack([np.sin(p) * np.cos(a), np.sin(p) * np.sin(a), np.cos(p)], -1) * EYE_RADIUS
     radius = 0.5 * np.sqrt(p / np.pi)
@@ -165,8 +164,8 @@ def lashes(rings: Array) -> Array:
     outward /= np.linalg.norm(outward, axis=-1, keepdims=True)
     share = np.sin(np.linspace(0.25, np.pi - 0.35, len(base)))[:, None] * np.linspace(1.15, 0.75, len(base))[:, None]
     sideways = np.linspace(1.2, -0.3, len(base))[:, None] * np.array([1.0, 0, 0])
-    middle = base + share * (1.1 * outward + 0.2 * sideways + np.array([0, -0.25, 0.2]))
-    tip = base + share * (2.2 * outward + 0.6 * sideways + np.array([0, 0.7, 0.3]))
+    middle = base + share * (1.1 * outward + 0.2 * sideways + np.array([0, -0.35, 0.2]))
+    tip = base + share * (2.0 * outward + 0.6 * sideways + np.array([0, 0.35, 0.4]))
     return np.stack([base, middle, tip])
 
 

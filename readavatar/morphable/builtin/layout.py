@@ -15,8 +15,8 @@ from readavatar.morphable.builtin.surface import ROW_BOTTOM, ROW_TOP
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-FINEST, COARSEST = 2.7, 9.5
-"""Edge lengths at the nose and on the crown."""
+FINEST, COARSEST = 1.9, 10.5
+"""Edge lengths around the nostrils and on the crown."""
 HEAD_RADIUS = 75.0
 CROWN_ROW = 50.0
 """Above this the parallels shorten."""
@@ -42,9 +42,9 @@ def from_plane(points: Array) -> tuple[Array, Array]:
 def edge_length(points: Array) -> Array:
     """The wanted edge length at points of the plane: fine at nose, eyes and mouth, coarse behind and below."""
     x, row = points[:, 0], points[:, 1]
-    from_nose = np.hypot(np.maximum(np.abs(x) - 16, 0), np.maximum(np.abs(row + 34) - 16, 0))
+    from_nose = np.hypot(np.maximum(np.abs(x) - 17, 0), np.maximum(np.abs(row + 42.5) - 6, 0))
     from_face = np.hypot(np.maximum(np.abs(x) - 40, 0), np.maximum(np.abs(row + 32) - 55, 0))
-    return np.clip(FINEST + 0.03 * from_nose + 0.075 * from_face, FINEST, COARSEST)
+    return np.clip(FINEST + np.minimum(0.12 * from_nose, 1.2) + 0.08 * from_face, FINEST, COARSEST)
 
 
 def _sample_line(start: Array, end: Array, edge_scale: float = 1.0) -> Array:

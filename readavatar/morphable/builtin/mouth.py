@@ -23,15 +23,15 @@ INNER_RINGS = 4
 SOCKET_RINGS = 5
 
 # fmt: off
-_SEAM = PchipInterpolator([0, 3, 9, 16, 22, 25], [-1.1, -0.8, 0.25, 0.1, -0.6, -1.2])
+SEAM_CURVE = PchipInterpolator([0, 3, 9, 16, 22, 25], [-1.0, -0.75, 0.2, 0.1, -0.1, -0.2])
 """The slit's course: the tubercle's dip, the wings, the corners."""
-_UPPER = PchipInterpolator([0, 2.0, 5.2, 10, 17, 22, 25], [7.0, 7.4, 8.5, 7.0, 4.2, 2.1, 0.9])
+UPPER_HEIGHT = PchipInterpolator([0, 2.0, 5.2, 10, 17, 22, 25], [6.2, 6.6, 7.7, 6.9, 4.9, 2.7, 0.9])
 """Height of the upper vermilion: Cupid's bow."""
-_LOWER = PchipInterpolator([0, 6, 12, 18, 22, 25], [9.6, 9.3, 7.6, 4.6, 2.3, 0.9])
-_UPPER_BULGE = CubicSpline([0, 0.05, 0.15, 0.3, 0.5, 0.75, 1.0], [-3.4, -2.1, -0.5, 0.9, 1.7, 1.5, 1.0])
-_LOWER_BULGE = CubicSpline([0, 0.05, 0.15, 0.3, 0.5, 0.75, 1.0], [-3.4, -1.9, 0.2, 2.0, 2.8, 2.0, 0.3])
+LOWER_HEIGHT = PchipInterpolator([0, 6, 12, 18, 22, 25], [9.4, 9.3, 8.3, 5.9, 3.4, 0.9])
+_UPPER_BULGE = CubicSpline([0, 0.05, 0.15, 0.3, 0.5, 0.75, 1.0], [-3.2, -1.8, 0.0, 1.5, 2.3, 1.9, 1.0])
+_LOWER_BULGE = CubicSpline([0, 0.05, 0.15, 0.3, 0.5, 0.75, 1.0], [-3.2, -1.6, 0.6, 2.5, 3.3, 2.3, 0.3])
 """The lips' section over the face's relief, from the seam to the border."""
-_FULLNESS = PchipInterpolator([0, 8, 15, 21, 25], [1.0, 0.98, 0.78, 0.45, 0.25])
+_FULLNESS = PchipInterpolator([0, 8, 15, 21, 25], [1.0, 1.0, 0.85, 0.5, 0.25])
 # fmt: on
 
 
@@ -49,13 +49,13 @@ def is_upper() -> Array:
 def seam() -> Array:
     """The closed slit, nominal (columns, 2)."""
     x = column_x()
-    return np.stack([x, SEAM_Y + _SEAM(x)], -1)
+    return np.stack([x, SEAM_Y + SEAM_CURVE(x)], -1)
 
 
 def border() -> Array:
     """The vermilion's border, nominal (columns, 2)."""
     x, side = column_x(), is_upper()
-    height = np.where(side > 0, _UPPER(x), -_LOWER(x)) * (side != 0)
+    height = np.where(side > 0, UPPER_HEIGHT(x), -LOWER_HEIGHT(x)) * (side != 0)
     past_corner = 1.4 * smooth_step(0.75, 1.0, x / CORNER_X)
     return seam() + np.stack([past_corner, height], -1)
 
@@ -89,7 +89,7 @@ def lip_rings() -> Array:
             bulge = np.where(side >= 0, _UPPER_BULGE(1.0), _LOWER_BULGE(1.0)) * fade
         else:
             bulge = np.where(side > 0, _UPPER_BULGE(blend), _LOWER_BULGE(blend))
-            bulge = np.where(side == 0, -3.4 + 3.0 * blend, bulge)
+            bulge = np.where(side == 0, -3.2 + 2.8 * blend, bulge)
         corner = -1.2 * np.exp(-0.5 * (((nominal[ring, :, 0] - CORNER_X) / 2.6) ** 2))
         corner = corner * np.exp(-0.5 * ((nominal[ring, :, 1] - seam()[-1 - HALF_COLUMNS, 1]) / 2.2) ** 2)
         points[ring, :, 2] += fullness * bulge + corner

@@ -27,18 +27,18 @@ ROW_BOTTOM, ROW_TOP = -190.0, 180.0
 _PROFILES = np.array([
     # row,  front y    z,  side y     x     z,  back y    z
     [180.0,  116.0,  -8.0, 116.0,   0.0,  -8.0,  116.0,  -8.0],
-    [137.0,  107.0,  43.0, 105.0,  41.0,  -9.0,  104.0, -54.0],
-    [ 93.0,   85.0,  79.0,  78.0,  68.5, -11.0,   73.0, -85.0],
+    [137.0,  107.0,  43.0, 105.0,  42.0,  -9.0,  104.0, -54.0],
+    [ 93.0,   85.0,  79.0,  78.0,  67.0, -11.0,   73.0, -85.0],
     [ 60.0,   59.0,  92.5,  48.0,  76.0, -12.0,   44.0, -96.0],
     [ 35.0,   35.0,  96.0,  27.0,  75.5,  -8.0,   20.0, -97.5],
-    [ 15.0,   15.0,  95.0,   9.0,  72.5,   2.0,   -2.0, -95.0],
-    [  0.0,    0.0,  91.5,  -4.0,  70.5,   8.0,  -18.0, -90.0],
+    [ 15.0,   15.0,  95.8,   9.0,  72.5,   2.0,   -2.0, -95.0],
+    [  0.0,    0.0,  90.8,  -4.0,  70.5,   8.0,  -18.0, -90.0],
     [-25.0,  -25.0,  90.0, -20.0,  68.0,  13.0,  -38.0, -80.0],
-    [-48.0,  -48.0,  95.0, -36.0,  63.5,  13.0,  -56.0, -71.0],
-    [-70.0,  -70.0,  97.0, -50.0,  58.5,  11.0,  -70.0, -65.0],
-    [-88.0,  -88.0,  96.5, -62.0,  55.0,   9.0,  -80.0, -62.0],
-    [-102., -102.0,  96.0, -71.0,  52.5,   6.0,  -88.0, -61.0],
-    [-114., -113.0,  89.0, -78.5,  50.0,   1.0,  -95.0, -61.0],
+    [-48.0,  -48.0,  95.0, -36.0,  65.0,  13.0,  -56.0, -71.0],
+    [-70.0,  -70.0,  97.0, -50.0,  61.5,  11.0,  -70.0, -65.0],
+    [-88.0,  -88.0,  96.5, -62.0,  58.0,   9.0,  -80.0, -62.0],
+    [-102., -102.0,  96.0, -71.0,  55.0,   6.0,  -88.0, -61.0],
+    [-114., -113.0,  89.0, -78.5,  52.0,   1.0,  -95.0, -61.0],
     [-126., -118.0,  76.0, -86.0,  48.5,  -4.0, -103.0, -62.0],
     [-142., -121.0,  58.0, -97.0,  49.0,  -9.0, -115.0, -65.0],
     [-158., -128.0,  43.0,-113.0,  51.0, -13.0, -129.0, -68.0],
@@ -47,7 +47,7 @@ _PROFILES = np.array([
 ])
 """Midline of the face without nose and lips, the silhouette through the ear, and the midline of the back."""
 _SQUARENESS = CubicSpline([-190, -120, -105, -80, -25, 15, 60, 110, 180],
-                          [0.00, 0.00, 0.05, 0.04, 0.00, 0.03, 0.06, 0.04, 0.00])
+                          [0.00, 0.00, 0.05, 0.04, 0.00, 0.02, 0.04, 0.01, 0.00])
 """How far a horizontal section of the face's side leaves the ellipse towards a rectangle."""
 # fmt: on
 
@@ -55,7 +55,9 @@ _SQUARENESS = CubicSpline([-190, -120, -105, -80, -25, 15, 60, 110, 180],
 @lru_cache(maxsize=1)
 def _profile_splines() -> CubicSpline:
     rows = _PROFILES[::-1]
-    return CubicSpline(rows[:, 0], rows[:, 1:], bc_type="natural")
+    # Level at the pole (of about an ellipsoid's slopes), so that the crown is round.
+    top = np.array([0.0, -1.2, 0.0, -1.0, 0.0, 0.0, 1.1])
+    return CubicSpline(rows[:, 0], rows[:, 1:], bc_type=((2, np.zeros(7)), (1, top)))
 
 
 def loft(theta: Array, row: Array) -> Array:
@@ -143,12 +145,12 @@ _RELIEF = (
     ((47.0, 12.0), (7.0, 6.0), -25.0, 2.6),     # lateral end of the brow (zygomatic process)
     ((0.0, 14.0), (10.0, 8.0), 0.0, 1.2),       # glabella
     ((31.5, 0.5), (13.5, 8.5), 4.0, -9.0),      # eye socket
-    ((15.0, 3.0), (5.0, 7.0), 0.0, -6.5),       # hollow between nose and inner corner
-    ((34.0, -14.5), (13.0, 4.0), -8.0, -1.2),   # tear trough
+    ((15.5, 2.0), (5.5, 7.5), 0.0, -6.0),       # hollow between nose and inner corner
+    ((26.0, -13.5), (10.0, 3.6), -12.0, -0.8),  # tear trough
     ((63.0, 22.0), (11.0, 20.0), 0.0, -2.5),    # temple
     ((51.0, -20.0), (13.0, 9.0), 18.0, 4.2),    # cheekbone
     ((33.0, -27.0), (13.0, 11.0), 0.0, 2.8),    # cheek's fat pad
-    ((52.0, -56.0), (13.0, 15.0), 30.0, -3.6),  # hollow below the cheekbone
+    ((52.0, -56.0), (13.0, 15.0), 30.0, -1.6),  # hollow below the cheekbone
     ((0.0, -63.0), (25.0, 17.0), 0.0, 4.2),     # dental arches under the lips
     ((0.0, -87.5), (17.0, 4.2), 0.0, -3.6),     # mentolabial sulcus
     ((0.0, -101.0), (13.5, 9.0), 0.0, 6.0),     # chin
@@ -162,9 +164,9 @@ _RELIEF = (
 """Features along the depth axis, on both sides."""
 
 _NOSE = CubicSpline([-48, -42, -38.5, -35, -29, -20, -10, -2, 4, 10],
-                    [19.0, 23.0, 25.2, 25.0, 22.3, 16.8, 9.6, 3.6, 1.2, 0.0], bc_type="natural")
+                    [19.0, 22.2, 23.6, 23.6, 21.2, 15.9, 9.6, 4.2, 1.8, 0.0], bc_type="natural")
 """The nose's ridge above the loft by y: nasion at 3, rhinion at −16, tip at −38."""
-_NOSE_WIDTH = CubicSpline([-48, -38, -28, -18, -8, 2, 10], [8.0, 8.6, 9.3, 8.6, 7.6, 7.6, 10.0], bc_type="natural")
+_NOSE_WIDTH = CubicSpline([-48, -38, -28, -18, -8, 2, 10], [7.6, 8.2, 8.6, 7.6, 6.6, 7.0, 10.0], bc_type="natural")
 """Half width of the ridge's section at 60 % of its height."""
 # fmt: on
 
@@ -172,14 +174,20 @@ _NOSE_WIDTH = CubicSpline([-48, -38, -28, -18, -8, 2, 10], [8.0, 8.6, 9.3, 8.6, 
 def nose(x: Array, y: Array) -> Array:
     """Height of the nose above the loft: ridge, ball of the tip, wings, and the undercut of its base."""
     span = np.clip(y, -48, 10)
-    ridge = np.maximum(_NOSE(span), 0) / (1 + (np.abs(x) / _NOSE_WIDTH(span)) ** 2.6)
-    ridge = ridge * smooth_step(30, 14, np.abs(x))
-    tip = 1.6 * bump(x, y, (3.0, -37.5), (4.6, 5.0))
-    wing = 9.2 * bump(x, y, (12.6, -41.0), (3.7, 5.2), 12.0)
-    crease = -1.6 * bump(x, y, (11.0, -34.0), (3.0, 3.4), 45.0) - 1.8 * bump(x, y, (18.4, -42.0), (1.7, 6.0), 0.0)
-    base_y = -47.2 + 0.014 * x**2 - 0.9 * bump(x, y, (12.5, -46), (3.0, 40.0))
-    above_base = 1 / (1 + np.exp(-(y - base_y) / 0.95))
-    nostril = -3.4 * bump(x, y, (6.8, -46.3), (2.6, 1.5), 14.0)
+    across = np.abs(x) / _NOSE_WIDTH(span)
+    ridge = np.maximum(_NOSE(span), 0) * (0.6 / (1 + across**2.4) + 0.4 * np.exp(-0.5 * (across / 1.75) ** 2))
+    # At the wings' height the nose ends where they do.
+    end = smooth_step(-30, -40, y)
+    ridge = ridge * (1 - end * smooth_step(13.5, 20.0, np.abs(x)))
+    tip = 2.2 * bump(x, y, (3.0, -38.2), (5.2, 5.0))
+    wing_x, wing_y = (np.abs(x) - 12.0) / 5.6, (y + 41.8) / 6.2
+    from_wing = np.hypot(wing_x, wing_y)
+    wing = 7.4 * np.exp(-(from_wing**4)) + 1.6 * np.exp(-((from_wing / 0.7) ** 2))
+    crease = -1.3 * np.exp(-(((from_wing - 1.28) / 0.2) ** 2)) * smooth_step(-0.5, 0.5, wing_x + 0.6 * wing_y)
+    # The rims arch over the nostrils between the columella and the wings.
+    base_y = -47.4 + 2.6 * bump(x, 0 * y, (6.8, 0.0), (2.2, 1.0)) + 0.5 * np.maximum(np.abs(x) - 13.5, 0)
+    above_base = 1 / (1 + np.exp(-(y - base_y) / 0.75))
+    nostril = -3.0 * bump(x, y, (6.9, -46.2), (2.3, 1.5), 14.0)
     return (ridge + tip + wing) * above_base + crease + nostril
 
 
@@ -201,11 +209,11 @@ def skin_surface(theta: Array, row: Array) -> Array:
 
 _HAIRLINE = CubicSpline(
     np.deg2rad([0, 18, 34, 46, 56, 66, 74, 80, 88, 98, 112, 135, 160, 180]),
-    [67, 69, 62, 46, 27, 9, -10, -16, -2, -6, -40, -74, -90, -93],
+    [66, 69, 63, 49, 33, 17, -4, -13, -8, -14, -42, -72, -86, -89],
     bc_type="clamped",
 )
 """The hairline's row by azimuth: forehead, temple, sideburn, around the ear, nape."""
-HAIR_THICKNESS = 7.0
+HAIR_THICKNESS = 5.5
 
 
 def hair_weight(theta: Array, row: Array) -> Array:
@@ -217,5 +225,8 @@ def hair_lift(theta: Array, row: Array) -> Array:
     """How far the short hair stands off the skin, millimetres."""
     above = row - _HAIRLINE(theta)
     crown = smooth_step(20, 120, row)
-    full = 1.6 + (HAIR_THICKNESS - 1.6) * smooth_step(0, 45, above) + 4.0 * crown
-    return full * smooth_step(-1.5, 3.5, above)
+    full = 1.6 + (HAIR_THICKNESS - 1.6) * smooth_step(0, 45, above) + 3.0 * crown
+    quiff = 6.0 * smooth_step(0, 22, above) * smooth_step(150, 85, row) * smooth_step(1.0, 0.25, theta)
+    full = full + quiff
+    around_ear = np.exp(-(((theta - 1.68) / 0.26) ** 2) - ((row + 2) / 24) ** 2)
+    return full * smooth_step(-1.5, 3.5, above) * (1 - 0.9 * around_ear)

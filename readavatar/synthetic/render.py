@@ -1,0 +1,100 @@
+"""Coefficients → frames and face masks, as a camera would see the actor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from readavatar.morphable import MorphableModel
+from readavatar.rendering.camera import head_to_world, project, world_to_clip
+from readavatar.rendering.rasterize import interpolate, rasterize
+from readavatar.rendering.shading import linear_to_srgb, shade, vertex_normals
+from readavatar.rendering.texture import sample_texture
+from readavatar.synthetic.tongue import move_tongue
+from readavatar.types import Camera, FaceCoefficients, TrackedFace
+
+SUPERSAMPLING = 2
+"""Rays a side of each pixel."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that is in the picture."""
+
+    face: TrackedFace
+    tongue: Float[Tensor, "T 2"]
+    background: Float[Tensor, "3 H W"]
+    """Linear light, behind the head; the camera's size."""
+
+
+def world_vertices(
+    model: MorphableModel, coefficients: FaceCoefficients, tongue: Float[Tensor, "T 2"]
+) -> Float[Tensor, "T V 3"]:
+    """The whole head in the world, metres."""
+    vertices = model(coefficients.shape_coefficients[None], coefficients.expression_coefficients, coefficients.gaze)
+    return head_to_world(move_tongue(model, vertices, tongue), coefficients.rotation, coefficients.translation)
+
+
+def projected_landmarks(model: MorphableModel, scene: Scene) -> Float[Tensor, "T 68 2"]:
+    """The iBUG landmarks in each frame, pixels."""
+    points = [
+        model.landmarks_3d(world_vertices(model, scene.face.coefficients.frames(frames), scene.tongue[frames]))
+        for frames in torch.arange(scene.face.coefficients.num_frames).split(64)
+    ]
+    return project(torch.cat(points), scene.face.camera)
+
+
+def render(
+    model: MorphableModel, scene: Scene, *, noise: float = 0.0, seed: int = 0
+) -> Iterator[tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"]]]:
+    """Yield each frame (RGB, sRGB) and its face mask (255 inside).
+
+    Args:
+        model: That the coefficients are of.
+        scene: What is seen.
+        noise: Standard deviation of the sensor's noise, of full white, gamma-encoded.
+        seed: Of the noise.
+    """
+    generator = np.random.default_rng([seed, 4])
+    in_mask = face_triangles(model)
+    with torch.inference_mode():
+        for index in range(scene.face.coefficients.num_frames):
+            colours, mask = _render_frame(model, scene, index, in_mask)
+            if noise > 0:
+                colours = colours + noise * torch.from_numpy(generator.standard_normal(colours.shape, np.float32))
+            frame = (colours * 255).round().clamp(0, 255).to(torch.uint8)
+            yield frame.permute(1, 2, 0).contiguous().numpy(), (mask * 255).round().to(torch.uint8).numpy()
+
+
+def face_triangles(model: MorphableModel) -> Bool[Tensor, " F"]:
+    """The triangles of a full-face mask: skin from brow to chin, eyes and the mouth's inside."""
+    inside = torch.zeros(model.num_vertices, dtype=torch.bool)
+    for mask in ("face", "lips", "eyes", "mouth_interior"):
+        inside |= model.vertex_mask(mask)
+    return inside[model.faces].all(1)
+
+
+def _render_frame(
+    model: MorphableModel, scene: Scene, index: int, in_mask: Bool[Tensor, " F"]
+) -> tuple[Float[Tensor, "3 H W"], Float[Tensor, "H W"]]:
+    frame = slice(index, index + 1)
+    camera = scene.face.camera
+    fine = (camera.height * SUPERSAMPLING, camera.width * SUPERSAMPLING)
+    vertices = world_vertices(model, scene.face.coefficients.frames(frame), scene.tongue[frame])
+    fragments = rasterize(world_to_clip(vertices, camera), model.faces, fine)
+    normals = interpolate(vertex_normals(vertices, model.faces), model.faces, fragments)
+    uvs = interpolate(model.uvs[None], model.uv_faces, fragments)
+    albedo = sample_texture(scene.face.albedo[None], uvs)
+    radiance = shade(albedo, F.normalize(normals, dim=1, eps=1e-6), scene.face.lighting[frame])
+    covered = (fragments.face_index >= 0)[:, None].float()
+    mask = (in_mask[fragments.face_index.clamp(min=0)] & (fragments.face_index >= 0))[:, None].float()
+    # Light is averaged over a pixel, not its gamma-encoded value.
+    layers = F.avg_pool2d(torch.cat([radiance.clamp(min=0) * covered, covered, mask], 1), SUPERSAMPLING)[0]
+    linear = layers[:3] + (1 - layers[3:4]) * scene.background
+    return linear_to_srgb(linear.clamp(0, 1)), layers[4]
