@@ -24,7 +24,7 @@ from readavatar.appearance.discriminator import (
 from readavatar.appearance.inference import soft_edge
 from readavatar.appearance.jitter import Jitter, cropped, jittered
 from readavatar.appearance.losses import flicker, load_feature_loss, masked_mean, photometric_difference, weighted_sum
-from readavatar.appearance.networks import AppearanceRenderer, NetworkSettings
+from readavatar.appearance.networks import WINDOW_MARGIN, WINDOW_MULTIPLE, AppearanceRenderer, NetworkSettings
 from readavatar.appearance.settings import LossWeights, Optimisation
 from readavatar.data.appearance_data import AppearanceBatch
 from readavatar.metrics import psnr, ssim
@@ -95,6 +95,8 @@ class AppearanceModule(pl.LightningModule):
         inputs, target = jittered(batch.inputs, batch.frames, self.jitter), batch.frames
         if self.optimisation.crop:
             inputs, target = cropped(inputs, target, self.optimisation.crop)
+        window = inputs.window(WINDOW_MARGIN, WINDOW_MULTIPLE)
+        inputs, target = inputs.crop(window), target[..., window.rows, window.columns]
         alpha = soft_edge(inputs.hole)
         image = self.renderer(inputs)
         composite = alpha * image + (1 - alpha) * target

@@ -14,6 +14,11 @@ from readavatar.appearance.texture import SirenTexture, TextureImage
 from readavatar.appearance.unet import UNetRenderer
 from readavatar.data.render_inputs import RenderInputs
 
+WINDOW_MARGIN = 16
+"""Pixels around the hole that are computed: the soft edge, and the footage that tells how to continue it."""
+WINDOW_MULTIPLE = 32
+"""Of the computed window's sides."""
+
 
 @dataclass(frozen=True)
 class NetworkSettings:
@@ -25,7 +30,7 @@ class NetworkSettings:
     """How the SIREN hears."""
     texture_channels: int = 16
     """C of the neural texture; the first three are added to the image's logits."""
-    texture_width: int = 64
+    texture_width: int = 96
     """Features of a SIREN layer."""
     texture_depth: int = 4
     """SIREN layers."""
@@ -35,15 +40,15 @@ class NetworkSettings:
     """ω of the SIREN's first layer."""
     hidden_frequency: float = 30.0
     """ω of its other layers."""
-    texture_resolution: int = 256
+    texture_resolution: int = 512
     """Texels along a side of the texture image."""
     latent_size: int = 32
     """L of the audio latent."""
-    unet_width: int = 16
+    unet_width: int = 24
     """The U-Net's channels at full resolution."""
     unet_levels: int = 5
     """Its resolutions."""
-    unet_max_width: int = 128
+    unet_max_width: int = 192
     """Its most channels."""
     region_features: int = 4
     """Learned numbers that tell the U-Net which region a pixel shows."""
@@ -77,7 +82,6 @@ class AppearanceRenderer(nn.Module):
             "speech_window": speech_window,
             "settings": asdict(settings),
         }
-        self.margin = 16
         self.latent_size = settings.latent_size
         self.hears = settings.texture == "siren" and settings.conditioning != "none"
         if self.hears:
@@ -106,7 +110,7 @@ class AppearanceRenderer(nn.Module):
 
         It is computed in a window around the hole; beyond that it is the footage.
         """
-        window = inputs.window(self.margin, 32)
+        window = inputs.window(WINDOW_MARGIN, WINDOW_MULTIPLE)
         seen = inputs.crop(window)
         texture = self.neural_texture(seen)
         logits = self.unet(self._feature_maps(seen, texture)).float() + texture[:, :3].float()

@@ -17,9 +17,9 @@ class LossWeights:
     """L1 over lids and eyeballs, likewise."""
     features: float = 1.0
     """``feature_loss``, so that detail is not averaged away."""
-    adversarial: float = 0.0
+    adversarial: float = 0.01
     """The patch discriminator's verdict."""
-    matching: float = 0.0
+    matching: float = 0.5
     """L1 between the discriminator's features."""
     temporal: float = 0.0
     """Flicker; needs ``data.consecutive: 2``."""

@@ -23,7 +23,9 @@ from readavatar.data.packed_maps import PackedMaps, pack_maps
 from readavatar.data.render_inputs import (
     HOLE_ENLARGEMENT,
     JAW_REACH,
+    Painted,
     RenderInputs,
+    RenderMaps,
     build_render_maps,
     speech_windows,
 )
@@ -135,10 +137,11 @@ class AppearanceData(pl.LightningDataModule):
         self,
         clips: str | list[str],
         size: int | None = None,
+        painted: Painted = "face",
         speech_encoder: str = "auto",
         layers: list[int] | None = None,
         speech_window: int = 9,
-        held_out_seconds: float = 4.0,
+        held_out_seconds: float = 10.0,
         validation_frames: int = 24,
         batch_size: int = 4,
         consecutive: int = 1,
@@ -149,6 +152,7 @@ class AppearanceData(pl.LightningDataModule):
         Args:
             clips: Folders of fitted clip stores.
             size: Side of the frames to train at, pixels; by default the first clip's own.
+            painted: What is painted: the whole face, or its part below the nose's tip.
             speech_encoder: Of ``load_speech_encoder``.
             layers: Its layers.
             speech_window: Video frames of speech that a frame is given, odd.
@@ -167,6 +171,7 @@ class AppearanceData(pl.LightningDataModule):
                 f"Expected a batch_size that is a multiple of consecutive, but got {batch_size} and {consecutive}."
             )
         self.paths = [clips] if isinstance(clips, str) else list(clips)
+        self.painted = painted
         self.size, self.speech_encoder, self.layers, self.speech_window = size, speech_encoder, layers, speech_window
         self.held_out_seconds, self.validation_frames = held_out_seconds, validation_frames
         self.batch_size, self.consecutive, self.num_workers, self.seed = batch_size, consecutive, num_workers, seed
@@ -209,6 +214,7 @@ class AppearanceData(pl.LightningDataModule):
             "morphable_model": self.face.morphable_model,
             "expression_names": list(self.face.expression_names),
             "size": self.frame_size,
+            "painted": self.painted,
         }
 
     def train_dataloader(self) -> DataLoader:
@@ -254,7 +260,9 @@ class AppearanceData(pl.LightningDataModule):
         self.frame_size = self.size or stores[0].info.size
         self.clips, self.training, self.held_out = [], [], []
         for index, (store, face) in enumerate(zip(stores, faces, strict=True)):
-            self.clips.append(load_appearance_clip(store, face, self.morphable_model, self.encoder, self.frame_size))
+            self.clips.append(
+                load_appearance_clip(store, face, self.morphable_model, self.encoder, self.frame_size, self.painted)
+            )
             seen = torch.nonzero(store.landmarks().landmark_confidence > 0)[:, 0].tolist()
             first_held_out = store.num_frames - round(min(self.held_out_seconds * store.fps, store.num_frames / 5))
             self.training += [(index, frame) for frame in seen if frame < first_held_out]
@@ -267,11 +275,16 @@ class AppearanceData(pl.LightningDataModule):
 
 
 def load_appearance_clip(
-    store: ClipStore, face: TrackedFace, model: MorphableModel, encoder: SpeechEncoder, size: int
+    store: ClipStore,
+    face: TrackedFace,
+    model: MorphableModel,
+    encoder: SpeechEncoder,
+    size: int,
+    painted: Painted = "face",
 ) -> AppearanceClip:
     """A fitted clip at ``size``, from its cache where that holds what these arguments lead to."""
-    digest = _digest(face, model, size)
-    tensors = store.cached(f"appearance-maps-{digest}", lambda: pack_maps(_rasterised(face, model, size)))
+    digest = _digest(face, model, size, painted)
+    tensors = store.cached(f"appearance-maps-{digest}", lambda: pack_maps(_rasterised(face, model, size, painted)))
     frames = store.cached(f"appearance-frames-{size}", lambda: {"frames": _resized_frames(store, size)})["frames"]
     if store.info.has_audio:
         speech = clip_speech_features(store, encoder)
@@ -281,11 +294,11 @@ def load_appearance_clip(
     return AppearanceClip(PackedMaps(tensors), frames, face.coefficients.gaze, speech.float())
 
 
-def _rasterised(face: TrackedFace, model: MorphableModel, size: int):
+def _rasterised(face: TrackedFace, model: MorphableModel, size: int, painted: Painted) -> Iterator[RenderMaps]:
     for start in range(0, face.coefficients.num_frames, _CHUNK):
         index = slice(start, start + _CHUNK)
         chunk = TrackedFace(**{**vars(face), "coefficients": face.coefficients.frames(index)})
-        yield build_render_maps(chunk, model, (size, size))
+        yield build_render_maps(chunk, model, (size, size), painted)
 
 
 def _resized_frames(store: ClipStore, size: int) -> UInt8[Tensor, "T 3 {size} {size}"]:
@@ -298,9 +311,10 @@ def _resized_frames(store: ClipStore, size: int) -> UInt8[Tensor, "T 3 {size} {s
     return torch.cat(resized)
 
 
-def _digest(face: TrackedFace, model: MorphableModel, size: int) -> str:
+def _digest(face: TrackedFace, model: MorphableModel, size: int, painted: Painted) -> str:
     """A hash of all that the rasterised maps depend on."""
-    digest = hashlib.sha256(f"{CACHE_VERSION} {size} {HOLE_ENLARGEMENT} {JAW_REACH} {model.data.region_names}".encode())
+    settings = (CACHE_VERSION, size, painted, HOLE_ENLARGEMENT, JAW_REACH, model.data.region_names)
+    digest = hashlib.sha256(repr(settings).encode())
     digest.update(f"{face.camera.height} {face.camera.width} {face.camera.near} {face.camera.far}".encode())
     masks = [mask for _, mask in sorted(model.data.vertex_masks.items())]
     fitted = [*vars(face.coefficients).values(), face.camera.intrinsics, face.camera.world_to_camera]

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ class ClipStore:
                 f"Expected a clip store at '{path}', but there is no clip.json; make one with "
                 f"'readavatar prepare VIDEO --out {path}'."
             ) from None
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise UserError(f"Expected a clip store at '{path}', but its clip.json is not one: {error}.") from None
 
     # What the footage gave
@@ -163,7 +164,12 @@ class ClipStore:
         """
         if not self.info.has_audio:
             raise UserError(f"Expected a clip with sound, but '{self.path}' has none (its video had no audio track).")
-        samples, sample_rate = soundfile.read(self.path / "audio.wav", dtype="float32")
+        try:
+            samples, sample_rate = soundfile.read(self.path / "audio.wav", dtype="float32")
+        except soundfile.LibsndfileError as error:
+            raise UserError(
+                f"Expected sound in '{self.path}/audio.wav', but {error.error_string}; prepare the clip again."
+            ) from None
         if sample_rate != SAMPLE_RATE or samples.ndim != 1:
             raise UserError(f"Expected 16 kHz mono in '{self.path}/audio.wav', but got {sample_rate} Hz.")
         num_samples = round(self.num_frames / self.fps * SAMPLE_RATE)
@@ -226,7 +232,7 @@ class ClipStore:
             path.unlink()
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in compute().items()}
         with replacing_file(path) as temporary:
-            safetensors.torch.save_file(tensors, temporary)
+            _save_tensors(temporary, tensors)
         return tensors
 
     def _read_tensors(self, name: str, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -237,7 +243,9 @@ class ClipStore:
             with safetensors.safe_open(path, framework="pt") as file:
                 return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
         except safetensors.SafetensorError as error:
-            raise UserError(f"Expected a safetensors file at '{path}', but it is damaged ({error}); {remedy}.") from None
+            raise UserError(
+                f"Expected a safetensors file at '{path}', but it is damaged ({error}); {remedy}."
+            ) from None
 
     def _read_tracked_face(self, name: str, remedy: str) -> TrackedFace:
         tensors, metadata = self._read_tensors(name, remedy)
@@ -254,7 +262,9 @@ class ClipStore:
                 tuple(description["expression_names"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"Expected a fitted face in '{self.path / name}', but {error} is missing; {remedy}.") from None
+            raise UserError(
+                f"Expected a fitted face in '{self.path / name}', but {error} is missing; {remedy}."
+            ) from None
         return _checked_frames(face, coefficients.expression_coefficients, self)
 
     def _write_tracked_face(self, name: str, face: TrackedFace) -> None:
@@ -280,9 +290,9 @@ def write_tracked_face(path: Path, face: TrackedFace) -> None:
         "camera": camera,
     }
     with replacing_file(path) as temporary:
-        safetensors.torch.save_file(
-            {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()},
+        _save_tensors(
             temporary,
+            {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()},
             {"readavatar": json.dumps(description)},
         )
 
@@ -306,12 +316,15 @@ class ClipStoreWriter:
 
     def write_waveform(self, waveform: Float[Tensor, " num_samples"]) -> None:
         """Store the sound (16 kHz)."""
-        soundfile.write(self.path / "audio.wav", waveform.numpy(), SAMPLE_RATE, subtype="PCM_16")
+        samples = np.clip(np.rint(waveform.numpy() * 32_768.0), -32_768, 32_767).astype("<i2")
+        with wave.open(str(self.path / "audio.wav"), "wb") as file:  # unlike soundfile, it says that a disk is full
+            file.setparams((1, 2, SAMPLE_RATE, len(samples), "NONE", ""))
+            file.writeframes(samples.tobytes())
 
     def write_landmarks(self, landmarks: Landmarks) -> None:
         """Store what the detector saw."""
         tensors = {key: getattr(landmarks, key).contiguous() for key in _field_names(Landmarks)}
-        safetensors.torch.save_file(tensors, self.path / "landmarks.safetensors")
+        _save_tensors(self.path / "landmarks.safetensors", tensors)
 
     def write_emotion(self, emotion: EmotionTrack) -> None:
         """Label the clip."""
@@ -332,11 +345,26 @@ class ClipStoreWriter:
 
 @contextmanager
 def writing_clip_store(path: str | Path) -> Iterator[ClipStoreWriter]:
-    """Fill a new clip store; it appears at ``path`` (replacing an older one) when ``finish`` was called, else not at all."""
+    """Fill a new clip store; it appears at ``path`` (replacing an older one) once ``finish`` was called, else never.
+
+    Raises:
+        UserError: There is something else at ``path``, which is not ours to replace.
+    """
+    path = Path(path)
+    is_other_folder = path.is_dir() and any(path.iterdir()) and not (path / "clip.json").exists()
+    if is_other_folder or (path.exists() and not path.is_dir()):
+        raise UserError(
+            f"Expected a clip store or nothing at '{path}', but there is something else; name another place."
+        )
     with replacing_folder(path) as temporary:
         writer = ClipStoreWriter(temporary)
         yield writer
         ClipInfo.parse(json.loads((temporary / "clip.json").read_text()))
+
+
+def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    # Not `save_file`: its error for a full disk is no OSError.
+    path.write_bytes(safetensors.torch.save(tensors, metadata))
 
 
 def _image_name(index: int) -> str:

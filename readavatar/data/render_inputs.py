@@ -8,7 +8,7 @@ the lips in training nor changes when another mouth is driven, and the footage's
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -23,6 +23,8 @@ from readavatar.types import Camera, TrackedFace, _Tensors
 
 PARTS = {"mouth": 1, "eyes": 2, "face": 4}
 """Bits of ``RenderInputs.parts``: lips and what is between them; lids and eyeballs; all of the face."""
+
+Painted = Literal["face", "lower_face"]
 
 HOLE_ENLARGEMENT = 1.16
 """Of the face's patch about its centre: 11 mm beyond a face 14 cm wide, the band in which the seam is painted."""
@@ -94,6 +96,7 @@ def build_render_inputs(
     model: MorphableModel,
     speech: Float[Tensor, "B window D"],
     context_frames: Float[Tensor, "B 3 H W"],
+    painted: Painted = "face",
     backend: str = "auto",
 ) -> RenderInputs:
     """Rasterise the mesh and cut the hole for as many frames as ``face`` has, at the size of ``context_frames``.
@@ -103,16 +106,21 @@ def build_render_inputs(
         model: The morphable model that the coefficients are of.
         speech: See ``speech_windows``.
         context_frames: The footage that the face goes into, in [0, 1].
+        painted: Where the hole is: the whole face, or its part below the nose's tip.
         backend: Of ``rendering.rasterize``.
     """
-    maps = build_render_maps(face, model, (context_frames.shape[-2], context_frames.shape[-1]), backend)
+    maps = build_render_maps(face, model, (context_frames.shape[-2], context_frames.shape[-1]), painted, backend)
     context = context_frames * (1 - maps.hole)
     return RenderInputs(**vars(maps), context=context, gaze=face.coefficients.gaze, speech=speech)
 
 
 @torch.no_grad()
 def build_render_maps(
-    face: TrackedFace, model: MorphableModel, resolution: tuple[int, int], backend: str = "auto"
+    face: TrackedFace,
+    model: MorphableModel,
+    resolution: tuple[int, int],
+    painted: Painted = "face",
+    backend: str = "auto",
 ) -> RenderMaps:
     """Rasterise the mesh and cut the hole for every frame of ``face``."""
     coefficients, camera = face.coefficients, resized_camera(face.camera, resolution)
@@ -121,7 +129,7 @@ def build_render_maps(
     head_vertices = model(shape, coefficients.expression_coefficients, coefficients.gaze)
     vertices = head_to_world(head_vertices, *pose)
     fragments = rasterize(world_to_clip(vertices, camera), model.faces, resolution, backend)
-    hole = _hole(model, shape, head_vertices, pose, camera, resolution, backend)
+    hole = _hole(model, _painted_patch(model, painted), shape, head_vertices, pose, camera, resolution, backend)
     covered = (fragments.face_index >= 0) & hole
     face_index = fragments.face_index.clamp(min=0)
     normals = interpolate(vertex_normals(vertices, model.faces), model.faces, fragments)
@@ -151,6 +159,7 @@ def speech_windows(
 
 def _hole(
     model: MorphableModel,
+    patch: Int[Tensor, "P 3"],
     shape: Float[Tensor, "1 S"],
     head_vertices: Float[Tensor, "B V 3"],
     pose: tuple[Float[Tensor, "B 3"], Float[Tensor, "B 3"]],
@@ -158,7 +167,7 @@ def _hole(
     resolution: tuple[int, int],
     backend: str,
 ) -> Bool[Tensor, "B H W"]:
-    used, patch = _face_patch(model).unique(return_inverse=True)
+    used, patch = patch.unique(return_inverse=True)
     neutral = model(shape, torch.zeros_like(shape[:, :1]).expand(1, model.num_expressions))[:, used]
     centre = (neutral.amax(1, keepdim=True) + neutral.amin(1, keepdim=True)) / 2
     enlarged = (neutral - centre) * HOLE_ENLARGEMENT + centre
@@ -181,10 +190,12 @@ def _span(painted: Bool[Tensor, " n"], margin: int, multiple: int) -> slice:
     return slice(start, start + length)
 
 
-def _face_patch(model: MorphableModel) -> Int[Tensor, "F 3"]:
-    """The triangles of the face's skin, its lids and its lips."""
-    on_face = torch.stack([model.vertex_mask(name) for name in ("face", "lips", "eyes")]).any(0)
-    return model.faces[on_face[model.faces].all(1)]
+def _painted_patch(model: MorphableModel, painted: Painted) -> Int[Tensor, "P 3"]:
+    """The triangles that the hole is cut around: skin, lids and lips."""
+    chosen = torch.stack([model.vertex_mask(name) for name in ("face", "lips", "eyes")]).any(0)
+    if painted == "lower_face":
+        chosen = chosen & ~model.vertex_mask("upper_face")
+    return model.faces[chosen[model.faces].all(1)]
 
 
 def _face_parts(model: MorphableModel) -> UInt8[Tensor, " F"]:

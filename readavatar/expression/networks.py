@@ -33,8 +33,6 @@ class _Block(nn.Module):
         self.over_time = nn.Conv1d(width, width, 3, dilation=dilation)
         self.over_channels = nn.Conv1d(width, width, 1)
         self.dropout = nn.Dropout(dropout)
-        nn.init.zeros_(self.over_channels.weight)  # a block begins as the identity
-        nn.init.zeros_(self.over_channels.bias)
 
     def forward(self, hidden: Float[Tensor, "B C F"], condition: Float[Tensor, "B K F"]) -> Float[Tensor, "B C G"]:
         scale, shift = self.steer(condition).chunk(2, 1)
@@ -94,6 +92,7 @@ class ExpressionGenerator(nn.Module):
             nn.GELU(),
             nn.Conv1d(_CONDITION_WIDTH, _CONDITION_WIDTH, 1),
         )
+        self.feel = nn.Conv1d(_CONDITION_WIDTH, width, 1)
         self.blocks = nn.ModuleList(_Block(width, _CONDITION_WIDTH, dilation, dropout) for dilation in dilations)
         self.move = nn.Conv1d(width, num_expressions, 1)
 
@@ -122,8 +121,8 @@ class ExpressionGenerator(nn.Module):
         self, speech: Float[Tensor, "B F D"], emotion: Float[Tensor, "B F N"], noise: Float[Tensor, "B F K"]
     ) -> Float[Tensor, "B T E"]:
         """F = T + 2 · context frames of features, emotion and noise → T frames of coefficients within their bounds."""
-        hidden = self.listen(self.speech_dropout(self.standard_speech(speech).mT))
         condition = self.condition(torch.cat([emotion, noise], dim=-1).mT)
+        hidden = self.listen(self.speech_dropout(self.standard_speech(speech).mT)) + self.feel(condition)
         for block in self.blocks:
             hidden = block(hidden, condition)
             condition = condition[..., block.reach : -block.reach]

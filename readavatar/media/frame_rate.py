@@ -31,7 +31,8 @@ def frame_rate(rate: Fraction | float | int | str) -> Fraction:
         raise UserError(f"Expected a frame rate such as 25 or 30000/1001, but got '{rate}'.") from None
     if not 0 < exact <= 1000:
         raise UserError(f"Expected a frame rate above 0 and up to 1000, but got {rate}.")
-    return exact if isinstance(rate, Fraction | int) else nearest_rate(exact)
+    is_exact = isinstance(rate, Fraction | int) or "/" in str(rate)
+    return exact if is_exact else nearest_rate(exact)
 
 
 def nominal_rate(times: np.ndarray, average_rate: Fraction | None) -> Fraction:
@@ -47,7 +48,10 @@ def nominal_rate(times: np.ndarray, average_rate: Fraction | None) -> Fraction:
         return frame_rate(average_rate or 25)
     mean = intervals.mean()
     if bool((np.abs(intervals - mean) <= JITTER).all()):
-        return nearest_rate(Fraction(float(1 / mean)))
+        # A line through all times: the first and the last one alone would carry their rounding into the rate.
+        interval = np.polyfit(np.arange(len(times)), times, 1)[0]
+        rounding = JITTER / (times[-1] - times[0])
+        return nearest_rate(Fraction(float(1 / interval)), max(SAME_RATE, rounding))
     median = np.median(intervals)
     usual = intervals[np.abs(intervals - median) <= max(0.1 * median, JITTER)]
     return nearest_rate(Fraction(float(1 / usual.mean())), SAME_VARIABLE_RATE)

@@ -23,13 +23,18 @@ class Provenance:
     """Of the driving audio file's bytes."""
     emotion: str
     """As the user gave it: ``happy:0.8``, or a track's text."""
+    seed: int = 0
+    """Of everything drawn at random."""
     software: str = "readavatar"
     version: str = __version__
     statement: str = STATEMENT
 
-    def metadata(self) -> dict[str, str]:
-        """The MP4 keys that ``write_video`` takes: the JSON, and the statement where players show it."""
-        return {"comment": json.dumps(dataclasses.asdict(self), ensure_ascii=False), "description": self.statement}
+
+def provenance_metadata(*, avatar: str, audio_sha256: str, emotion: str, seed: int = 0) -> dict[str, str]:
+    """The MP4 keys for ``write_video``: all of ``Provenance`` as JSON, and the statement where players show it."""
+    provenance = Provenance(avatar, audio_sha256, emotion, seed)
+    content = json.dumps(dataclasses.asdict(provenance), ensure_ascii=False)
+    return {"comment": content, "description": provenance.statement}
 
 
 def read_provenance(path: str | Path) -> Provenance | None:

@@ -33,7 +33,7 @@ TIE_SECONDS = 1e-3
 """Frames are sampled this long before the output frame's centre: where that centre is a boundary between two frames
 (60 → 30 fps), timestamps rounded to milliseconds must not choose now one, now the other."""
 SEEK_MARGIN_SECONDS = 0.5
-"""A key frame is sought so long before the frame that is wanted: containers index them by decoding, not showing, time."""
+"""A key frame is sought this long before the wanted frame: containers index by the time of decoding, not of showing."""
 HD_HEIGHT = 720
 """Untagged video of fewer lines is taken for BT.601, other for BT.709, as players do."""
 
@@ -64,7 +64,7 @@ def probe(path: str | Path) -> VideoInfo:
 
 
 def read_video(
-    path: str | Path, fps: Fraction | float | None = None, start: int = 0, stop: int | None = None
+    path: str | Path, fps: Fraction | float | int | str | None = None, start: int = 0, stop: int | None = None
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Decode a video frame by frame, RGB, at a constant rate (by default its nominal one).
 
@@ -72,7 +72,7 @@ def read_video(
 
     Args:
         path: The video.
-        fps: Of the frames to give.
+        fps: Of the frames to give, such as 25 or ``30000/1001``.
         start: First frame, at ``fps``; decoding begins at a key frame before it.
         stop: One past the last frame; None is the end.
 
@@ -87,21 +87,22 @@ def read_video(
 
 
 def _read_frames(path: Path, start_time: float, fps: Fraction, start: int, stop: int) -> Iterator[np.ndarray]:
-    with open_media(path) as container:
+    with open_media(path) as container, reading(path):
         stream = _video_stream(container, path)
         if start:
             time = start_time + float(start / fps) - SEEK_MARGIN_SECONDS
             container.seek(round(max(time, start_time) / stream.time_base), stream=stream)
         shown, index = None, start
+        size = _square_pixel_size(stream)
         for time, frame in _decode(container, stream, path):
             while shown is not None and index < stop and (index + 0.5) / fps - TIE_SECONDS < time - start_time:
-                yield _upright_rgb(shown, stream)
+                yield _upright_rgb(shown, *size)
                 index += 1
             if index >= stop:
                 return
             shown = frame
         for _ in range(index, stop):
-            yield _upright_rgb(shown, stream)
+            yield _upright_rgb(shown, *size)
 
 
 def _probe(path: Path) -> tuple[VideoInfo, float]:
@@ -111,19 +112,20 @@ def _probe(path: Path) -> tuple[VideoInfo, float]:
         times, last_duration = _packet_times(container, stream, path)
         has_audio = audio_stream(container) is not None
         average_rate = stream.average_rate
-    with open_media(path) as container:
+    with open_media(path) as container, reading(path):
         stream = _video_stream(container, path)
+        size = _square_pixel_size(stream)
         _, first = next(_decode(container, stream, path))
-        height, width = _upright_rgb(first, stream).shape[:2]
+        height, width = _upright_rgb(first, *size).shape[:2]
     fps = nominal_rate(times, average_rate)
-    duration = float(times[-1] - times[0]) + (last_duration or float(1 / fps))
+    duration = float(times[-1] - times[0]) + max(last_duration, float(1 / fps))
     return VideoInfo(height, width, fps, max(1, round(duration * fps)), duration, has_audio), float(times[0])
 
 
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     stream = video_stream(container)
     if stream is None:
-        found = "only sound" if container.streams.audio else "none that can be decoded"
+        found = "only sound" if container.streams.audio else "none that can be decoded (is the file cut short?)"
         raise UserError(f"Expected a video track in '{path}', but there is {found}; give a video file.")
     stream.thread_type = "AUTO"
     return stream
@@ -159,20 +161,26 @@ def _decode(container: InputContainer, stream: VideoStream, path: Path) -> Itera
             ) from None
         for frame in frames:
             time = frame.dts if frame.pts is None else frame.pts
-            yield (
-                (num_decoded / float(stream.guessed_rate or 25) if time is None else time * float(frame.time_base)),
-                frame,
-            )
+            if time is None:
+                yield num_decoded / float(stream.guessed_rate or 25), frame
+            else:
+                yield time * float(frame.time_base), frame
             num_decoded += 1
     if num_decoded == 0:
         raise UserError(f"Expected one or more frames in '{path}', but none can be decoded; copy or export it again.")
 
 
-def _upright_rgb(frame: VideoFrame, stream: VideoStream) -> np.ndarray:
-    aspect = stream.sample_aspect_ratio or 1
+def _square_pixel_size(stream: VideoStream) -> tuple[int, int]:
+    # Read before decoding, which updates it: recordings of calls change their resolution on the way.
+    return round(stream.width * (stream.sample_aspect_ratio or 1)), stream.height
+
+
+def _upright_rgb(frame: VideoFrame, width: int, height: int) -> np.ndarray:
+    """An RGB frame of ``width`` × ``height`` before, and maybe turned after, the display matrix."""
     has_alpha = any(component.is_alpha for component in frame.format.components)
     converted = frame.reformat(
-        width=round(frame.width * aspect),
+        width=width,
+        height=height,
         format="rgba" if has_alpha else "rgb24",
         src_colorspace=_colorspace(frame),
         interpolation="BICUBIC",

@@ -1,7 +1,7 @@
 """Video files out: H.264 (yuv420p, BT.709) and AAC in MP4, as browsers play it, frame by frame.
 
-The file appears under its name when it is whole. Sides of an odd number of pixels, which yuv420p has not, get their last
-row or column twice: nothing moves and nothing is lost.
+The file appears under its name when it is whole. Sides of an odd number of pixels, which yuv420p has not, get their
+last row or column twice: nothing moves and nothing is lost.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class VideoWriter:
     def __init__(
         self,
         path: str | Path,
-        fps: Fraction | float | int,
+        fps: Fraction | float | int | str,
         *,
         waveform: Float[Tensor, " num_samples"] | Float[Tensor, "num_samples channels"] | None = None,
         sample_rate: int | None = None,
@@ -56,7 +56,7 @@ class VideoWriter:
 
         Args:
             path: Where to write: ``.mp4``, ``.m4v`` or ``.mov``.
-            fps: Frames a second.
+            fps: Frames a second, such as 25 or ``30000/1001``.
             waveform: Sound in [−1, 1] (clipped to it) from time 0, written whole; over two channels are mixed to one.
             sample_rate: Of ``waveform``, Hz.
             metadata: Keys that MP4 knows, such as ``title`` and ``comment``.
@@ -116,7 +116,7 @@ class VideoWriter:
         self._video.pix_fmt = "yuv420p"
         context = self._video.codec_context
         context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
-        # BT.709's transfer function, not sRGB's: it is what the footage of a composite says, and players show both alike.
+        # BT.709's transfer function, not sRGB's: footage for a composite says the same, and players show both alike.
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         if self._samples is not None:
             channels = self._samples.shape[1]
@@ -154,7 +154,7 @@ class VideoWriter:
 def write_video(
     path: str | Path,
     frames: Iterable[UInt8[np.ndarray, "H W 3"]],
-    fps: Fraction | float | int,
+    fps: Fraction | float | int | str,
     waveform: Float[Tensor, " num_samples"] | Float[Tensor, "num_samples channels"] | None = None,
     sample_rate: int | None = None,
     metadata: dict[str, str] | None = None,

@@ -8,6 +8,8 @@ sign of the triangle's own determinant, also when corners lie behind the camera:
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import numba
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from torch import Tensor
 
 from readavatar.rendering.cpu_threads import bands, run_jobs
 
-# The kernels carry no annotations: the tests' shape checker wraps annotated functions, which numba cannot compile.
+# Kernels are marked `no_type_check`: what a shape checker wraps, numba cannot compile.
 
 
 def visible_faces(
@@ -47,6 +49,7 @@ def visible_faces(
 
 
 @numba.njit(cache=True, nogil=True)
+@no_type_check
 def _find_boxes(vertices, faces, height, width, boxes):
     """Columns [left, right) and rows [top, bottom) of the pixel centres that each triangle may cover."""
     for face in range(faces.shape[0]):
@@ -74,11 +77,13 @@ def _find_boxes(vertices, faces, height, width, boxes):
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
+@no_type_check
 def _enclose(x, y, low_x, high_x, low_y, high_y):
     return min(low_x, x), max(high_x, x), min(low_y, y), max(high_y, y)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
+@no_type_check
 def _first_centre(position, size):
     """The first pixel, of ``size``, whose centre is at or after ``position``."""
     if not position > 0:  # NaN too
@@ -87,6 +92,7 @@ def _first_centre(position, size):
 
 
 @numba.njit(cache=True, nogil=True)
+@no_type_check
 def _draw(vertices, faces, boxes, top, bottom, index, depth):
     """Draw all triangles into the rows [top, bottom)."""
     height, width = index.shape
@@ -125,6 +131,7 @@ def _draw(vertices, faces, boxes, top, bottom, index, depth):
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
+@no_type_check
 def _corner(vertices, vertex):
     x, y, z, w = vertices[vertex]
     return np.float64(x), np.float64(y), np.float64(z), np.float64(w)

@@ -5,6 +5,8 @@ Symbols as there. Gradients are gathered into one buffer for each job, so that t
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import numba
 import numpy as np
 import torch
@@ -118,7 +120,8 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _edges(vertices, faces, face, x, y):
+@no_type_check
+def corner_edges(vertices, faces, face, x, y):
     """(corner index, uᵢ, vᵢ, eᵢ) for the three corners, in double precision."""
     i0, i1, i2 = faces[face, 0], faces[face, 1], faces[face, 2]
     w0, w1, w2 = np.float64(vertices[i0, 3]), np.float64(vertices[i1, 3]), np.float64(vertices[i2, 3])
@@ -129,6 +132,7 @@ def _edges(vertices, faces, face, x, y):
 
 
 @numba.njit(cache=True, nogil=True)
+@no_type_check
 def _barycentrics(vertices, faces, face_index, barycentrics, depth, top, bottom):
     height, width = face_index.shape
     for row in range(top, bottom):
@@ -142,7 +146,7 @@ def _barycentrics(vertices, faces, face_index, barycentrics, depth, top, bottom)
                 depth[row, column] = 1
                 continue
             x = (column + 0.5) * (2 / width) - 1
-            corners, _, _, edges = _edges(vertices, faces, face, x, y)
+            corners, _, _, edges = corner_edges(vertices, faces, face, x, y)
             scale = 1 / (edges[0] + edges[1] + edges[2])
             z = 0.0
             w = 0.0
@@ -155,6 +159,7 @@ def _barycentrics(vertices, faces, face_index, barycentrics, depth, top, bottom)
 
 
 @numba.njit(cache=True, nogil=True)
+@no_type_check
 def _barycentrics_backward(vertices, faces, face_index, on_barycentrics, on_depth, top, bottom, buffer):
     height, width = face_index.shape
     for row in range(top, bottom):
@@ -164,7 +169,7 @@ def _barycentrics_backward(vertices, faces, face_index, on_barycentrics, on_dept
             if face < 0:
                 continue
             x = (column + 0.5) * (2 / width) - 1
-            corners, u, v, edges = _edges(vertices, faces, face, x, y)
+            corners, u, v, edges = corner_edges(vertices, faces, face, x, y)
             scale = 1 / (edges[0] + edges[1] + edges[2])
             b0, b1, b2 = edges[0] * scale, edges[1] * scale, edges[2] * scale
             z = b0 * vertices[corners[0], 2] + b1 * vertices[corners[1], 2] + b2 * vertices[corners[2], 2]
@@ -189,6 +194,7 @@ def _barycentrics_backward(vertices, faces, face_index, on_barycentrics, on_dept
 
 
 @numba.njit(cache=True, nogil=True)
+@no_type_check
 def _interpolate(attributes, faces, face_index, barycentrics, image, top, bottom):
     for row in range(top, bottom):
         for column in range(face_index.shape[1]):
@@ -206,6 +212,7 @@ def _interpolate(attributes, faces, face_index, barycentrics, image, top, bottom
 
 
 @numba.njit(cache=True, nogil=True)
+@no_type_check
 def _interpolate_backward(attributes, faces, face_index, barycentrics, on_image, on_barycentrics, top, bottom, buffer):
     wanted = buffer.shape[0] > 0
     for row in range(top, bottom):

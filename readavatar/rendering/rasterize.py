@@ -15,7 +15,7 @@ from torch import Tensor
 
 from readavatar.errors import UserError
 from readavatar.rendering import barycentric, nvdiffrast_backend, pytorch3d_backend, torch_backend
-from readavatar.rendering.antialias import blend_silhouettes
+from readavatar.rendering.antialias import blend_outlines
 
 BACKENDS = ("cpu", "nvdiffrast", "pytorch3d", "torch")
 
@@ -108,7 +108,7 @@ def antialias(
         vertices_clip: Differentiable.
         faces: The same tensor object again and again, if possible: what neighbours what is remembered with it.
     """
-    return blend_silhouettes(image, fragments.face_index, fragments.depth, vertices_clip, faces)
+    return blend_outlines(image, fragments.face_index, fragments.depth, vertices_clip, faces)
 
 
 def _check_indices(faces: Int[Tensor, "F 3"], count: int, what: str) -> None:

@@ -25,8 +25,8 @@ from readavatar.synthetic.visemes import DECAY, Articulation, articulate, mouth_
 from readavatar.synthetic.voice import SAMPLE_RATE, Phoneme, Speech
 from readavatar.types import FaceCoefficients
 
-DISTANCE = 0.80
-"""Metres from the camera to the head's origin; the default camera then sees 0.36 m."""
+DISTANCE = 0.66
+"""Metres from the camera to the head's origin; the default camera then sees 0.30 m."""
 
 
 @dataclass(frozen=True)

@@ -90,11 +90,17 @@ def _render_frame(
     fragments = rasterize(world_to_clip(vertices, camera), model.faces, fine)
     normals = interpolate(vertex_normals(vertices, model.faces), model.faces, fragments)
     uvs = interpolate(model.uvs[None], model.uv_faces, fragments)
-    albedo = sample_texture(scene.face.albedo[None], uvs)
-    radiance = shade(albedo, F.normalize(normals, dim=1, eps=1e-6), scene.face.lighting[frame])
-    covered = (fragments.face_index >= 0)[:, None].float()
-    mask = (in_mask[fragments.face_index.clamp(min=0)] & (fragments.face_index >= 0))[:, None].float()
+    # Only the covered rays, in a row of their own (1 × N pixels): they are less than half of all.
+    face_index = fragments.face_index.flatten()
+    rays = torch.nonzero(face_index >= 0)[:, 0]
+    albedo = sample_texture(scene.face.albedo[None], uvs.flatten(2)[:, :, None, rays])
+    normals = F.normalize(normals.flatten(2)[:, :, None, rays], dim=1, eps=1e-6)
+    radiance = shade(albedo, normals, scene.face.lighting[frame])[0, :, 0]
+    layers = torch.zeros(5, face_index.numel())
+    layers[:3, rays] = radiance.clamp(min=0)
+    layers[3, rays] = 1.0
+    layers[4, rays] = in_mask[face_index[rays]].float()
     # Light is averaged over a pixel, not its gamma-encoded value.
-    layers = F.avg_pool2d(torch.cat([radiance.clamp(min=0) * covered, covered, mask], 1), SUPERSAMPLING)[0]
+    layers = F.avg_pool2d(layers.unflatten(1, fine)[None], SUPERSAMPLING)[0]
     linear = layers[:3] + (1 - layers[3:4]) * scene.background
     return linear_to_srgb(linear.clamp(0, 1)), layers[4]

@@ -92,12 +92,6 @@ def second_differences(values: Float[Tensor, "T D"], clip_index: Int[Tensor, " T
     return (values[2:] - 2 * values[1:-1] + values[:-2])[inside]
 
 
-def first_differences(values: Float[Tensor, "T D"], clip_index: Int[Tensor, " T"]) -> Float[Tensor, "t D"]:
-    """Velocities a frame, inside clips."""
-    inside = clip_index[1:] == clip_index[:-1]
-    return (values[1:] - values[:-1])[inside]
-
-
 def photometric_energy(
     rendered: Float[Tensor, "B 3 H W"], frames: Float[Tensor, "B 3 H W"], mask: Float[Tensor, "B 1 H W"]
 ) -> Float[Tensor, " B"]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from readavatar.morphable.model import MorphableData, MorphableModel
 
 EYEBALLS = ("eyeball_left", "eyeball_right")
+HIDDEN = ("mouth_socket", "gums", "tongue", "eye_socket_left", "eye_socket_right")
 
 
 class ModelPart(nn.Module):
@@ -70,11 +71,16 @@ class LandmarkModel(nn.Module):
 
 
 class FaceSurface(nn.Module):
-    """The part of the mesh that footage shows of a face: skin, lips, eyes, and what an open mouth lets see."""
+    """The part of the mesh that footage shows of a face: skin, lips, eyes and teeth.
+
+    Gums, tongue and the mouth's socket are left out: dark, a third of the vertices, and no use for telling where a face is.
+    """
 
     def __init__(self, model: MorphableModel) -> None:
         super().__init__()
         seen = torch.stack([model.vertex_mask(name) for name in model.data.vertex_masks]).any(0)
+        for name in HIDDEN:
+            seen[model.region(name)] = False
         triangles = seen[model.faces].all(1)
         kept, places = model.faces[triangles].unique(return_inverse=True)
         self.part = ModelPart(model, kept)

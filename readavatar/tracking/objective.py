@@ -17,13 +17,13 @@ from readavatar.rendering.texture import sample_texture
 from readavatar.tracking import energies
 from readavatar.tracking.albedo import AlbedoPrior
 from readavatar.tracking.expression_prior import expression_prior
+from readavatar.tracking.lighting import solve_lighting
 from readavatar.tracking.model_part import FaceSurface, LandmarkModel
 from readavatar.tracking.parameters import FaceParameters
 
 ENERGIES = (
     "landmarks", "gaps", "irises", "expression", "sparsity", "shape", "focal", "smooth_pose", "smooth_expression",
-    "smooth_gaze", "smooth_lighting", "photometric", "lighting", "albedo_smoothness", "albedo_symmetry",
-    "albedo_typicality",
+    "smooth_gaze", "photometric", "albedo_smoothness", "albedo_symmetry", "albedo_typicality",
 )  # fmt: skip
 """Each has a weight in the config."""
 
@@ -36,10 +36,6 @@ POSITION_ACCELERATION = 0.001
 EXPRESSION_ACCELERATION = 0.03
 GAZE_ACCELERATION = 0.05
 """Radians a frame²; saccades are faster, so this weighs little."""
-LIGHTING_CHANGE = 0.01
-"""A frame."""
-LIGHTING_DEVIATION = 0.3
-"""Of directional coefficients, and of channels from grey."""
 
 
 class Objective(nn.Module):
@@ -104,23 +100,30 @@ class Objective(nn.Module):
         projected = project(world, parameters.camera(indices, 1))
         return projected[:, :68], projected[:, 68:]
 
-    def render(
+    def surface_maps(
         self, parameters: FaceParameters, indices: Int[Tensor, " B"], resolution: int
-    ) -> tuple[Float[Tensor, "B 3 H W"], Float[Tensor, "B 1 H W"]]:
-        """The face in its light, gamma-encoded, and where it is."""
+    ) -> tuple[Float[Tensor, "B 3 H W"], Float[Tensor, "B 3 H W"], Float[Tensor, "B 1 H W"]]:
+        """Albedo and world normals of what each pixel sees of the face, and where it sees any."""
         surface = self.surface
         head = surface(parameters.shape[None], parameters.expression[indices], parameters.gaze[indices])
         vertices = head_to_world(head, parameters.rotation[indices], parameters.translation(indices))
         clip = world_to_clip(vertices, parameters.camera(indices, resolution))
         fragments = rasterize(clip, surface.faces, (resolution, resolution), self.backend)
-        normals = interpolate(vertex_normals(vertices, surface.faces), surface.faces, fragments)
+        # A tenth of a degree in a normal changes a pixel less than a tenth of a pixel in where its texel comes from, so
+        # gradients go the second way alone; the first would be a third of a step's time.
+        normals = interpolate(vertex_normals(vertices.detach(), surface.faces), surface.faces, fragments)
         uvs = interpolate(surface.uvs[None], surface.uv_faces, fragments)
-        albedo = sample_texture(parameters.albedo[None], uvs)
-        radiance = shade(albedo, F.normalize(normals, dim=1), parameters.lighting[indices])
-        return linear_to_srgb(radiance.clamp(min=0)), silhouette(fragments)
+        return sample_texture(parameters.albedo[None], uvs), F.normalize(normals, dim=1), silhouette(fragments)
+
+    def render(
+        self, parameters: FaceParameters, indices: Int[Tensor, " B"], resolution: int
+    ) -> tuple[Float[Tensor, "B 3 H W"], Float[Tensor, "B 1 H W"]]:
+        """The face in its light, gamma-encoded, and where it is."""
+        albedo, normals, covered = self.surface_maps(parameters, indices, resolution)
+        return linear_to_srgb(shade(albedo, normals, parameters.lighting[indices]).clamp(min=0)), covered
 
     def energies(
-        self, parameters: FaceParameters, batch: TrackingBatch, consecutive: bool
+        self, parameters: FaceParameters, batch: TrackingBatch, consecutive: bool, relight: bool = False
     ) -> dict[str, Float[Tensor, ""]]:
         """The energies of a batch, unweighted.
 
@@ -128,12 +131,13 @@ class Objective(nn.Module):
             parameters: Of all frames.
             batch: Its frames; with pixels, the photometric energy and the albedo's and the light's priors come in.
             consecutive: Whether the batch's frames are neighbours, so that motion over time means something.
+            relight: Whether to set the batch's light to what explains its pixels best.
         """
         found = self._landmark_energies(parameters, batch.indices) | self._prior_energies(parameters, batch.indices)
         if consecutive:
             found |= self._smoothness_energies(parameters, batch.indices)
         if batch.frames is not None:
-            found |= self._photometric_energies(parameters, batch)
+            found |= self._photometric_energies(parameters, batch, relight)
         return found
 
     def total(self, found: dict[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
@@ -185,24 +189,29 @@ class Objective(nn.Module):
             ],
             1,
         )
-        light = energies.first_differences(window(parameters.lighting) / LIGHTING_CHANGE, clips).square()
         count = len(indices)
         return {
             "smooth_pose": pose.mean(1).sum() / count,
             "smooth_expression": expression.mean(1).sum() / count,
             "smooth_gaze": accelerations(parameters.gaze, GAZE_ACCELERATION).mean(1).sum() / count,
-            "smooth_lighting": light.mean(1).sum() / count,
         }
 
-    def _photometric_energies(self, parameters: FaceParameters, batch: TrackingBatch) -> dict[str, Tensor]:
-        rendered, covered = self.render(parameters, batch.indices, batch.frames.shape[-1])
-        by_frame = energies.photometric_energy(rendered, batch.frames, covered * (batch.masks > 0.5))
-        lighting, albedo, prior = parameters.lighting[batch.indices], parameters.albedo, self.albedo_prior
-        tint = lighting - lighting.mean(-1, keepdim=True)
+    def _photometric_energies(
+        self, parameters: FaceParameters, batch: TrackingBatch, relight: bool
+    ) -> dict[str, Tensor]:
+        indices, frames = batch.indices, batch.frames
+        albedo, normals, covered = self.surface_maps(parameters, indices, frames.shape[-1])
+        mask = covered * (batch.masks > 0.5)
+        lighting = parameters.lighting[indices]
+        if relight:
+            lighting = solve_lighting(albedo.detach(), normals.detach(), frames, mask, lighting)
+            parameters.lighting.data[indices] = lighting
+        rendered = linear_to_srgb(shade(albedo, normals, lighting).clamp(min=0))
+        by_frame = energies.photometric_energy(rendered, frames, mask)
+        texture, prior = parameters.albedo, self.albedo_prior
         return {
-            "photometric": (by_frame * self.observations.confidence[batch.indices]).mean(),
-            "lighting": (lighting[:, 1:].square().mean() + tint.square().mean()) / LIGHTING_DEVIATION**2,
-            "albedo_smoothness": prior.smoothness(albedo),
-            "albedo_symmetry": prior.symmetry(albedo),
-            "albedo_typicality": prior.typicality(albedo),
+            "photometric": (by_frame * self.observations.confidence[indices]).mean(),
+            "albedo_smoothness": prior.smoothness(texture),
+            "albedo_symmetry": prior.symmetry(texture),
+            "albedo_typicality": prior.typicality(texture),
         }

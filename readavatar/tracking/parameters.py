@@ -18,12 +18,11 @@ PER_FRAME = ("expression", "rotation", "position", "gaze", "lighting")
 STEP_SCALES = {
     "shape": 1.0,
     "focal": 0.1,
-    "albedo": 0.2,
+    "albedo": 0.5,
     "expression": 0.3,
-    "rotation": 0.1,
-    "position": 0.1,
+    "rotation": 0.05,
+    "position": 0.02,
     "gaze": 0.2,
-    "lighting": 0.5,
 }
 """A typical size of each parameter's change in its own unit: Adam's steps are of the learning rate times it."""
 
@@ -51,7 +50,8 @@ class FaceParameters(nn.Module):
         self.rotation = nn.Parameter(torch.zeros(num_frames, 3))
         self.position = nn.Parameter(torch.zeros(num_frames, 3))
         self.gaze = nn.Parameter(torch.zeros(num_frames, 2))
-        self.lighting = nn.Parameter(torch.zeros(num_frames, 9, 3))
+        # Solved for in closed form, so no optimiser's business; a parameter so that checkpoints hold it.
+        self.lighting = nn.Parameter(torch.zeros(num_frames, 9, 3), requires_grad=False)
         self.register_buffer("clip_index", observations.clip_index, persistent=False)
         self.register_buffer("source_sides", observations.source_sides, persistent=False)
         self.register_buffer("principal_points", observations.principal_points, persistent=False)

@@ -100,7 +100,7 @@ def test_steps_are_batches_with_a_discriminator_too(clip, tmp_path):
 
 
 def test_crops_and_pairs_train(clip, tmp_path):
-    weights = LossWeights(temporal=1.0)
+    weights = LossWeights(adversarial=0.0, matching=0.0, temporal=1.0)
     module = AppearanceModule(SMALL, weights, Optimisation(crop=32))
     module, trainer = _train(clip, tmp_path, 2, module, consecutive=2)
     assert trainer.callback_metrics["train/temporal"] > 0

@@ -17,7 +17,7 @@ _CENTER = np.array([11.0, -1.0])
 # fmt: off
 _OUTLINE = np.array([  # (backwards, up)
     [-3.0, 8.0], [0.0, 20.0], [7.0, 29.0], [17.0, 31.5], [26.0, 26.0], [30.0, 14.0], [28.5, 1.0],
-    [23.0, -11.0], [17.5, -21.0], [11.0, -29.0], [3.5, -30.0], [-0.5, -23.0], [-2.5, -12.0], [-4.0, -3.0],
+    [23.5, -11.0], [18.5, -20.0], [12.5, -28.0], [5.0, -31.0], [-1.0, -26.0], [-2.5, -12.0], [-4.0, -3.0],
 ])
 # fmt: on
 
@@ -53,7 +53,7 @@ def ear() -> Part:
     """The left ear: rings from the bowl's middle over the rim, then down its back into the head."""
     ratios = np.array([0.0, 0.14, 0.28, 0.4, 0.5, 0.58, 0.66, 0.73, 0.8, 0.86, 0.91, 0.955, 0.985, 1.0, 0.985, 0.93, 0.8, 0.55])
     behind = np.array([0.0] * 13 + [1.2, 2.8, 4.0, 6.5, 11.0])
-    angles = np.linspace(-np.pi, np.pi, 29)
+    angles = np.linspace(-np.pi, np.pi, 33)
     ratio, angle = np.meshgrid(ratios, angles, indexing="ij")
     radius = _outline_radius()(np.where(angle < _first_angle(), angle + 2 * np.pi, angle))
     forward, up = ratio * radius * np.cos(angle), ratio * radius * np.sin(angle)

@@ -25,12 +25,12 @@ CLOSE_SHARE = 0.75
 _FIELDS: dict[str, tuple] = {
     # name: ((centre), (size), (millimetres to the left, up, forward), which lip: 0 both, 1 upper, −1 lower), …
     "mouthSmile_L": (
-        ((26, -70), (12, 11), (7.0, 8.0, -4.5), 0), ((12, -66), (9, 8), (2.0, 2.6, -1.0), 1),
-        ((12, -76), (9, 8), (2.0, 0.2, -1.2), -1),        ((37, -42), (15, 13), (1.5, 4.2, 3.2), 0), ((31, -13), (13, 4), (0, 1.2, 0.6), 0),
+        ((26, -70), (12, 11), (7.0, 1.5, -4.5), 0), ((28, -70), (9.5, 11), (0, 7.0, 0), 0),
+        ((11, -66), (8, 8), (1.6, 1.0, -1.0), 1), ((11, -76), (8, 8), (1.6, -0.6, -1.0), -1),        ((37, -42), (15, 13), (1.5, 4.2, 3.2), 0), ((31, -13), (13, 4), (0, 1.2, 0.6), 0),
         ((44, -72), (10, 12), (1.5, 2.0, -1.0), 0),
     ),
     "mouthFrown_L": (
-        ((26, -71), (10, 10), (1.0, -7.5, -1.5), 0), ((13, -76), (9, 7), (0.5, -1.8, 0.2), -1),
+        ((26, -71), (10, 10), (1.0, -7.5, -1.5), 0), ((13, -76), (9, 9), (0.5, -1.0, 0.2), 0),
         ((27, -90), (11, 9), (0.5, -2.5, 1.0), 0), ((9, -96), (10, 8), (0, 1.0, 0.8), 0),
     ),
     "mouthStretch_L": (
@@ -43,11 +43,11 @@ _FIELDS: dict[str, tuple] = {
     ),
     "mouthLowerDown_L": (((11, -77), (9, 10), (1.0, -6.2, -0.8), -1), ((12, -92), (12, 8), (0.3, -1.5, 0.3), 0)),
     "noseSneer_L": (
-        ((14, -39), (7, 8), (0.6, 3.8, 0.8), 0), ((20, -46), (8, 9), (0.5, 3.0, 1.4), 0),
+        ((14, -39), (7, 8), (0.5, 2.6, 0.5), 0), ((21, -45), (9, 10), (0.5, 2.6, 1.2), 0),
         ((9, -62), (9, 8), (0.2, 2.6, 0), 1), ((7, -10), (5, 6), (0, 1.8, 0.9), 0),
         ((12, 14), (9, 6), (-1.0, -2.0, 0.4), 0),
     ),
-    "cheekPuff_L": (((40, -63), (15, 17), (7.0, 0, 8.0), 0), ((20, -66), (12, 12), (0.5, 0, 2.2), 0)),
+    "cheekPuff_L": (((45, -61), (14, 17), (7.0, 0, 6.5), 0), ((20, -68), (12, 12), (0.5, 0, 1.2), 0)),
     "cheekSquint_L": (
         ((37, -25), (15, 10), (-0.3, 4.2, 2.4), 0), ((31, -11), (13, 4), (0, 1.8, 0.6), 0),
     ),
@@ -64,11 +64,11 @@ _FIELDS: dict[str, tuple] = {
     "eyeSquint_L": (((33, -17), (14, 6), (0, 1.6, 0.8), 0), ((47, -3), (6, 8), (-0.6, 0, 0.4), 0)),
     "mouthLeft": (((0, -70), (26, 16), (8.0, 0.3, -0.4), 0), ((30, -62), (14, 16), (1.8, 1.0, 1.0), 0)),
     "mouthFunnel": (
-        ((0, -63), (13, 9), (0, 4.2, 6.0), 1), ((0, -78), (13, 9), (0, -4.6, 6.0), -1),
-        ((25, -70), (9, 11), (-6.5, 0, 3.0), 0), ((-25, -70), (9, 11), (6.5, 0, 3.0), 0),
+        ((0, -64), (13, 9), (0, 4.6, 6.5), 1), ((0, -77), (13, 9), (0, -6.2, 6.5), -1),
+        ((24, -70), (9, 11), (-8.0, 0, 4.0), 0), ((-24, -70), (9, 11), (8.0, 0, 4.0), 0),
     ),
     "mouthPucker": (
-        ((0, -65), (13, 10), (0, 0.8, 7.0), 1), ((0, -76), (13, 10), (0, -0.6, 6.4), -1),
+        ((0, -70.5), (13, 11), (0, 0, 7.5), 0), ((0, -60), (10, 4), (0, 1.0, 0), 1), ((0, -82), (10, 4), (0, -0.8, 0), -1),
         ((24, -70), (9, 12), (-10.0, 0, 4.5), 0), ((-24, -70), (9, 12), (10.0, 0, 4.5), 0),
         ((42, -62), (13, 14), (-1.0, 0, -1.6), 0), ((-42, -62), (13, 14), (1.0, 0, -1.6), 0),
     ),
@@ -125,13 +125,21 @@ def _lid_motion(head: Head, settings: tuple) -> Array:
     return total
 
 
-def _jaw_motion(head: Head, angle: float = 0.0, shift: tuple = (0.0, 0.0, 0.0), turn: float = 0.0) -> Array:
+def _jaw_motion(head: Head, angle: float = 0.0, shift: tuple = (0.0, 0.0, 0.0), turn: float = 0.0, weight: Array | None = None
+) -> Array:
     """A rigid motion of the lower jaw: opening angle, shift, turn about the vertical (radians, millimetres)."""
     offset = head.whole.vertices - JAW_HINGE
     cos, sin = np.cos(turn), np.sin(turn)
     turned = offset @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]).T
     rigid = turned @ _rotation_x(angle).T - offset + np.array(shift)
-    return head.jaw[:, None] * rigid
+    return (head.jaw if weight is None else weight)[:, None] * rigid
+
+
+def _sliding_weight(head: Head) -> Array:
+    """The jaw's share where it slides with closed lips: the upper lip is dragged along."""
+    x, y = head.nominal.T
+    dragged = 0.75 * np.exp(-0.5 * ((x / 24) ** 2 + ((y + 69) / 10) ** 2)) * head.follows
+    return head.jaw + (1 - head.jaw) * dragged
 
 
 def _jaw_open(head: Head) -> Array:
@@ -205,8 +213,9 @@ def build_expressions(head: Head) -> Array:
     shapes["mouthRollUpper"] = _lip_motion(head, (0.6, -1.6, -4.6), None)
     shapes["mouthRollLower"] = _lip_motion(head, None, (0.6, 1.6, -4.6))
     shapes["jawOpen"] = _jaw_open(head)
-    shapes["jawForward"] = _jaw_motion(head, shift=(0, -0.8, 6.0))
-    shapes["jawLeft"] = _jaw_motion(head, shift=(3.0, -0.3, 0), turn=np.deg2rad(2.6))
+    sliding = _sliding_weight(head)
+    shapes["jawForward"] = _jaw_motion(head, shift=(0, 0, 6.0), weight=sliding)
+    shapes["jawLeft"] = _jaw_motion(head, shift=(3.0, 0, 0), turn=np.deg2rad(2.6), weight=sliding)
     shapes["jawRight"] = mirrored(shapes["jawLeft"], head)
     shapes["mouthRight"] = mirrored(shapes["mouthLeft"], head)
     shapes["mouthClose"] = _mouth_close(head, shapes["jawOpen"])

@@ -15,7 +15,7 @@ from readavatar.morphable.builtin.skin import Skin, build_skin
 from readavatar.morphable.builtin.surface import loft
 
 _COLUMN = np.arange(mouth.NUM_COLUMNS) / mouth.HALF_COLUMNS
-_LIP_JAW = np.where(_COLUMN <= 1, 0.42 * _COLUMN**3.0, 1 - 0.58 * (2 - _COLUMN) ** 3.0)
+_LIP_JAW = np.where(_COLUMN <= 1, 0.42 * _COLUMN**2.0, 1 - 0.58 * (2 - _COLUMN) ** 2.0)
 """The jaw's share by the lips' columns: an open mouth is an oval whose corners hang 0.42 of the way down."""
 _SOCKET_FOLLOW = np.array([1.0, 1.0, 0.95, 0.85, 0.6, 0.35, 0.15, 0.0, 0.0])
 """How much of the lips' motion the rings behind the slit share, front to back."""

@@ -100,19 +100,20 @@ def _relax(points: Array, fixed: int, outline: Array, hole: Array, steps: int = 
     return points
 
 
-def triangulate_skin(eye_ring: Array, mouth_ring: Array) -> tuple[Array, Indices]:
+def triangulate_skin(eye_ring: Array, mouth_ring: Array, creases: Array) -> tuple[Array, Indices]:
     """Fill the half plane around the rings.
 
     Args:
         eye_ring: (n, 2) in the plane, counter-clockwise, closed.
         mouth_ring: (m, 2) from the midline above the mouth round the corner to the midline below it.
+        creases: (k, 2) points that stay, along lines that the mesh shall follow.
 
     Returns:
         Points (the eye ring's first, then the mouth ring's, then the others), and counter-clockwise triangles.
     """
     outline = _outline(mouth_ring)
     is_mouth = (outline[:, None] == mouth_ring[None]).all(-1).any(1)
-    fixed = np.concatenate([eye_ring, mouth_ring, outline[~is_mouth]])
+    fixed = np.concatenate([eye_ring, mouth_ring, outline[~is_mouth], creases])
     low, high = outline.min(0), outline.max(0)
     xs = np.arange(low[0], high[0], FINEST)
     ys = np.arange(low[1], high[1], FINEST * np.sqrt(3) / 2)

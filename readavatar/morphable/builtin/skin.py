@@ -9,7 +9,14 @@ import numpy as np
 from readavatar.morphable.builtin import charts, eyes, mouth
 from readavatar.morphable.builtin.layout import from_plane, to_plane, triangulate_skin
 from readavatar.morphable.builtin.parts import Array, Indices, Part, grid_faces
-from readavatar.morphable.builtin.surface import hair_lift, loft_normals, loft_parameters, skin_surface
+from readavatar.morphable.builtin.surface import (
+    NOSE_BASE_SOFTNESS,
+    hair_lift,
+    loft_normals,
+    loft_parameters,
+    nose_base,
+    skin_surface,
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ def build_skin() -> Skin:
     eye_ring = to_plane(*loft_parameters(*lid_nominal[0].T))
     mouth_ring = to_plane(*loft_parameters(*mouth_nominal[0].T))
     mouth_ring[[0, -1], 0] = 0.0
-    plane, fill_faces = triangulate_skin(eye_ring, mouth_ring)
+    plane, fill_faces = triangulate_skin(eye_ring, mouth_ring, _nose_creases())
     theta, row = from_plane(plane)
     fill = skin_surface(theta, row)
     fill += loft_normals(theta, row) * hair_lift(theta, row)[:, None]
@@ -71,6 +78,13 @@ def build_skin() -> Skin:
     )
     part = _with_charts(points, all_theta, all_row, fill_faces, lid_grid, mouth_grid)
     return Skin(part, all_theta, all_row, lid_grid, mouth_grid)
+
+
+def _nose_creases() -> Array:
+    """Rows of vertices along the edge under the nose, in the plane, so that it is sharp and even."""
+    x = np.arange(1.7, 19.0, 1.7)
+    rows = [nose_base(x) + offset * NOSE_BASE_SOFTNESS for offset in (-3.6, -1.5, 0.3, 2.4)]
+    return np.concatenate([to_plane(*loft_parameters(x, y)) for y in rows])
 
 
 def _with_charts(

@@ -171,22 +171,29 @@ _NOSE_WIDTH = CubicSpline([-48, -38, -28, -18, -8, 2, 10], [7.6, 8.2, 8.6, 7.6, 
 # fmt: on
 
 
+NOSE_BASE_SOFTNESS = 0.75
+"""Millimetres over which the nose's underside rises."""
+
+
+def nose_base(x: Array) -> Array:
+    """The underside's course: the rims arch over the nostrils between the columella and the wings."""
+    return -47.8 + 2.7 * bump(x, 0 * x, (6.9, 0.0), (2.3, 1.0)) + 1.0 * smooth_step(8.0, 12.0, np.abs(x)) + 0.5 * np.maximum(np.abs(x) - 13.5, 0)
+
+
 def nose(x: Array, y: Array) -> Array:
     """Height of the nose above the loft: ridge, ball of the tip, wings, and the undercut of its base."""
     span = np.clip(y, -48, 10)
     across = np.abs(x) / _NOSE_WIDTH(span)
     ridge = np.maximum(_NOSE(span), 0) * (0.6 / (1 + across**2.4) + 0.4 * np.exp(-0.5 * (across / 1.75) ** 2))
-    # At the wings' height the nose ends where they do.
-    end = smooth_step(-30, -40, y)
-    ridge = ridge * (1 - end * smooth_step(13.5, 20.0, np.abs(x)))
-    tip = 2.2 * bump(x, y, (3.0, -38.2), (5.2, 5.0))
+    # Its flanks run out into the cheeks, further down ever closer to the wings.
+    reach = 9.0 * smooth_step(-44, -4, y)
+    ridge = ridge * smooth_step(24.0 + reach, 11.0 + reach, np.abs(x))
+    tip = 2.4 * bump(x, y, (2.8, -39.0), (4.8, 4.6))
     wing_x, wing_y = (np.abs(x) - 12.0) / 5.6, (y + 41.8) / 6.2
     from_wing = np.hypot(wing_x, wing_y)
     wing = 7.4 * np.exp(-(from_wing**4)) + 1.6 * np.exp(-((from_wing / 0.7) ** 2))
     crease = -1.3 * np.exp(-(((from_wing - 1.28) / 0.2) ** 2)) * smooth_step(-0.5, 0.5, wing_x + 0.6 * wing_y)
-    # The rims arch over the nostrils between the columella and the wings.
-    base_y = -47.4 + 2.6 * bump(x, 0 * y, (6.8, 0.0), (2.2, 1.0)) + 0.5 * np.maximum(np.abs(x) - 13.5, 0)
-    above_base = 1 / (1 + np.exp(-(y - base_y) / 0.75))
+    above_base = 1 / (1 + np.exp(-(y - nose_base(x)) / NOSE_BASE_SOFTNESS))
     nostril = -3.0 * bump(x, y, (6.9, -46.2), (2.3, 1.5), 14.0)
     return (ridge + tip + wing) * above_base + crease + nostril
 

@@ -19,7 +19,7 @@ THICKNESS = (2.0, 2.0, 3.2, 6.0, 6.6, 8.0)
 # fmt: on
 UPPER_EDGE_Y, LOWER_EDGE_Y = -72.0, -70.9
 """The incisors' edges: the upper ones overlap the lower ones by about a millimetre."""
-UPPER_FRONT_Z, LOWER_FRONT_Z = 91.2, 88.9
+UPPER_FRONT_Z, LOWER_FRONT_Z = 93.0, 90.8
 ARCH_WIDTH, ARCH_DEPTH = 29.0, 42.0
 COLUMNS_PER_TOOTH = 6
 
@@ -47,20 +47,22 @@ def _tooth(start: float, width: float, height: float, thickness: float, upper: b
     across = np.linspace(-1, 1, COLUMNS_PER_TOOTH)
     front_z, scale = (UPPER_FRONT_Z, 1.0) if upper else (LOWER_FRONT_Z, 0.95)
     edge_y, up = (UPPER_EDGE_Y, 1.0) if upper else (LOWER_EDGE_Y, -1.0)
-    points, normals = arch(start + width * (0.5 + 0.485 * across), front_z, scale)
+    points, normals = arch(start + width * (0.5 + 0.493 * across), front_z, scale)
     # The crown narrows towards its neck.
     centre, _ = arch(np.array([start + width / 2]), front_z, scale)
     rows = []
     # (height along the crown: 0 edge, 1 neck; depth behind the front; row's narrowing)
     section = (
         (1.25, 1.2, 0.80), (1.0, 0.5, 0.84), (0.7, 0.0, 0.94), (0.35, 0.05, 1.0), (0.10, 0.35, 1.0), (0.0, 0.8, 0.96),
-        (0.0, thickness - 0.3, 0.94), (0.25, thickness + 0.5, 0.92), (0.9, thickness + 3.0, 0.80),
+        (0.03, 0.5 * thickness, 1.0), (0.0, thickness - 0.3, 0.99), (0.25, thickness + 0.5, 0.98),
+        (0.9, thickness + 1.5, 0.90),
     )  # fmt: skip
     for level, behind, narrow in section:
         round_back = 1.1 * np.abs(across) ** 3 + 0.15 * across**2
         round_edge = 0.55 * np.abs(across) ** 4 * (level < 0.2)
         at = centre + (points - centre) * narrow
-        at = at - normals * (behind + round_back * (0.4 + 0.6 * min(level, 1)))[:, None]
+        towards = 1.0 if behind < 0.5 * thickness else -0.6
+        at = at - normals * (behind + towards * round_back * (0.4 + 0.6 * min(level, 1)))[:, None]
         at[:, 1] = edge_y + up * (level * height + round_edge)
         rows.append(at)
     s = uv_span[0] + (uv_span[1] - uv_span[0]) * (0.5 + 0.5 * across)
@@ -98,12 +100,13 @@ def gums(upper: bool) -> Part:
     scallop = 1.6 * (1 - np.sin(np.pi * within))
     points, normals = arch(distance, front_z, scale)
     rows = []
-    for lift, behind in ((9.0, 2.5), (4.0, -0.3), (1.2, -0.5), (-0.4 - scallop, 0.35), (-0.5, 2.6 + 0.3 * thickness)):
+    ridge = 0.6 + 0.5 * thickness
+    for lift, behind in ((9.0, 2.5), (4.0, -0.3), (1.2, -0.5), (-0.4 - scallop, 0.35), (-2.6, 1.4), (-3.0, ridge)):
         at = points - normals * np.broadcast_to(behind, distance.shape)[:, None]
         at[:, 1] = edge_y + up * (neck + lift)
         rows.append(at)
-    back = points - normals * (thickness + 3.2)[:, None]
-    for lift in (-1.5, 6.0):
+    back = points - normals * (thickness + 2.6)[:, None]
+    for lift in (-2.0, 6.0):
         at = back.copy()
         at[:, 1] = edge_y + up * (neck + lift)
         rows.append(at)

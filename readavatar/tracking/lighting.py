@@ -1,0 +1,51 @@
+"""The light of each frame in closed form: a Lambertian surface's radiance is linear in its spherical harmonics."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from readavatar.rendering.shading import linear_to_srgb, shade, spherical_harmonics, srgb_to_linear
+from readavatar.tracking.energies import COLOUR_OUTLIER
+
+RIDGE = 3e-3
+"""Weight of the prior beside the mean pixel: with a face seen from one side a third of the sphere is guesswork."""
+_LEVELS = (0.02, 1, 1, 1, 3, 3, 3, 3, 3)
+"""Of the prior by coefficient: the ambient light is nearly free, faces tell little of the second order."""
+
+
+def solve_lighting(
+    albedo: Float[Tensor, "B 3 H W"],
+    normals: Float[Tensor, "B 3 H W"],
+    frames: Float[Tensor, "B 3 H W"],
+    mask: Float[Tensor, "B 1 H W"],
+    current: Float[Tensor, "B 9 3"],
+) -> Float[Tensor, "B 9 3"]:
+    """Weighted ridge regression of the frames on albedo × harmonics (Basri & Jacobs 2003), one step of robust reweighting.
+
+    Args:
+        albedo: Linear light.
+        normals: Unit length, world frame.
+        frames: Gamma-encoded, in [0, 1].
+        mask: Pixels that count.
+        current: The light so far: what is an outlier is judged by it.
+
+    Returns:
+        The light that fits best; where a frame shows no pixel, the current one.
+    """
+    residual = linear_to_srgb(shade(albedo, normals, current).clamp(min=0)) - frames
+    squared = residual.square().mean(1, keepdim=True)
+    linear = srgb_to_linear(frames)
+    # Errors matter as they are seen: by the gamma curve's slope, about linear^(-0.58) / 2.
+    weight = mask / (1 + squared / COLOUR_OUTLIER**2) ** 2 * (linear.mean(1, keepdim=True) + 0.02) ** -1.16
+    total = weight.sum((1, 2, 3))
+    weight = (weight / total.clamp(min=1e-6)[:, None, None, None]).flatten(2)
+    basis = spherical_harmonics(normals).flatten(2)[:, None] * albedo.flatten(2)[:, :, None]
+    gram = torch.einsum("bckp,bclp->bckl", basis * weight[:, :, None], basis)
+    moment = torch.einsum("bckp,bcp->bck", basis * weight[:, :, None], linear.flatten(2))
+    prior = RIDGE * torch.diag(torch.tensor(_LEVELS)).to(gram)
+    # The directional light's prior mean is none, the ambient's what the channels have in common.
+    grey = current[:, :1].mean(-1, keepdim=True) * torch.eye(9, 1, device=current.device)
+    solved = torch.linalg.solve(gram + prior, moment + (prior @ grey)[..., 0][:, None])
+    return torch.where((total > 0)[:, None, None], solved.mT, current)
