@@ -102,7 +102,7 @@ def write_tiny_clip(
         zeros = torch.zeros(num_frames, 68, 2)
         pose = torch.eye(4).expand(num_frames, 4, 4)
         writer.write_landmarks(Landmarks(zeros, confidence, torch.zeros(num_frames, 52), pose))
-        crop = Crop(0, 0, size)
+        crop = Crop(0.0, 0.0, float(size))
         writer.finish(ClipInfo(num_frames, "25", size, None, "tiny", None, size, size, crop, has_audio))
     store = ClipStore(path)
     store.write_tracking(face)

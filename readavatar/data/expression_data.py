@@ -101,7 +101,7 @@ class ExpressionData(pl.LightningDataModule):
         self.places = [(index, first) for index, clip in enumerate(self.training) for first in clip.starts(self.length)]
         if not self.places:
             raise UserError(
-                f"Expected {self.window_seconds} s on end with the face in sight before the held-out end, but got none in "
+                f"Expected {self.window_seconds} s with the face in sight before the held-out end, but got none in "
                 f"{', '.join(map(str, self.paths))}; give longer clips or a smaller data.window_seconds."
             )
         self._add_muted()

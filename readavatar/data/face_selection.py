@@ -36,7 +36,9 @@ class Selection:
     """Frames without the face, by reason."""
 
 
-def select_person(frames: Iterable[list[DetectedFace]], height: int, width: int, fps: float, name: str) -> Selection:
+def select_person(
+    frames: Iterable[list[DetectedFace]], height: int, width: int, fps: float | int, name: str
+) -> Selection:
     """Follow one person's face through a video.
 
     Args:
@@ -89,7 +91,7 @@ def select_person(frames: Iterable[list[DetectedFace]], height: int, width: int,
     return Selection(_landmarks(chosen), rejected)
 
 
-def describe_times(indices: list[int], fps: float, most: int = 5) -> str:
+def describe_times(indices: list[int], fps: float | int, most: int = 5) -> str:
     """Frames as times: ``1.2–3.4 s, 5.0 s``."""
     runs = np.split(np.array(indices), np.flatnonzero(np.diff(indices) > 1) + 1)
     spans = [

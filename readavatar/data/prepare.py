@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ SMALL_FACE = 0.2
 """Of the crop's side: a face of fewer is worth a warning."""
 
 
+@runtime_checkable
 class Detector(Protocol):
     """What finds faces in a frame."""
 
@@ -50,6 +51,7 @@ def prepare_clip(
     *,
     size: int = 256,
     fps: Fraction | float | int | str | None = None,
+    sound: str | Path | None = None,
     emotion: EmotionTrack | None = None,
     detector: Detector | None = None,
     say: Callable[[str], None] = print,
@@ -62,6 +64,7 @@ def prepare_clip(
         out: The store's folder; it appears once it is whole, in the place of an earlier store.
         size: Height and width of the crop around the face, pixels; smaller where the video has fewer.
         fps: Frames a second; by default the video's own (nominal) rate.
+        sound: The sound where it is in a file of its own; it begins with the video's first frame.
         emotion: What the person shows.
         detector: Finds the faces; by default MediaPipe's.
         say: Is given each line of what the user should know: missing sound, frames without a face.
@@ -74,6 +77,7 @@ def prepare_clip(
     if not SMALLEST_SIZE <= size <= LARGEST_SIZE:
         raise UserError(f"Expected a size of {SMALLEST_SIZE} to {LARGEST_SIZE} pixels, but got {size}.")
     info = _at_rate(probe(video), fps)
+    sound = Path(sound) if sound is not None else video if info.has_audio else None
 
     def frames(description: str) -> Iterable[UInt8[np.ndarray, "H W 3"]]:
         reader = read_video(video, info.fps)
@@ -92,9 +96,9 @@ def prepare_clip(
             mask = face_mask(landmarks_2d[index].numpy(), clip_size) if has_face else _no_face(clip_size)
             writer.add_frame(crop_frame(frame, crop, clip_size), mask)
         writer.write_landmarks(replace(landmarks, landmarks_2d=landmarks_2d))
-        if info.has_audio:
+        if sound is not None:
             num_samples = round(info.num_frames / info.fps * SAMPLE_RATE)
-            waveform = read_waveform(video, SAMPLE_RATE)[:num_samples]
+            waveform = read_waveform(sound, SAMPLE_RATE)[:num_samples]
             writer.write_waveform(torch.nn.functional.pad(waveform, (0, num_samples - len(waveform))))
         if emotion is not None:
             writer.write_emotion(emotion)
@@ -111,9 +115,11 @@ def prepare_clip(
                 source_height=info.height,
                 source_width=info.width,
                 crop=crop,
-                has_audio=info.has_audio,
+                has_audio=sound is not None,
             )
         )
+    if sound is None:
+        say(f"{video.name}: no sound; the clip can be tracked, but no speech can be learnt from it")
     for line in _remarks(video, info, selection, crop, clip_size, size):
         say(line)
     return ClipStore(out)
@@ -145,8 +151,6 @@ def _link_or_copy(source: Path, target: Path) -> None:
 def _remarks(
     video: Path, info: VideoInfo, selection: Selection, crop: Crop, clip_size: int, size: int
 ) -> Iterable[str]:
-    if not info.has_audio:
-        yield f"{video.name}: no sound; the clip can be tracked, but no speech can be learnt from it"
     for reason, indices in selection.rejected.items():
         share = 100 * len(indices) / info.num_frames
         times = describe_times(indices, float(info.fps))

@@ -191,10 +191,12 @@ def _check(landmarks: Landmarks, store: ClipStore) -> None:
             f"Expected 68 or 478 landmarks a frame in '{store.path}', but got {num_points}; prepare the clip again."
         )
     if not bool(landmarks.landmarks_2d.isfinite().all()):
-        raise UserError(f"Expected finite landmarks in '{store.path}', but got NaN or infinity; prepare the clip again.")
+        raise UserError(
+            f"Expected finite landmarks in '{store.path}', but got NaN or infinity; prepare the clip again."
+        )
     found = int((landmarks.landmark_confidence > 0).sum())
     if found < max(1, MIN_FACES * store.num_frames):
         raise UserError(
-            f"Expected a face in at least {MIN_FACES:.0%} of the frames of '{store.path}', but one was found in {found} "
-            f"of {store.num_frames}; choose footage that shows the face, or prepare a part of it."
+            f"Expected a face in at least {MIN_FACES:.0%} of the frames of '{store.path}', but one was found in "
+            f"{found} of {store.num_frames}; choose footage that shows the face, or prepare a part of it."
         )

@@ -172,7 +172,8 @@ def _aac_samples(waveform: Tensor | None, sample_rate: int | None) -> tuple[np.n
         return None, 0
     if sample_rate is None or sample_rate < 1:
         raise ValueError(f"Expected the `sample_rate` of the waveform in Hz, but got {sample_rate}.")
-    samples = waveform.detach().cpu().float().reshape(len(waveform), -1).numpy()
+    samples = waveform.detach().cpu().float().numpy()
+    samples = samples[:, None] if samples.ndim == 1 else samples  # (num_samples, channels)
     if samples.size == 0 or not np.isfinite(samples).all():
         raise UserError(
             f"Expected a waveform of finite samples, but got {'NaN or infinity' if samples.size else 'none'}."

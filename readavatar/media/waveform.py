@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import av.error
 import numpy as np
 import torch
 from av.audio.frame import AudioFrame
@@ -23,6 +24,8 @@ from readavatar.media.resampling import resample_pieces
 
 GAP_SECONDS = 0.02
 """Timestamps this far from where the samples before them end are a gap or an overlap, less is rounding."""
+LONGEST_GAP_SECONDS = 600
+"""A longer one is a broken clock, and would be filled with gigabytes of silence."""
 LONGEST_FRAME = 8192
 """Samples; no codec pads its end by more."""
 
@@ -54,31 +57,42 @@ def read_waveform(path: str | Path, sample_rate: int = 16_000) -> Float[Tensor, 
 
 def _continuous_pieces(container: InputContainer, stream: AudioStream, path: Path) -> Iterator[np.ndarray]:
     """Mono samples from time 0 on, without gaps; each piece is held back until it is known not to be the last."""
-    origin = _origin(container)
+    video = video_stream(container)
+    origin = None if video is None else float((video.start_time or 0) * video.time_base)
     held, num_samples, end = np.zeros(0, np.float32), 0, None
-    for packet in container.demux(stream):
-        if packet.pts is not None and packet.duration:
-            end = float((packet.pts + packet.duration) * packet.time_base) - origin
-        for frame in packet.decode():
-            piece = _mono(frame, stream, path)
-            drift = (
-                0
-                if frame.pts is None
-                else round((float(frame.pts * frame.time_base) - origin) * stream.rate) - num_samples
+    for time, packet_end, frame in _decode(container, stream):
+        piece = _mono(frame, stream, path)
+        if origin is None:
+            origin = time
+        drift = round((time - origin) * stream.rate) - num_samples
+        if abs(drift) > LONGEST_GAP_SECONDS * stream.rate:
+            raise UserError(
+                f"Expected continuous sound in '{path}', but after {num_samples / stream.rate:.1f} s its clock "
+                f"jumps by {drift / stream.rate:.0f} s; export it again."
             )
-            if abs(drift) >= GAP_SECONDS * stream.rate or num_samples == 0:
-                piece = piece[-drift:] if drift < 0 else np.pad(piece, (drift, 0))
-            yield held
-            held = piece
-            num_samples += len(piece)
-    padding = 0 if end is None else num_samples - round(end * stream.rate)
+        if abs(drift) >= GAP_SECONDS * stream.rate or num_samples == 0:
+            piece = piece[-drift:] if drift < 0 else np.pad(piece, (drift, 0))
+        yield held
+        held, end = piece, packet_end
+        num_samples += len(piece)
+    padding = 0 if end is None else num_samples - round((end - origin) * stream.rate)
     yield held[: len(held) - padding] if 0 < padding < len(held) else held
 
 
-def _origin(container: InputContainer) -> float:
-    """Time 0 on the container's clock, seconds."""
-    stream = video_stream(container) or audio_stream(container)
-    return float((stream.start_time or 0) * stream.time_base)
+def _decode(container: InputContainer, stream: AudioStream) -> Iterator[tuple[float, float | None, AudioFrame]]:
+    """The frames, each with its time and, where the file tells it, its packet's end (seconds, container's clock)."""
+    next_time = 0.0
+    for packet in container.demux(stream):
+        has_end = packet.pts is not None and packet.duration
+        end = float((packet.pts + packet.duration) * packet.time_base) if has_end else None
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:  # timestamps show the gap, which becomes silence
+            continue
+        for frame in frames:
+            time = next_time if frame.pts is None else float(frame.pts * frame.time_base)
+            next_time = time + frame.samples / frame.sample_rate
+            yield time, end, frame
 
 
 def _mono(frame: AudioFrame, stream: AudioStream, path: Path) -> np.ndarray:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
 def pearson_correlation(predicted: Float[Tensor, " T *c"], target: Float[Tensor, " T *c"]) -> Float[Tensor, "*c"]:
     """Correlation over time in [−1, 1], channel by channel; 0 where a curve is constant."""
+    moves = _moves(predicted) & _moves(target)
     predicted, target = predicted - predicted.mean(0), target - target.mean(0)
     power = predicted.square().sum(0) * target.square().sum(0)
-    # A constant curve's rounding error is no movement.
-    moves = power > torch.finfo(power.dtype).eps ** 2
     return (predicted * target).sum(0) * moves / torch.where(moves, power, 1.0).sqrt()
 
 
@@ -21,32 +22,38 @@ def motion_std(curves: Float[Tensor, " T *c"]) -> Float[Tensor, "*c"]:
     return curves.std(0, correction=0)
 
 
-def high_frequency_energy(curves: Float[Tensor, " T *c"], fps: float, cutoff: float) -> Float[Tensor, "*c"]:
+def high_frequency_energy(curves: Float[Tensor, " T *c"], fps: Real, cutoff: Real) -> Float[Tensor, "*c"]:
     """Share of a curve's movement (its variance) that is faster than ``cutoff``: jitter.
 
     Args:
-        curves: T samples; a straight line from the first to the last is taken out, since a spectrum sees the jump
-            between a curve's ends as fast movement.
+        curves: T samples; their straight trend is taken out and their ends are faded (Hann), since a spectrum sees the
+            jump between a curve's two ends as fast movement.
         fps: Samples a second, Hz.
         cutoff: Hz.
 
     Returns:
         In [0, 1]; 0 for a curve that does not move.
     """
-    ramp = torch.linspace(0, 1, len(curves), dtype=curves.dtype, device=curves.device)
-    ramp = ramp.reshape(-1, *[1] * (curves.ndim - 1))
-    level = curves - torch.lerp(curves[:1], curves[-1:], ramp)
-    power = torch.fft.rfft(level - level.mean(0), dim=0).abs().square()
-    frequencies = torch.fft.rfftfreq(len(curves), 1 / fps, device=curves.device)
-    # All bins but the constant one and the Nyquist one stand for two, a positive and a negative frequency.
-    power[1 : (len(curves) + 1) // 2] *= 2
-    total = power.sum(0)
-    moves = total > (torch.finfo(curves.dtype).eps * len(curves)) ** 2
-    return power[frequencies > cutoff].sum(0) * moves / torch.where(moves, total, 1.0)
+    time = torch.linspace(-1, 1, len(curves), dtype=curves.dtype, device=curves.device)
+    time = time.reshape(-1, *[1] * (curves.ndim - 1))
+    level = curves - curves.mean(0)
+    level = level - time * (time * level).sum(0) / time.square().sum()
+    window = torch.hann_window(len(curves) + 2, periodic=False, dtype=curves.dtype, device=curves.device)[1:-1]
+    power = torch.fft.fft(level * window.reshape(time.shape), dim=0).abs().square()
+    frequencies = torch.fft.fftfreq(len(curves), 1 / float(fps), device=curves.device).abs()
+    moves = _moves(curves, level)
+    return power[frequencies > cutoff].sum(0) * moves / torch.where(moves, power.sum(0), 1.0)
+
+
+def _moves(curves: Float[Tensor, " T *c"], residual: Float[Tensor, " T *c"] | None = None) -> Bool[Tensor, "*c"]:
+    """Whether what is left of a curve without its mean (or another trend) is more than rounding."""
+    residual = curves - curves.mean(0) if residual is None else residual
+    rounding = 16 * torch.finfo(curves.dtype).eps
+    return residual.square().sum(0) > rounding**2 * curves.square().sum(0)
 
 
 def audio_visual_offset(
-    audio: Float[Tensor, " T"], visual: Float[Tensor, " T"], fps: float, max_offset: float = 0.5
+    audio: Float[Tensor, " T"], visual: Float[Tensor, " T"], fps: Real, max_offset: Real = 0.5
 ) -> tuple[float, float]:
     """How long the picture comes after the sound, where the two curves agree best.
 
@@ -82,4 +89,4 @@ def audio_visual_offset(
         before, at, after = correlations[best - 1 : best + 2].tolist()
         curvature = before - 2 * at + after
         fraction = 0.5 * (before - after) / curvature if curvature < 0 else 0.0
-    return (best - largest + fraction) / fps, float(correlations[best])
+    return (best - largest + fraction) / float(fps), float(correlations[best])

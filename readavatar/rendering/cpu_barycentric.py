@@ -122,7 +122,7 @@ def _array(tensor: Tensor) -> np.ndarray:
 @numba.njit(cache=True, nogil=True, inline="always")
 @no_type_check
 def corner_edges(vertices, faces, face, x, y):
-    """(corner index, uᵢ, vᵢ, eᵢ) for the three corners, in double precision."""
+    """Vertex indices, uᵢ, vᵢ and eᵢ of the three corners, in double precision."""
     i0, i1, i2 = faces[face, 0], faces[face, 1], faces[face, 2]
     w0, w1, w2 = np.float64(vertices[i0, 3]), np.float64(vertices[i1, 3]), np.float64(vertices[i2, 3])
     u0, u1, u2 = vertices[i0, 0] - x * w0, vertices[i1, 0] - x * w1, vertices[i2, 0] - x * w2

@@ -1,4 +1,7 @@
-"""The compiled twin of ``outlines`` for the CPU."""
+"""The compiled twin of ``outlines`` for the CPU.
+
+numba keeps compiled code until this very file changes: touch it after changing what it takes from other modules.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +39,12 @@ def find_crossings(
     pieces = bands(num_images, height)
     results = [np.empty((2 * (bottom - top) * width, 8), np.int64) for _, top, bottom in pieces]
     counts = np.zeros((len(pieces), 1), np.int64)
-    run_jobs(
-        _find_in_rows,
-        [
-            (image, top, bottom, vertices[image], mesh[0], mesh[1], silhouettes[image], relevant[image])
-            + (index[image], distance[image], result, count)
-            for (image, top, bottom), result, count in zip(pieces, results, counts, strict=True)
-        ],
-    )
+    jobs = []
+    for (image, *rows), result, count in zip(pieces, results, counts, strict=True):
+        seen = (index[image], distance[image])
+        surface = (vertices[image], mesh[0], mesh[1], silhouettes[image], relevant[image])
+        jobs.append((image, *rows, *surface, *seen, result, count))
+    run_jobs(_find_in_rows, jobs)
     found = np.concatenate([result[:count] for result, count in zip(results, counts[:, 0], strict=True)])
     near, far, face_and_edge = torch.from_numpy(found).split([3, 3, 2], 1)
     return Crossings(near, far, *face_and_edge.unbind(1))

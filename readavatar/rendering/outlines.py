@@ -1,8 +1,9 @@
 """Where outlines pass between neighbouring pixels, in plain PyTorch: any device, and the compiled twin's oracle.
 
-From two neighbouring pixels with different triangles, the nearer surface is followed from its pixel's centre towards the
-other's, from triangle to triangle, until it ends at a silhouette: a boundary, or an edge where it folds behind itself.
-(Laine et al. 2020 look at the first triangle only; on a mesh as fine as the pixels that finds a tenth of the outline.)
+From two neighbouring pixels with different triangles, the nearer surface is followed from its pixel's centre towards
+the other's, from triangle to triangle, until it ends at a silhouette: a boundary, or an edge where it folds behind
+itself. (Laine et al. 2020 look at the first triangle only; on a mesh as fine as the pixels that finds a tenth of the
+outline.)
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from readavatar.rendering.barycentric import edge_functions, pixel_centres
 from readavatar.rendering.topology import Neighbours
 
 MAX_TRIANGLES = 16
-"""How many triangles may lie between two pixels' centres: towards an outline a surface is seen ever more from the side."""
+"""How many triangles may lie between two pixels' centres: near an outline a surface is seen almost edge-on."""
 
 
 class Crossings(NamedTuple):

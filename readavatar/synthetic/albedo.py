@@ -79,7 +79,7 @@ def _texel_surface(model: MorphableModel, size: int) -> tuple[np.ndarray, np.nda
 
 
 def _tint(albedo: np.ndarray, regions: np.ndarray, names: tuple[str, ...], paint: Paint) -> np.ndarray:
-    """A model's own albedo in another skin and hair colour: what is far darker than its skin is its hair."""
+    """A model's own albedo in another skin, hair and eye colour: what is far darker than its skin is its hair."""
     index = {name: i for i, name in enumerate(names)}
     colours = albedo.copy()
     skin = np.isin(regions, [index[name] for name in ("face", "head") if name in index])
@@ -87,11 +87,17 @@ def _tint(albedo: np.ndarray, regions: np.ndarray, names: tuple[str, ...], paint
     darkness = albedo[skin].mean(1) / typical.mean()
     hairiness = 1 - _smoothstep((darkness - 0.25) / 0.3)[:, None]
     hair_typical = np.median(albedo[skin][hairiness[:, 0] > 0.5], axis=0) if (hairiness > 0.5).any() else typical
-    as_skin, as_hair = albedo[skin] * paint.skin / typical, albedo[skin] * paint.hair / hair_typical
+    as_skin = albedo[skin] * paint.skin / typical
+    # At the hair's edge the texel is a mixture: its lightness belongs to the skin in it, not to a strand.
+    as_hair = paint.hair * np.clip(albedo[skin] / hair_typical, 0.5, 1.8)
     colours[skin] = as_skin + hairiness * (as_hair - as_skin)
-    for name in ("brows", "lashes"):
-        if name in index:
-            colours[regions == index[name]] = paint.hair
+    for eye in ("eyeball_left", "eyeball_right"):
+        if eye not in index or not (inside := regions == index[eye]).any():
+            continue
+        grey = albedo[inside].mean(1, keepdims=True)
+        irisness = _smoothstep((0.55 - grey / grey.max()) / 0.1)
+        as_iris = paint.iris * grey / np.median(grey[irisness > 0.5])
+        colours[inside] = albedo[inside] + irisness * (as_iris - albedo[inside])
     return colours
 
 
@@ -142,8 +148,8 @@ def _painted_skin(at: np.ndarray, landmarks: np.ndarray, paint: Paint) -> np.nda
     )[:, None]
     colours = paint.skin * (1 + redness * np.array([0.05, -0.14, -0.12]))
     hair = np.zeros(len(at))
-    for polyline, thickness in ((landmarks[17:22], 0.0038), (landmarks[22:27], 0.0038)):
-        hair = np.maximum(hair, 0.9 * _smoothstep(1.6 - _distance(at, polyline) / (thickness * scale)))
+    for polyline, thickness in ((landmarks[17:22], 0.0024), (landmarks[22:27], 0.0024)):
+        hair = np.maximum(hair, 0.85 * _smoothstep(1.6 - _distance(at, polyline) / (thickness * scale)))
     for lid in (landmarks[36:40], landmarks[42:46]):
         hair = np.maximum(hair, 0.75 * _smoothstep(1.8 - _distance(at, lid) / (0.0012 * scale)))
     for lid in (landmarks[[39, 40, 41, 36]], landmarks[[45, 46, 47, 42]]):
@@ -152,7 +158,9 @@ def _painted_skin(at: np.ndarray, landmarks: np.ndarray, paint: Paint) -> np.nda
     top = landmarks[27, 1] + 0.058 * scale
     line = top + 0.75 * (at[:, 2] - landmarks[27, 2] + 0.01)
     above = at[:, 1] - np.where(at[:, 2] > 0, np.minimum(line, top), line)
-    hair = np.maximum(hair, 0.95 * _smoothstep(above / (0.012 * scale) + 0.5))[:, None]
+    ears = (np.abs(at[:, 0] - landmarks[27, 0]) > 0.5 * width) & (at[:, 1] < landmarks[27, 1] + 0.02 * scale)
+    scalp = np.where(ears, 0.0, 0.95 * _smoothstep(above / (0.012 * scale) + 0.5))
+    hair = np.maximum(hair, scalp)[:, None]
     return colours + hair * (paint.hair - colours)
 
 

@@ -94,7 +94,8 @@ def _render_frame(
     face_index = fragments.face_index.flatten()
     rays = torch.nonzero(face_index >= 0)[:, 0]
     albedo = sample_texture(scene.face.albedo[None], uvs.flatten(2)[:, :, None, rays])
-    normals = F.normalize(normals.flatten(2)[:, :, None, rays], dim=1, eps=1e-6)
+    normals = normals.flatten(2)[:, :, None, rays]
+    normals = normals * normals.square().sum(1, keepdim=True).clamp(min=1e-12).rsqrt()
     radiance = shade(albedo, normals, scene.face.lighting[frame])[0, :, 0]
     layers = torch.zeros(5, face_index.numel())
     layers[:3, rays] = radiance.clamp(min=0)

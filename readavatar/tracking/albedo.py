@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.rasterize import interpolate, rasterize
 
 SKIN_LUMINANCE = 0.4
-"""Of the mean albedo, which a video cannot tell from brighter light: between light and dark skin (Weyrich et al. 2006)."""
+"""Of the mean albedo, which a video cannot tell from brighter light: between light and dark skin."""
 DEFAULT_SKIN = (0.5, 0.38, 0.32)
 REGION_ALBEDO = {
     "mouth_socket": (0.05, 0.02, 0.02),
@@ -76,7 +76,9 @@ class AlbedoPrior(nn.Module):
         self.register_buffer("symmetric", texels.symmetric, persistent=False)
         self.register_buffer("mirrored", texels.mirrored, persistent=False)
         self.register_buffer("region", texels.region, persistent=False)
+        skin = torch.tensor([name not in REGION_ALBEDO for name in names])
         self.register_buffer("is_inside", inside[texels.region], persistent=False)
+        self.register_buffer("is_skin", skin[texels.region], persistent=False)
         across = texels.region[:, 1:] == texels.region[:, :-1]
         down = texels.region[1:] == texels.region[:-1]
         self.register_buffer("across", across.float(), persistent=False)
@@ -90,18 +92,31 @@ class AlbedoPrior(nn.Module):
         colours = [REGION_ALBEDO.get(name, DEFAULT_SKIN) for name in model.region_names]
         return torch.tensor(colours)[self.region].permute(2, 0, 1).contiguous()
 
-    def skin_texels(self, model: MorphableModel) -> Bool[Tensor, "R R"]:
-        """Where the regions are skin."""
-        is_skin = torch.tensor([name not in REGION_ALBEDO for name in model.region_names])
-        return is_skin[self.region]
-
-    def set_skin_colour(self, model: MorphableModel, colour: Float[Tensor, " 3"]) -> None:
+    def set_skin_colour(self, colour: Float[Tensor, " 3"]) -> None:
         """Take over a person's skin colour (linear, of any brightness) at the typical luminance."""
         if self.has_own:
             return
-        scaled = (colour / (colour @ torch.tensor(_LUMINANCE)).clamp(min=1e-4) * SKIN_LUMINANCE).clamp(0.02, 0.95)
-        skin = self.skin_texels(model)
-        self.mean[:, skin] = scaled[:, None]
+        luminance = colour @ torch.tensor(_LUMINANCE).to(colour)
+        scaled = (colour / luminance.clamp(min=1e-4) * SKIN_LUMINANCE).clamp(0.02, 0.95)
+        self.mean[:, self.is_skin] = scaled[:, None]
+
+    def skin_luminance(self) -> Float[Tensor, ""]:
+        """Of the typical skin."""
+        return torch.tensor(_LUMINANCE).to(self.mean) @ self.mean[:, self.is_skin].mean(1)
+
+    def complete(self, albedo: Float[Tensor, "3 R R"], seen: Float[Tensor, "R R"]) -> Float[Tensor, "3 R R"]:
+        """Give the skin that no frame showed the colours of the skin around it.
+
+        Args:
+            albedo: As fitted.
+            seen: How often, or how much, each texel was seen.
+        """
+        if self.has_own:
+            return albedo
+        weight = seen * self.is_skin
+        filled = push_pull(albedo[None], weight[None, None])[0]
+        share = (weight / (weight + 1)) + (~self.is_skin).float()
+        return albedo * share.clamp(max=1) + filled * (1 - share.clamp(max=1))
 
     def smoothness(self, albedo: Float[Tensor, "3 R R"]) -> Float[Tensor, ""]:
         """Differences of neighbours within a region, relative to 0.05."""
@@ -118,3 +133,15 @@ class AlbedoPrior(nn.Module):
         """Differences from each region's typical albedo, relative to 0.2; ten times that weight inside the mouth."""
         weights = 1 + 9 * self.is_inside.float()
         return ((albedo - self.mean).square() * weights).mean() / 0.2**2
+
+
+def push_pull(image: Float[Tensor, "1 C h w"], weight: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "1 C h w"]:
+    """Fill an image's holes from ever coarser weighted means of what surrounds them (Gortler et al. 1996, sec. 3.4)."""
+    if min(image.shape[-2:]) < 2:
+        return image
+    coarse_weight = F.avg_pool2d(weight, 2)
+    coarse = F.avg_pool2d(image * weight, 2) / coarse_weight.clamp(min=1e-8)
+    coarse = push_pull(coarse, coarse_weight.clamp(max=1))
+    coarse = F.interpolate(coarse, image.shape[-2:], mode="bilinear", align_corners=False)
+    share = weight.clamp(max=1)
+    return image * share + coarse * (1 - share)

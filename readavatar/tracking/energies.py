@@ -1,7 +1,7 @@
 """What a fit costs: functions on tensors, each a mean that is 1 when everything is off by its typical error.
 
-Lengths in the image are in frame sides; ``unit`` (B,) is the head's size there: the distance between the outer eye corners
-of the mean face, were it seen from the front.
+Lengths in the image are in frame sides; ``unit`` (B,) is the head's size there: the distance between the outer eye
+corners of the mean face, were it seen from the front.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def iris_energy(
 
 
 def eye_openness(landmarks_2d: Float[Tensor, "B 68 2"]) -> Float[Tensor, "B 2"]:
-    """Of the subject's left and right eye: 0 closed, 1 as open as at rest (lids apart by a quarter of the eye's width)."""
+    """Of the left and the right eye: 0 closed, 1 as open as at rest (lids apart by a quarter of the eye's width)."""
     opening = []
     for pairs, (inner, outer) in ((EYE_GAPS[2:], (42, 45)), (EYE_GAPS[:2], (36, 39))):
         gap = sum((landmarks_2d[:, a] - landmarks_2d[:, b]).norm(dim=-1) for a, b in pairs) / 2

@@ -42,8 +42,8 @@ def expression_prior(
 ) -> ExpressionPrior:
     """Spread the detector's blendshapes over a model's expressions.
 
-    An expression that the detector has no name for (all of FLAME's) and a frame without blendshapes are held near zero, with
-    twice the deviation: nothing is known of them but that faces are mostly near neutral.
+    An expression that the detector has no name for (all of FLAME's) and a frame without blendshapes are held near zero,
+    with twice the deviation: nothing is known of them but that faces are mostly near neutral.
     """
     mean = torch.zeros(len(blendshapes), len(expression_names))
     deviation = torch.full_like(mean, 2 * DEVIATION)

@@ -11,8 +11,8 @@ from torch import Tensor
 class FrameAdam(torch.optim.Optimizer):
     """Adam (Kingma & Ba 2015, alg. 1) in which a row without gradient stays as it is, its moments and step count too.
 
-    Plain Adam would push every frame on by its momentum at each step that does not look at it. In a parameter group with
-    ``rows=True`` each entry of the first axis is a row; otherwise the parameter is one.
+    Plain Adam would push every frame on by its momentum at each step that does not look at it. In a parameter group
+    with ``rows=True`` each entry of the first axis is a row; otherwise the parameter is one.
     """
 
     def __init__(self, params: Iterable[dict], betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-12) -> None:

@@ -22,7 +22,7 @@ def solve_lighting(
     mask: Float[Tensor, "B 1 H W"],
     current: Float[Tensor, "B 9 3"],
 ) -> Float[Tensor, "B 9 3"]:
-    """Weighted ridge regression of the frames on albedo × harmonics (Basri & Jacobs 2003), one step of robust reweighting.
+    """Weighted ridge regression of frames on albedo × harmonics (Basri & Jacobs 2003), reweighted once by outliers.
 
     Args:
         albedo: Linear light.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from readavatar.morphable.model import MorphableData, MorphableModel
 
 EYEBALLS = ("eyeball_left", "eyeball_right")
-HIDDEN = ("mouth_socket", "gums", "tongue", "eye_socket_left", "eye_socket_right")
+HIDDEN = ("gums", "eye_socket_left", "eye_socket_right")
 
 
 class ModelPart(nn.Module):
@@ -71,9 +71,9 @@ class LandmarkModel(nn.Module):
 
 
 class FaceSurface(nn.Module):
-    """The part of the mesh that footage shows of a face: skin, lips, eyes and teeth.
+    """The part of the mesh that footage shows of a face: skin, lips, eyes, teeth, and the dark behind them.
 
-    Gums, tongue and the mouth's socket are left out: dark, a third of the vertices, and no use for telling where a face is.
+    Gums and eye sockets are left out: many vertices, hardly seen, and no help in placing a face.
     """
 
     def __init__(self, model: MorphableModel) -> None:

@@ -101,9 +101,13 @@ class Objective(nn.Module):
         return projected[:, :68], projected[:, 68:]
 
     def surface_maps(
-        self, parameters: FaceParameters, indices: Int[Tensor, " B"], resolution: int
+        self,
+        parameters: FaceParameters,
+        indices: Int[Tensor, " B"],
+        resolution: int,
+        texture: Float[Tensor, "3 R R"] | None = None,
     ) -> tuple[Float[Tensor, "B 3 H W"], Float[Tensor, "B 3 H W"], Float[Tensor, "B 1 H W"]]:
-        """Albedo and world normals of what each pixel sees of the face, and where it sees any."""
+        """Albedo (or another ``texture``) and world normals at every pixel that sees the face, and where it is seen."""
         surface = self.surface
         head = surface(parameters.shape[None], parameters.expression[indices], parameters.gaze[indices])
         vertices = head_to_world(head, parameters.rotation[indices], parameters.translation(indices))
@@ -113,7 +117,8 @@ class Objective(nn.Module):
         # gradients go the second way alone; the first would be a third of a step's time.
         normals = interpolate(vertex_normals(vertices.detach(), surface.faces), surface.faces, fragments)
         uvs = interpolate(surface.uvs[None], surface.uv_faces, fragments)
-        return sample_texture(parameters.albedo[None], uvs), F.normalize(normals, dim=1), silhouette(fragments)
+        texture = parameters.albedo if texture is None else texture
+        return sample_texture(texture[None], uvs), F.normalize(normals, dim=1), silhouette(fragments)
 
     def render(
         self, parameters: FaceParameters, indices: Int[Tensor, " B"], resolution: int
@@ -121,6 +126,15 @@ class Objective(nn.Module):
         """The face in its light, gamma-encoded, and where it is."""
         albedo, normals, covered = self.surface_maps(parameters, indices, resolution)
         return linear_to_srgb(shade(albedo, normals, parameters.lighting[indices]).clamp(min=0)), covered
+
+    def seen_texels(self, parameters: FaceParameters, batch: TrackingBatch) -> Float[Tensor, "R R"]:
+        """How much each texel of the albedo contributes to the batch's pixels."""
+        with torch.enable_grad():
+            probe = parameters.albedo.detach().clone().requires_grad_()
+            albedo, _, covered = self.surface_maps(parameters, batch.indices, batch.frames.shape[-1], probe)
+            total = (albedo * covered * (batch.masks > 0.5)).sum()
+        # The gradient of a sum of bilinear look-ups is the sum of their weights.
+        return torch.autograd.grad(total, probe)[0][0]
 
     def energies(
         self, parameters: FaceParameters, batch: TrackingBatch, consecutive: bool, relight: bool = False

@@ -1,4 +1,4 @@
-"""Where a fit starts: blendshapes as the detector gives them, poses in closed form, light and skin from a few frames."""
+"""Where a fit starts: blendshapes as the detector gives them, poses in closed form, light and skin from some frames."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from readavatar.data.tracking_data import Observations, TrackingBatch
-from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.shading import srgb_to_linear
 from readavatar.tracking.initial_pose import initial_pose
 from readavatar.tracking.objective import Objective
@@ -37,18 +36,15 @@ def start_fit(parameters: FaceParameters, objective: Objective) -> None:
 
 
 @torch.no_grad()
-def start_appearance(
-    parameters: FaceParameters, objective: Objective, model: MorphableModel, batch: TrackingBatch
-) -> None:
+def start_appearance(parameters: FaceParameters, objective: Objective, batch: TrackingBatch) -> None:
     """Set the skin's colour and the light's brightness from some frames; the light is white and from everywhere."""
     prior = objective.albedo_prior
     weight = (batch.masks > 0.5).float()
     colour = (srgb_to_linear(batch.frames) * weight).sum((0, 2, 3)) / weight.sum().clamp(min=1)
-    prior.set_skin_colour(model, colour)
+    prior.set_skin_colour(colour)
     parameters.albedo.copy_(prior.mean)
-    skin = prior.mean[:, prior.skin_texels(model)].mean()
     parameters.lighting.zero_()
-    parameters.lighting[:, 0] = (colour.mean() / skin.clamp(min=1e-3)).clamp(0.05, 5.0)
+    parameters.lighting[:, 0] = (colour.mean() / prior.skin_luminance().clamp(min=1e-3)).clamp(0.05, 5.0)
 
 
 @torch.no_grad()

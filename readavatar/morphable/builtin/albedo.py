@@ -22,7 +22,7 @@ def _linear(red: int, green: int, blue: int) -> Array:
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
-SKIN, BLUSH, SHADE = _linear(224, 178, 152), _linear(212, 134, 114), _linear(176, 118, 96)
+SKIN, BLUSH, SHADE = _linear(226, 182, 159), _linear(214, 138, 120), _linear(176, 118, 96)
 LIP, LIP_LINE = _linear(196, 120, 110), _linear(100, 46, 42)
 HAIR, HAIR_LIGHT = _linear(46, 32, 25), _linear(92, 64, 46)
 BROW = _linear(62, 43, 33)
@@ -108,7 +108,7 @@ def _skin(uv: Array, rng: np.random.Generator) -> Array:
     image = np.broadcast_to(SKIN, (*shape, 3)).copy()
     for center, size, tilt, weight in _BLUSHES:
         image = _mix(image, BLUSH, np.clip(weight * bump(x, y, center, size, tilt), 0, 1) * front)
-    mottle = 0.5 * _noise(rng, shape, (7, 7)) + 0.5 * _noise(rng, shape, (2.0, 2.0))
+    mottle = 0.5 * _noise(rng, shape, (7.0, 7.0)) + 0.5 * _noise(rng, shape, (2.0, 2.0))
     image *= 1 + 0.018 * mottle[..., None] * np.array([0.7, 1.0, 1.0])
     # Under the jaw and down the neck less light arrives.
     image *= (1 - 0.22 * smooth_step(-112, -124, row) * smooth_step(-175, -140, row) * smooth_step(1.9, 0.6, theta))[
@@ -171,7 +171,8 @@ def _brows(image: Array, x: Array, y: Array, front: Array, rng: np.random.Genera
     root = x - offset / np.maximum(slope, 0.25)
     hairs = np.interp(root, np.arange(-20, 80, 1.3), rng.standard_normal(77))
     body = body * smooth_step(-1.2, 0.9, half - np.abs(offset) + 0.35 * hairs)
-    density = np.clip(0.84 + 0.07 * hairs + 0.07 * _noise(rng, x.shape, (1.2, 1.2)), 0.4, 1) * np.interp(along, [7, 13, 40, 51], [0.55, 0.9, 0.95, 0.8])
+    density = np.clip(0.9 + 0.07 * hairs + 0.07 * _noise(rng, x.shape, (1.2, 1.2)), 0.4, 1)
+    density = density * np.interp(along, [7, 13, 40, 51], [0.7, 0.95, 0.98, 0.85])
     return _mix(image, BROW, body * density)
 
 
@@ -195,7 +196,8 @@ def _eyeball(s: Array, t: Array, side: Array) -> Array:
     # The upper lid's shadow.
     image = image * (1 - 0.34 * smooth_step(0.12, 0.48, np.sin(polar) * np.sin(azimuth)))[:, None]
     fibres = 0.5 + 0.25 * np.sin(23 * azimuth + 3 * np.sin(5 * azimuth)) + 0.25 * np.sin(41 * azimuth + 2.0)
-    iris = _mix(np.broadcast_to(IRIS_DARK, image.shape), IRIS_LIGHT, np.clip(0.25 + 0.55 * fibres * (1.15 - ratio), 0, 1))
+    brightness = np.clip(0.25 + 0.55 * fibres * (1.15 - ratio), 0, 1)
+    iris = _mix(np.broadcast_to(IRIS_DARK, image.shape), IRIS_LIGHT, brightness)
     iris = _mix(iris, IRIS_LIGHT * 1.1, 0.45 * np.clip(-np.sin(azimuth), 0, 1) * smooth_step(0.35, 0.7, ratio))
     iris = _mix(iris, IRIS_DARK * 0.25, smooth_step(0.74, 0.98, ratio))
     iris = iris * (1 - 0.35 * smooth_step(0.1, 0.42, np.sin(polar) * np.sin(azimuth)))[:, None]

@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from readavatar.morphable.builtin.layout import HEAD_RADIUS, parallel_radius
-from readavatar.morphable.builtin.surface import ROW_BOTTOM, ROW_TOP
-
-Array = NDArray[np.float64]
+from readavatar.morphable.builtin.surface import ROW_BOTTOM, ROW_TOP, Array
 
 SKIN_TOP, SKIN_BOTTOM = 0.004, 0.73
 _HALF_WIDTH = 0.405
 _FRONT_WEIGHT = 2.4
 """How much more texture the face gets than the back of the head."""
 _ROWS = np.linspace(ROW_TOP, ROW_BOTTOM, 741)
-_DENSITY = PchipInterpolator([-190, -135, -118, -60, 50, 75, 100, 180], [0.4, 0.55, 1.3, 1.5, 1.5, 1.1, 0.55, 0.5])(_ROWS)
+_DENSITY = PchipInterpolator([-190, -135, -118, -60, 50, 75, 100, 180], [0.4, 0.55, 1.3, 1.5, 1.5, 1.1, 0.55, 0.5])(
+    _ROWS
+)
 _HEIGHTS = SKIN_TOP + (SKIN_BOTTOM - SKIN_TOP) * np.concatenate([[0], np.cumsum(_DENSITY[1:])]) / _DENSITY[1:].sum()
 
 

@@ -27,9 +27,7 @@ def _outline_radius() -> CubicSpline:
     angle = np.arctan2(offset[:, 1], -offset[:, 0])  # 0 points forward, 90° up
     order = np.argsort(angle)
     angle, radius = angle[order], np.linalg.norm(offset, axis=1)[order]
-    return CubicSpline(
-        np.append(angle, angle[0] + 2 * np.pi), np.append(radius, radius[0]), bc_type="periodic"
-    )
+    return CubicSpline(np.append(angle, angle[0] + 2 * np.pi), np.append(radius, radius[0]), bc_type="periodic")
 
 
 def _relief(ratio: Array, angle: Array, forward: Array, up: Array) -> Array:
@@ -51,8 +49,10 @@ def _relief(ratio: Array, angle: Array, forward: Array, up: Array) -> Array:
 
 def ear() -> Part:
     """The left ear: rings from the bowl's middle over the rim, then down its back into the head."""
-    ratios = np.array([0.0, 0.14, 0.28, 0.4, 0.5, 0.58, 0.66, 0.73, 0.8, 0.86, 0.91, 0.955, 0.985, 1.0, 0.985, 0.93, 0.8, 0.55])
-    behind = np.array([0.0] * 13 + [1.2, 2.8, 4.0, 6.5, 11.0])
+    front = [0.0, 0.14, 0.28, 0.4, 0.5, 0.58, 0.66, 0.73, 0.8, 0.86, 0.91, 0.955, 0.985]
+    back = [1.0, 0.985, 0.93, 0.78, 0.0]
+    ratios = np.array(front + back)
+    behind = np.array([0.0] * len(front) + [1.2, 2.8, 4.0, 7.5, 14.0])
     angles = np.linspace(-np.pi, np.pi, 33)
     ratio, angle = np.meshgrid(ratios, angles, indexing="ij")
     radius = _outline_radius()(np.where(angle < _first_angle(), angle + 2 * np.pi, angle))
@@ -60,7 +60,7 @@ def ear() -> Part:
     backwards = _CENTER[0] - forward
     height = np.where(behind[:, None] == 0, _relief(ratio, angle, forward, up), 0.0)
     rim_height = _relief(np.ones_like(ratio), angle, radius * np.cos(angle), radius * np.sin(angle))
-    height = np.where(behind[:, None] == 0, height, rim_height - behind[:, None])
+    height = np.where(behind[:, None] == 0, height, np.minimum(1.0, 2 * ratio) * rim_height - behind[:, None])
     plane_up = up + _CENTER[1]
     local_x = np.sin(FLARE) * backwards + np.cos(FLARE) * height
     local_z = -np.cos(FLARE) * backwards + np.sin(FLARE) * height

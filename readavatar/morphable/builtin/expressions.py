@@ -26,7 +26,8 @@ _FIELDS: dict[str, tuple] = {
     # name: ((centre), (size), (millimetres to the left, up, forward), which lip: 0 both, 1 upper, −1 lower), …
     "mouthSmile_L": (
         ((26, -70), (12, 11), (7.0, 1.5, -4.5), 0), ((28, -70), (9.5, 11), (0, 7.0, 0), 0),
-        ((11, -66), (8, 8), (1.6, 1.0, -1.0), 1), ((11, -76), (8, 8), (1.6, -0.6, -1.0), -1),        ((37, -42), (15, 13), (1.5, 4.2, 3.2), 0), ((31, -13), (13, 4), (0, 1.2, 0.6), 0),
+        ((11, -66), (8, 8), (1.6, 1.0, -1.0), 1), ((11, -76), (8, 8), (1.6, -0.6, -1.0), -1),
+        ((37, -42), (15, 13), (1.5, 4.2, 3.2), 0), ((31, -13), (13, 4), (0, 1.2, 0.6), 0),
         ((44, -72), (10, 12), (1.5, 2.0, -1.0), 0),
     ),
     "mouthFrown_L": (
@@ -68,7 +69,8 @@ _FIELDS: dict[str, tuple] = {
         ((24, -70), (9, 11), (-8.0, 0, 4.0), 0), ((-24, -70), (9, 11), (8.0, 0, 4.0), 0),
     ),
     "mouthPucker": (
-        ((0, -70.5), (13, 11), (0, 0, 7.5), 0), ((0, -60), (10, 4), (0, 1.0, 0), 1), ((0, -82), (10, 4), (0, -0.8, 0), -1),
+        ((0, -70.5), (13, 11), (0, 0, 7.5), 0),
+        ((0, -60), (10, 4), (0, 1.0, 0), 1), ((0, -82), (10, 4), (0, -0.8, 0), -1),
         ((24, -70), (9, 12), (-10.0, 0, 4.5), 0), ((-24, -70), (9, 12), (10.0, 0, 4.5), 0),
         ((42, -62), (13, 14), (-1.0, 0, -1.6), 0), ((-42, -62), (13, 14), (1.0, 0, -1.6), 0),
     ),
@@ -125,14 +127,13 @@ def _lid_motion(head: Head, settings: tuple) -> Array:
     return total
 
 
-def _jaw_motion(head: Head, angle: float = 0.0, shift: tuple = (0.0, 0.0, 0.0), turn: float = 0.0, weight: Array | None = None
-) -> Array:
+def _jaw_motion(head: Head, weight: Array, angle: float = 0.0, shift: tuple = (0, 0, 0), turn: float = 0.0) -> Array:
     """A rigid motion of the lower jaw: opening angle, shift, turn about the vertical (radians, millimetres)."""
     offset = head.whole.vertices - JAW_HINGE
     cos, sin = np.cos(turn), np.sin(turn)
     turned = offset @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]).T
     rigid = turned @ _rotation_x(angle).T - offset + np.array(shift)
-    return (head.jaw if weight is None else weight)[:, None] * rigid
+    return weight[:, None] * rigid
 
 
 def _sliding_weight(head: Head) -> Array:
@@ -145,7 +146,7 @@ def _sliding_weight(head: Head) -> Array:
 def _jaw_open(head: Head) -> Array:
     """The mouth's corners and cheeks are drawn in as the jaw drops."""
     drawn_in = _gaussians(head, (((27, -74), (10, 14), (-2.6, 0, -1.0), 0), ((-27, -74), (10, 14), (2.6, 0, -1.0), 0)))
-    return _jaw_motion(head, JAW_OPEN_ANGLE, (0, 0, 1.5)) + drawn_in
+    return _jaw_motion(head, head.jaw, JAW_OPEN_ANGLE, (0, 0, 1.5)) + drawn_in
 
 
 def _mouth_close(head: Head, jaw_open: Array) -> Array:
@@ -175,7 +176,8 @@ def _lip_motion(head: Head, upper: tuple | None, lower: tuple | None, side: int 
     height[: len(nominal)] = nominal[..., 1] - mouth.seam()[:, 1]
     ring = np.concatenate([mouth.SKIN_BLEND, np.zeros(len(mouth.LIP_BLEND)), np.zeros(mouth.INNER_RINGS)])
     fade = smooth_step(1.0, 0.0, ring)[:, None]
-    depth = smooth_step(1.0, 0.1, np.concatenate([np.ones(len(mouth.SKIN_BLEND)), mouth.LIP_BLEND, np.zeros(4)]))[:, None]
+    lip = np.concatenate([np.ones(len(mouth.SKIN_BLEND)), mouth.LIP_BLEND, np.zeros(mouth.INNER_RINGS)])
+    depth = smooth_step(1.0, 0.1, lip)[:, None]
     inward = np.abs(mouth.column_x()) / mouth.CORNER_X
     across = np.sqrt(np.maximum(1 - inward**2, 0)) ** 0.7
     for columns, motion in ((slice(0, mouth.HALF_COLUMNS), upper), (slice(mouth.HALF_COLUMNS + 1, None), lower)):
@@ -214,8 +216,8 @@ def build_expressions(head: Head) -> Array:
     shapes["mouthRollLower"] = _lip_motion(head, None, (0.6, 1.6, -4.6))
     shapes["jawOpen"] = _jaw_open(head)
     sliding = _sliding_weight(head)
-    shapes["jawForward"] = _jaw_motion(head, shift=(0, 0, 6.0), weight=sliding)
-    shapes["jawLeft"] = _jaw_motion(head, shift=(3.0, 0, 0), turn=np.deg2rad(2.6), weight=sliding)
+    shapes["jawForward"] = _jaw_motion(head, sliding, shift=(0, 0, 6.0))
+    shapes["jawLeft"] = _jaw_motion(head, sliding, shift=(3.0, 0, 0), turn=np.deg2rad(2.6))
     shapes["jawRight"] = mirrored(shapes["jawLeft"], head)
     shapes["mouthRight"] = mirrored(shapes["mouthLeft"], head)
     shapes["mouthClose"] = _mouth_close(head, shapes["jawOpen"])

@@ -76,9 +76,7 @@ def build_head() -> Head:
     left = np.arange(len(whole.vertices)) < whole.num_left
     full_nominal = mirrored_values(nominal, whole) * np.where(left[:, None], 1, [-1, 1])
     lashes = starts["lashes"] + np.arange(sizes["lashes"]).reshape(3, -1)
-    return Head(
-        whole, skin, full_nominal, mirrored_values(follows, whole), mirrored_values(jaw, whole), lashes
-    )
+    return Head(whole, skin, full_nominal, mirrored_values(follows, whole), mirrored_values(jaw, whole), lashes)
 
 
 def smoothest(skin: Skin, fixed: NDArray[np.bool_], values: Array) -> Array:

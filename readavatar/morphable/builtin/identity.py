@@ -82,8 +82,8 @@ def _mouth_width(points: Array) -> Array:
 
 
 def _neck(points: Array) -> Array:
-    weight = smooth_step(-95, -135, points[:, 1]) + smooth_step(-60, -105, points[:, 1]) * smooth_step(20, -30, points[:, 2])
-    weight = np.minimum(weight, 1.0)[:, None]
+    nape = smooth_step(-60, -105, points[:, 1]) * smooth_step(20, -30, points[:, 2])
+    weight = np.minimum(smooth_step(-95, -135, points[:, 1]) + nape, 1.0)[:, None]
     return 0.06 * (points - np.array([0, 0, -15])) * np.array([1, 0, 1]) * weight
 
 

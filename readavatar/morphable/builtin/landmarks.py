@@ -65,10 +65,10 @@ def build_landmarks(head: Head) -> tuple[Indices, Array]:
     edge = head.skin.lid_grid[len(eyes.RING_BLEND) - 1]
     for index, degrees in _EYE_ANGLES.items():
         turn = (eyes.column_angles() - np.deg2rad(degrees) + np.pi) % (2 * np.pi) - np.pi
-        found[index] = _at_vertex(edge[np.argmin(np.abs(turn))], head)
+        found[index] = _at_vertex(int(edge[np.argmin(np.abs(turn))]), head)
     for ring, lips in ((len(mouth.SKIN_BLEND), _OUTER_LIPS), (mouth.SEAM_RING, _INNER_LIPS)):
         for index, (lip, abscissa) in lips.items():
-            found[index] = _at_vertex(head.skin.mouth_grid[ring, _lip_column(lip, abscissa)], head)
+            found[index] = _at_vertex(int(head.skin.mouth_grid[ring, _lip_column(lip, abscissa)]), head)
     for left, right in _RIGHT_OF.items():
         found[right] = (head.whole.mirrored[found[left][0]], found[left][1])
     return np.stack([found[i][0] for i in range(68)]), np.stack([found[i][1] for i in range(68)])

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay
 
-from readavatar.morphable.builtin.surface import ROW_BOTTOM, ROW_TOP
+from readavatar.morphable.builtin.surface import ROW_BOTTOM, ROW_TOP, Array
 
-Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 FINEST, COARSEST = 1.9, 10.5
@@ -47,12 +46,12 @@ def edge_length(points: Array) -> Array:
     return np.clip(FINEST + np.minimum(0.12 * from_nose, 1.2) + 0.08 * from_face, FINEST, COARSEST)
 
 
-def _sample_line(start: Array, end: Array, edge_scale: float = 1.0) -> Array:
+def _sample_line(start: Array, end: Array) -> Array:
     """Points from start towards end (without end), spaced by the wanted edge length."""
     fine = start + np.linspace(0, 1, 2001)[:, None] * (end - start)
-    density = np.linalg.norm(end - start) / 2000 / (edge_length(fine) * edge_scale)
+    density = np.linalg.norm(end - start) / 2000 / edge_length(fine)
     progress = np.concatenate([[0], np.cumsum(density[:-1])])
-    count = max(int(round(progress[-1])), 1)
+    count = max(round(float(progress[-1])), 1)
     at = np.interp(np.linspace(0, progress[-1], count + 1)[:-1], progress, np.linspace(0, 1, 2001))
     return start + at[:, None] * (end - start)
 
@@ -131,7 +130,7 @@ def triangulate_skin(eye_ring: Array, mouth_ring: Array, creases: Array) -> tupl
     points = np.concatenate([fixed, free])
     triangles = Delaunay(points).simplices
     centres = points[triangles].mean(1)
-    triangles = triangles[_inside(centres, outline) & ~_inside(centres, eye_ring)]
+    triangles = triangles[_inside(centres, outline) & ~_inside(centres, eye_ring)].astype(np.int64)
     a, b, c = np.moveaxis(points[triangles], 1, 0)
     area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
     return points, np.where(area[:, None] > 0, triangles, triangles[:, ::-1])[np.abs(area) > 1e-6]

@@ -111,7 +111,7 @@ def inner_rings(seam_points: Array) -> Array:
         (30.0, 21.0, 24.0, 70.0, 24.0),
         (25.0, 17.0, 21.0, 48.0, 12.0),
         (14.0, 10.0, 13.0, 32.0, 5.0),
-        (4.0, 3.0, 4.0, 26.0, 1.0),
+        (0.0, 0.0, 0.0, 26.0, 0.0),
     ):
         height = np.where(rise >= 0, up, down) * rise
         bow = np.sqrt(np.maximum(1 - (0.97 * progress) ** 2, 0))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from readavatar.morphable.builtin.surface import Array
+
 Indices = NDArray[np.int64]
 
 
@@ -23,7 +24,7 @@ class Part:
     """(U, 2)."""
     uv_faces: Indices
     """(F, 3)."""
-    regions: NDArray[np.str_]
+    regions: np.ndarray
     """(V,) of ``REGION_NAMES``, with ``left`` for the eyes."""
 
 
@@ -35,7 +36,7 @@ class Whole:
     faces: Indices
     uvs: Array
     uv_faces: Indices
-    regions: NDArray[np.str_]
+    regions: np.ndarray
     mirrored: Indices
     """(V,) each vertex' counterpart on the other side; its own index on the midline."""
     num_left: int
@@ -68,14 +69,18 @@ def grid_part(points: Array, uvs: Array, region: str, flip: bool = False) -> Par
     )
 
 
+def weld(part: Part, target: Indices) -> Part:
+    """Replace each vertex by ``target`` (V,), one at the same place, and drop the unused ones; uvs stay apart."""
+    used, faces = np.unique(target[part.faces], return_inverse=True)
+    return Part(part.vertices[used], faces.reshape(-1, 3), part.uvs, part.uv_faces, part.regions[used])
+
+
 def close_grid(grid: Part, num_rows: int, num_columns: int) -> Part:
     """Close a grid whose last column repeats the first and whose first and last rows are poles."""
-    index = np.arange(num_rows * num_columns).reshape(num_rows, num_columns)
-    target = index.copy()
+    target = np.arange(num_rows * num_columns).reshape(num_rows, num_columns)
     target[:, -1] = target[:, 0]
-    target[0], target[-1] = index[0, 0], index[-1, 0]
-    used, faces = np.unique(target.ravel()[grid.faces], return_inverse=True)
-    return Part(grid.vertices[used], faces.reshape(-1, 3), grid.uvs, grid.uv_faces, grid.regions[used])
+    target[0], target[-1] = target[0, 0], target[-1, 0]
+    return weld(grid, target.ravel())
 
 
 def drop_degenerate(part: Part) -> Part:

@@ -8,7 +8,7 @@ import numpy as np
 
 from readavatar.morphable.builtin import charts, eyes, mouth
 from readavatar.morphable.builtin.layout import from_plane, to_plane, triangulate_skin
-from readavatar.morphable.builtin.parts import Array, Indices, Part, grid_faces
+from readavatar.morphable.builtin.parts import Array, Indices, Part, drop_degenerate, grid_faces
 from readavatar.morphable.builtin.surface import (
     NOSE_BASE_SOFTNESS,
     hair_lift,
@@ -65,17 +65,19 @@ def build_skin() -> Skin:
     mouth_grid = np.concatenate(
         [num_eye + np.arange(num_mouth)[None], first + np.arange(rows * num_mouth).reshape(-1, num_mouth)]
     )
-    points = np.concatenate([fill, lids[1:].reshape(-1, 3), lips[1:].reshape(-1, 3), inner.reshape(-1, 3)])
+    # The cavity ends in one point.
+    mouth_grid[-1] = mouth_grid[-1, 0]
+    inner_points = inner.reshape(-1, 3)[: 1 - num_mouth]
+    points = np.concatenate([fill, lids[1:].reshape(-1, 3), lips[1:].reshape(-1, 3), inner_points])
     edge_rings = len(eyes.RING_BLEND)
     lid_theta, lid_row = loft_parameters(*np.moveaxis(lid_nominal[1:], -1, 0))
     lip_theta, lip_row = loft_parameters(*np.moveaxis(mouth_nominal[1:], -1, 0))
-    all_theta = np.concatenate(
-        [theta, lid_theta.ravel(), np.tile(lid_theta[-1], len(lids) - edge_rings), lip_theta.ravel()]
-        + [lip_theta[-1]] * len(inner)
-    )
-    all_row = np.concatenate(
-        [row, lid_row.ravel(), np.tile(lid_row[-1], len(lids) - edge_rings), lip_row.ravel()] + [lip_row[-1]] * len(inner)
-    )
+
+    def with_inner(fill: Array, lid: Array, lip: Array) -> Array:
+        behind_lids, behind_lips = [lid[-1]] * (len(lids) - edge_rings), [lip[-1]] * (len(inner) - 1)
+        return np.concatenate([fill, lid.ravel(), *behind_lids, lip.ravel(), *behind_lips, lip[-1, :1]])
+
+    all_theta, all_row = with_inner(theta, lid_theta, lip_theta), with_inner(row, lid_row, lip_row)
     part = _with_charts(points, all_theta, all_row, fill_faces, lid_grid, mouth_grid)
     return Skin(part, all_theta, all_row, lid_grid, mouth_grid)
 
@@ -100,9 +102,7 @@ def _with_charts(
     angle = eyes.column_angles()[lid_columns]
     lid_uvs = charts.LID_INSIDE.uv(0.5 + scale * np.cos(angle), 0.5 - scale * np.sin(angle))
     mouth_rows, mouth_columns = np.indices(mouth_grid[slit:].shape)
-    mouth_uvs = charts.MOUTH.uv(
-        mouth_rows / (mouth_rows.max()), mouth_columns / (mouth.NUM_COLUMNS - 1)
-    )
+    mouth_uvs = charts.MOUTH.uv(mouth_rows / (mouth_rows.max()), mouth_columns / (mouth.NUM_COLUMNS - 1))
     lid_index = len(skin_uvs) + np.arange(lid_uvs.shape[0] * lid_uvs.shape[1]).reshape(lid_uvs.shape[:2])
     mouth_index = lid_index.max() + 1 + np.arange(mouth_rows.size).reshape(mouth_rows.shape)
     faces = [*outer, grid_faces(lid_grid[edge:], closed=True), grid_faces(mouth_grid[slit:])[:, ::-1]]
@@ -110,10 +110,11 @@ def _with_charts(
     regions = np.where((theta < 1.45) & (row < 62) & (row > -118), "face", "head").astype("<U16")
     regions[lid_grid[edge + 1 :]] = "eye_socket_left"
     regions[mouth_grid[slit + 2 :]] = "mouth_socket"
-    return Part(
+    part = Part(
         points,
         np.concatenate(faces),
         np.concatenate([skin_uvs, lid_uvs.reshape(-1, 2), mouth_uvs.reshape(-1, 2)]),
         np.concatenate(uv_faces),
         regions,
     )
+    return drop_degenerate(part)

@@ -15,10 +15,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-Array = NDArray[np.float64]
+Array = np.ndarray | np.number | float | int
+"""Numbers of any shape, plain ones too: numpy makes scalars of arrays without axes."""
 
 ROW_BOTTOM, ROW_TOP = -190.0, 180.0
 """The neck's cut and the crown's pole, in rows."""
@@ -108,7 +108,7 @@ def loft_normals(theta: Array, row: Array) -> Array:
     return normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
 
 
-def bump(x: Array, y: Array, center: tuple[float, float], size: tuple[float, float], tilt: float = 0.0) -> Array:
+def bump(x: Array, y: Array, center: tuple, size: tuple, tilt: float = 0.0) -> Array:
     """A Gaussian of height 1 and its mirror image, so that it meets the midline without a crease.
 
     Args:
@@ -127,7 +127,7 @@ def bump(x: Array, y: Array, center: tuple[float, float], size: tuple[float, flo
     return total
 
 
-def smooth_step(low: float | Array, high: float | Array, value: Array) -> Array:
+def smooth_step(low: Array, high: Array, value: Array) -> Array:
     """0 below ``low``, 1 above ``high``, quintic in between (Perlin 2002)."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return t**3 * (t * (6 * t - 15) + 10)
@@ -177,14 +177,15 @@ NOSE_BASE_SOFTNESS = 0.75
 
 def nose_base(x: Array) -> Array:
     """The underside's course: the rims arch over the nostrils between the columella and the wings."""
-    return -47.8 + 2.7 * bump(x, 0 * x, (6.9, 0.0), (2.3, 1.0)) + 1.0 * smooth_step(8.0, 12.0, np.abs(x)) + 0.5 * np.maximum(np.abs(x) - 13.5, 0)
+    rims = 2.7 * bump(x, 0 * x, (6.9, 0.0), (2.3, 1.0)) + smooth_step(8.0, 12.0, np.abs(x))
+    return -47.8 + rims + 0.5 * np.maximum(np.abs(x) - 13.5, 0)
 
 
 def nose(x: Array, y: Array) -> Array:
     """Height of the nose above the loft: ridge, ball of the tip, wings, and the undercut of its base."""
     span = np.clip(y, -48, 10)
     across = np.abs(x) / _NOSE_WIDTH(span)
-    ridge = np.maximum(_NOSE(span), 0) * (0.6 / (1 + across**2.4) + 0.4 * np.exp(-0.5 * (across / 1.75) ** 2))
+    ridge = np.maximum(_NOSE(span), 0) * (0.6 / (1 + across**2.1) + 0.4 * np.exp(-0.5 * (across / 1.75) ** 2))
     # Its flanks run out into the cheeks, further down ever closer to the wings.
     reach = 9.0 * smooth_step(-44, -4, y)
     ridge = ridge * smooth_step(24.0 + reach, 11.0 + reach, np.abs(x))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from readavatar.morphable.builtin import charts
-from readavatar.morphable.builtin.parts import Part, grid_part, merge
+from readavatar.morphable.builtin.parts import Part, grid_part, merge, weld
 from readavatar.morphable.builtin.surface import Array
 
 # fmt: off
@@ -25,7 +25,7 @@ COLUMNS_PER_TOOTH = 6
 
 
 def arch(distance: Array, front_z: float, scale: float) -> tuple[Array, Array]:
-    """Points (…, 3) with y = 0 and outward normals at distances along the dental arch from the midline, by an ellipse."""
+    """Points (…, 3) at y = 0 and outward normals, at distances from the midline along an elliptic arch."""
     angle = np.linspace(0, np.pi / 2, 400)
     x, z = scale * ARCH_WIDTH * np.sin(angle), front_z - scale * ARCH_DEPTH * (1 - np.cos(angle))
     length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(z)))])
@@ -42,27 +42,33 @@ def arch(distance: Array, front_z: float, scale: float) -> tuple[Array, Array]:
     return points, normals / np.linalg.norm(normals, axis=-1, keepdims=True)
 
 
-def _tooth(start: float, width: float, height: float, thickness: float, upper: bool, uv_span: tuple) -> Part:
+def _thickness(distance: Array, widths: tuple) -> Array:
+    """Continuous along the arch, so that no crown shows its open side behind a thinner neighbour."""
+    return np.interp(distance, np.cumsum(widths) - np.array(widths) / 2, THICKNESS)
+
+
+def _tooth(start: float, width: float, height: float, upper: bool, uv_span: tuple) -> Part:
     """One crown: rows from its neck in front, over the biting edge, to its neck behind."""
     across = np.linspace(-1, 1, COLUMNS_PER_TOOTH)
     front_z, scale = (UPPER_FRONT_Z, 1.0) if upper else (LOWER_FRONT_Z, 0.95)
     edge_y, up = (UPPER_EDGE_Y, 1.0) if upper else (LOWER_EDGE_Y, -1.0)
-    points, normals = arch(start + width * (0.5 + 0.493 * across), front_z, scale)
+    distance = start + width * (0.5 + 0.493 * across)
+    thickness = _thickness(distance, UPPER_WIDTHS if upper else LOWER_WIDTHS)
+    points, normals = arch(distance, front_z, scale)
     # The crown narrows towards its neck.
     centre, _ = arch(np.array([start + width / 2]), front_z, scale)
     rows = []
-    # (height along the crown: 0 edge, 1 neck; depth behind the front; row's narrowing)
+    # (height along the crown: 0 edge, 1 neck; share of the thickness, millimetres more behind; row's narrowing)
     section = (
-        (1.25, 1.2, 0.80), (1.0, 0.5, 0.84), (0.7, 0.0, 0.94), (0.35, 0.05, 1.0), (0.10, 0.35, 1.0), (0.0, 0.8, 0.96),
-        (0.03, 0.5 * thickness, 1.0), (0.0, thickness - 0.3, 0.99), (0.25, thickness + 0.5, 0.98),
-        (0.9, thickness + 1.5, 0.90),
+        (1.25, 0, 1.2, 0.80), (1.0, 0, 0.5, 0.84), (0.7, 0, 0.0, 0.94), (0.35, 0, 0.05, 1.0), (0.10, 0, 0.35, 1.0),
+        (0.0, 0, 0.8, 0.98), (0.03, 0.5, 0.0, 1.0), (0.0, 1, -0.3, 1.0), (0.25, 1, 0.5, 0.99), (0.9, 1, 1.5, 0.94),
     )  # fmt: skip
-    for level, behind, narrow in section:
+    for level, share, more, narrow in section:
         round_back = 1.1 * np.abs(across) ** 3 + 0.15 * across**2
         round_edge = 0.55 * np.abs(across) ** 4 * (level < 0.2)
         at = centre + (points - centre) * narrow
-        towards = 1.0 if behind < 0.5 * thickness else -0.6
-        at = at - normals * (behind + towards * round_back * (0.4 + 0.6 * min(level, 1)))[:, None]
+        towards = 1.0 if share < 0.5 else -0.6
+        at = at - normals * (share * thickness + more + towards * round_back * (0.4 + 0.6 * min(level, 1)))[:, None]
         at[:, 1] = edge_y + up * (level * height + round_edge)
         rows.append(at)
     s = uv_span[0] + (uv_span[1] - uv_span[0]) * (0.5 + 0.5 * across)
@@ -78,12 +84,7 @@ def teeth(upper: bool) -> Part:
     widths, heights = (UPPER_WIDTHS, UPPER_HEIGHTS) if upper else (LOWER_WIDTHS, LOWER_HEIGHTS)
     ends = np.concatenate([[0], np.cumsum(widths)])
     spans = 0.004 + 0.99 * ends / ends[-1]
-    return merge(
-        [
-            _tooth(ends[i], widths[i], heights[i], THICKNESS[i], upper, (spans[i], spans[i + 1]))
-            for i in range(len(widths))
-        ]
-    )
+    return merge([_tooth(ends[i], widths[i], heights[i], upper, (spans[i], spans[i + 1])) for i in range(len(widths))])
 
 
 def gums(upper: bool) -> Part:
@@ -96,17 +97,17 @@ def gums(upper: bool) -> Part:
     tooth = np.clip(np.searchsorted(ends, distance, side="right") - 1, 0, len(widths) - 1)
     within = np.clip((distance - ends[tooth]) / np.array(widths)[tooth], 0, 1)
     neck = np.interp(distance, ends[:-1] + np.array(widths) / 2, heights)
-    thickness = np.interp(distance, ends[:-1] + np.array(widths) / 2, THICKNESS)
+    thickness = _thickness(distance, widths)
     scallop = 1.6 * (1 - np.sin(np.pi * within))
     points, normals = arch(distance, front_z, scale)
     rows = []
     ridge = 0.6 + 0.5 * thickness
-    for lift, behind in ((9.0, 2.5), (4.0, -0.3), (1.2, -0.5), (-0.4 - scallop, 0.35), (-2.6, 1.4), (-3.0, ridge)):
+    for lift, behind in ((9.0, 2.5), (4.0, -0.3), (1.2, -0.5), (-0.4 - scallop, 0.35), (0.3, 1.4), (0.5, ridge)):
         at = points - normals * np.broadcast_to(behind, distance.shape)[:, None]
         at[:, 1] = edge_y + up * (neck + lift)
         rows.append(at)
     back = points - normals * (thickness + 2.6)[:, None]
-    for lift in (-2.0, 6.0):
+    for lift in (0.2, 6.0):
         at = back.copy()
         at[:, 1] = edge_y + up * (neck + lift)
         rows.append(at)
@@ -132,4 +133,6 @@ def tongue() -> Part:
     y = y - 1.3 * np.exp(-((x / 2.2) ** 2)) * (np.cos(c) > 0) * taper * np.minimum(a * 3, 1)
     z = 30.0 + 54.0 * a
     points = np.stack([np.where((c < 1e-9) | (c > np.pi - 1e-9), 0.0, x), y, z], -1)
-    return grid_part(points, charts.TONGUE.uv(c / np.pi, 1 - a), "tongue", flip=True)
+    blade = grid_part(points, charts.TONGUE.uv(c / np.pi, 1 - a), "tongue", flip=True)
+    tip = len(along) * len(around) - len(around)
+    return weld(blade, np.minimum(np.arange(tip + len(around)), tip))

@@ -1,0 +1,215 @@
+"""Stage 1 as a LightningModule whose parameters are the coefficients of the footage."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from readavatar.assets import find_asset
+from readavatar.data.clip_store import ClipStore
+from readavatar.data.tracking_data import TrackingBatch, TrackingData
+from readavatar.errors import UserError
+from readavatar.metrics import psnr
+from readavatar.morphable import load_morphable_model
+from readavatar.tracking.frame_adam import FrameAdam
+from readavatar.tracking.objective import Objective
+from readavatar.tracking.parameters import PER_FRAME, STEP_SCALES, FaceParameters
+from readavatar.tracking.results import compare_with_truth, inner_landmark_errors, tracked_face, truth_of
+from readavatar.tracking.stages import Stage, Step, choose_keyframes, plan_steps
+from readavatar.tracking.start import fill_missing_frames, start_appearance, start_fit
+
+MAX_GAZE = 0.9
+"""Radians: an eye turns no farther."""
+ALBEDO_RANGE = (0.005, 1.0)
+_SUMMARY_FRAMES = 96
+_FINAL_RATE = 0.1
+"""Of a stage's learning rate at its end, which is reached in a straight line."""
+
+
+class TrackingModule(pl.LightningModule):
+    """Fits a morphable model to clips of one person; a run is one epoch over the plan of all stages' steps.
+
+    The fit is written into the clips when it ends. Frames without a face are interpolated.
+    """
+
+    def __init__(
+        self,
+        stages: list[Stage],
+        weights: dict[str, float],
+        morphable_model: str = "auto",
+        texture_size: int = 256,
+        keyframes: int = 24,
+        seed: int = 0,
+        backend: str = "auto",
+    ) -> None:
+        """
+        Args:
+            stages: In order.
+            weights: Of each energy (``objective.ENERGIES``).
+            morphable_model: As ``load_morphable_model`` takes it, or ``auto``: a digital actor's own; for footage ICT's
+                where it is on this machine, else the built-in head.
+            texture_size: Texels of the albedo's sides.
+            keyframes: How many frames, as different as can be, ``frames: keyframes`` means.
+            seed: Of the order of batches.
+            backend: Of ``rendering.rasterize``.
+        """
+        super().__init__()
+        self.automatic_optimization = False
+        self.stages, self.weights, self.morphable_model = stages, weights, morphable_model
+        self.texture_size, self.num_keyframes, self.seed, self.backend = texture_size, keyframes, seed, backend
+        self.register_buffer("seconds", torch.zeros(()))
+        self.steps: list[Step] = []
+
+    def setup(self, stage: str) -> None:
+        """Make the parameters for the data module's clips and start them from what the detector saw."""
+        data: TrackingData = self.trainer.datamodule
+        observations = data.observations
+        self.model = load_morphable_model(self._model_name(data.stores))
+        self.objective = Objective(self.model, observations, self.weights, self.texture_size, self.backend)
+        self.parameters_ = FaceParameters(
+            observations, self.model.num_shape, self.model.num_expressions, self.objective.albedo_prior.mean
+        )
+        start_fit(self.parameters_, self.objective)
+        self.keyframes = choose_keyframes(observations.landmarks_2d, observations.confidence, self.num_keyframes)
+        start_appearance(self.parameters_, self.objective, self._pixels(self.keyframes))
+        if stage == "fit":
+            self.steps = plan_steps(self.stages, observations.clip_index, self.keyframes, self.seed)
+            if not self.steps:
+                raise UserError("Expected stages with at least one pass, but the config has none.")
+            self.trainer.fit_loop.max_epochs = 1  # the plan is the whole training, whatever the config says
+
+    def planned_batches(self) -> list[tuple[Int[Tensor, " B"], bool]]:
+        """Each step's frames, and whether it looks at their pixels."""
+        return [(step.indices, step.stage.photometric) for step in self.steps]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam over what stages may free, each group named after its parameter."""
+        return FrameAdam(
+            [
+                {"params": [getattr(self.parameters_, name)], "rows": name in PER_FRAME, "name": name}
+                for name in STEP_SCALES
+            ]
+        )
+
+    def on_train_start(self) -> None:
+        """Start the clock; an earlier part of the run counts too."""
+        self._clock = time.monotonic()
+
+    def training_step(self, batch: TrackingBatch, batch_idx: int) -> None:
+        """One step of the plan."""
+        step, optimizer = self.steps[batch.step], self.optimizers()
+        self._free(optimizer, step)
+        optimizer.zero_grad()
+        found = self.objective.energies(
+            self.parameters_, batch, step.stage.frames == "all", relight="lighting" in step.stage.free
+        )
+        total = self.objective.total(found)
+        if total.requires_grad:  # a stage may free the light alone
+            self.manual_backward(total)
+        optimizer.step()
+        self._keep_in_bounds()
+        self.log_dict({f"energy/{name}": value.detach() for name, value in found.items()})
+        self.log("total", total.detach(), prog_bar=True)
+        now = time.monotonic()
+        self.seconds += now - self._clock
+        self._clock = now
+
+    def on_fit_end(self) -> None:
+        """Fill in what no frame showed, write the fit into the clips and say how good it is."""
+        if self.trainer.interrupted or not self._is_done():
+            return
+        data: TrackingData = self.trainer.datamodule
+        missing = fill_missing_frames(self.parameters_, data.observations)
+        with torch.no_grad():
+            seen = self.objective.seen_texels(self.parameters_, self._pixels(self.keyframes))
+            albedo = self.parameters_.albedo
+            albedo.copy_(self.objective.albedo_prior.complete(albedo.detach(), seen))
+        for clip, store in enumerate(data.stores):
+            store.write_tracking(tracked_face(self.parameters_, self.model, data.observations, clip, store.info.size))
+        self._print_summary(int(missing.sum()))
+
+    def test_step(self, batch: TrackingBatch, batch_idx: int) -> None:
+        """Score a batch of frames."""
+        errors, likeness = self._score(batch)
+        count = max(1, len(errors))
+        if len(errors):
+            self.log("landmark_error_percent", errors.mean(), batch_size=count, prog_bar=True)
+            self.log("psnr_db", likeness.mean(), batch_size=count, prog_bar=True)
+
+    def validation_step(self, batch: TrackingBatch, batch_idx: int) -> None:
+        """As ``test_step``."""
+        self.test_step(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """Compare with the truth, where the clips are a digital actor's."""
+        data, errors = self.trainer.datamodule, defaultdict(list)
+        for clip, store in enumerate(data.stores):
+            if (truth := truth_of(store, self.model)) is None:
+                continue
+            face = tracked_face(self.parameters_, self.model, data.observations, clip, store.info.size)
+            for name, value in vars(compare_with_truth(face, truth, self.model)).items():
+                errors[name].append(value)
+        self.log_dict({f"truth/{name}": sum(values) / len(values) for name, values in errors.items()})
+
+    def _model_name(self, stores: list[ClipStore]) -> str:
+        if self.morphable_model != "auto":
+            return self.morphable_model
+        actors = {store.truth().morphable_model for store in stores if (store.path / "truth.safetensors").exists()}
+        if len(actors) == 1:
+            name, reason = actors.pop(), "the digital actor's own"
+        elif find_asset("ict_facekit"):
+            name, reason = "ict", "ICT-FaceKit is on this machine"
+        else:
+            name, reason = "builtin", "for ICT-FaceKit's finer face run 'readavatar assets get ict_facekit'"
+        print(f"readavatar: fitting the morphable model '{name}' ({reason}).")
+        return name
+
+    def _pixels(self, indices: Int[Tensor, " B"]) -> TrackingBatch:
+        batch = self.trainer.datamodule.batches([(indices, True)]).dataset[0]
+        return batch.to(self.parameters_.shape.device)
+
+    def _free(self, optimizer, step: Step) -> None:
+        if step.is_first:
+            optimizer.optimizer.state.clear()  # the last stage's momentum is no use to this one
+        rate = step.stage.learning_rate * (1 - (1 - _FINAL_RATE) * step.progress)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * STEP_SCALES[group["name"]]
+            group["params"][0].requires_grad_(group["name"] in step.stage.free)
+
+    @torch.no_grad()
+    def _keep_in_bounds(self) -> None:
+        bounds = self.model.expression_bounds
+        self.parameters_.expression.clamp_(bounds[:, 0], bounds[:, 1])
+        self.parameters_.gaze.clamp_(-MAX_GAZE, MAX_GAZE)
+        self.parameters_.albedo.clamp_(*ALBEDO_RANGE)
+
+    def _is_done(self) -> bool:
+        return self.trainer.fit_loop.epoch_progress.current.completed >= 1
+
+    @torch.no_grad()
+    def _score(self, batch: TrackingBatch) -> tuple[Tensor, Tensor]:
+        """Landmark error and PSNR of the frames that show a face."""
+        seen = self.objective.observations
+        found = seen.confidence[batch.indices] > 0
+        predicted, _ = self.objective.predict_landmarks(self.parameters_, batch.indices)
+        rendered, covered = self.objective.render(self.parameters_, batch.indices, batch.frames.shape[-1])
+        mask = covered * (batch.masks > 0.5)
+        found = found & (mask.sum((1, 2, 3)) > 0)
+        errors = inner_landmark_errors(predicted, seen.landmarks_2d[batch.indices])
+        return errors[found], psnr(rendered.clamp(0, 1)[found], batch.frames[found], mask[found])
+
+    def _print_summary(self, num_missing: int) -> None:
+        num_frames = self.objective.observations.num_frames
+        chosen = torch.linspace(0, num_frames - 1, min(num_frames, _SUMMARY_FRAMES)).round().long()
+        scores = [self._score(self._pixels(indices)) for indices in chosen.split(16)]
+        errors, likeness = (torch.cat(values).mean() for values in zip(*scores, strict=True))
+        print(
+            f"readavatar: fitted {num_frames} frames of {self.objective.observations.num_clips} clip(s) with "
+            f"'{self.model.name}': landmark error {errors:.2f} % of the inter-ocular distance, PSNR {likeness:.1f} dB, "
+            f"{float(self.seconds) / num_frames:.3f} s a frame; {num_missing} frame(s) without a face interpolated."
+        )
