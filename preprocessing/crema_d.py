@@ -1,8 +1,8 @@
 """Make clip stores from your copy of CREMA-D (Cao et al., 2014).
 
 Finds <actor>_<sentence>_<emotion>_<intensity>.flv (or .mp4), such as VideoFlash/1001_IEO_ANG_HI.flv: intensities LO, MD
-and HI are strengths 1/3, 2/3 and 1. Eleven of the twelve sentences were recorded without an intensity (XX): these get 2/3,
-the middle of what the actors gave when they were asked for one. Neutral is all zeros.
+and HI are strengths 1/3, 2/3 and 1. Eleven of the twelve sentences were recorded without an intensity (XX): these get
+2/3, the middle of what the actors gave when they were asked for one. Neutral is all zeros.
 
 example: python preprocessing/crema_d.py ~/data/CREMA-D/VideoFlash --out clips/crema_d --jobs 4
 """

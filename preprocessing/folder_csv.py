@@ -38,11 +38,11 @@ def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     try:
         with open(table, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            rows = [(reader.line_num, row) for row in reader]
+            rows, columns = [(reader.line_num, row) for row in reader], reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"Expected a CSV table at '{table}', but {error}.") from None
-    if not {"file", "emotion"} <= set(reader.fieldnames or ()):
-        raise UserError(f"Expected the columns file and emotion in '{table}', but got {reader.fieldnames or 'none'}.")
+    if not {"file", "emotion"} <= set(columns):
+        raise UserError(f"Expected the columns file and emotion in '{table}', but got {', '.join(columns) or 'none'}.")
     return rows
 
 

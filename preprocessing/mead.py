@@ -1,8 +1,8 @@
 """Make clip stores from your copy of MEAD (Wang et al., ECCV 2020).
 
 Finds <actor>/video/<view>/<emotion>/level_<k>/<nnn>.mp4, takes the sound from
-<actor>/audio/<emotion>/level_<k>/<nnn>.m4a where it is there, and labels each clip with its folder's emotion at strength
-k/3; neutral is all zeros.
+<actor>/audio/<emotion>/level_<k>/<nnn>.m4a where it is there, and labels each clip with its folder's emotion at
+strength k/3; neutral is all zeros.
 
 example: python preprocessing/mead.py ~/data/MEAD --out clips/mead --actors M003 W009 --jobs 4
 """

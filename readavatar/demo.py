@@ -38,7 +38,9 @@ SENTENCES = {
 }
 """What the actor says on film, by emotion."""
 
-NEW_SENTENCE = "Good evening. I never said these words before, but my face knows how. Now look at me, and mind the mood."
+NEW_SENTENCE = (
+    "Good evening. I never said these words before, but my face knows how. Now look at me, and mind the mood."
+)
 DIRECTION = "0s neutral, 1.2s neutral, 2.4s happy:1, 3.6s happy:1, 4.8s angry:1"
 CURVES = ("jawOpen", "mouthSmile_L", "mouthFunnel", "browDown_L", "browInnerUp_L", "eyeBlink_L")
 
@@ -58,9 +60,7 @@ class DemoScale:
 SCALES = {"full": DemoScale(160, 3, "fast"), "quick": DemoScale(96, 1, "quick")}
 
 
-def run_demo(
-    out: str | Path, fit: Callable[[list[str]], int], scale: str = "full", seed: int = 0
-) -> Path:
+def run_demo(out: str | Path, fit: Callable[[list[str]], int], scale: str = "full", seed: int = 0) -> Path:
     """Make the demo; what an earlier run finished is not done again.
 
     Args:
@@ -94,7 +94,13 @@ def run_demo(
             )
 
     def train(stage: str) -> Callable[[], None]:
-        command = ["fit", "--config", f"configs/{stage}/default.yaml", "--config", f"configs/{stage}/{settings.config}.yaml"]
+        command = [
+            "fit",
+            "--config",
+            f"configs/{stage}/default.yaml",
+            "--config",
+            f"configs/{stage}/{settings.config}.yaml",
+        ]
         command += ["--data.clips", json.dumps([str(clip) for clip in clips.values()]), "--avatar", str(out / "avatar")]
         return lambda: fit(command)
 

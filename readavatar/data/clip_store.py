@@ -121,7 +121,8 @@ class ClipStore:
                 f"'readavatar prepare VIDEO --out {path}'."
             ) from None
         except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-            raise UserError(f"Expected a clip store at '{path}', but its clip.json is not one: {error}.") from None
+            what = str(error).partition("\n")[0]
+            raise UserError(f"Expected a clip store at '{path}', but its clip.json is not one: {what}.") from None
 
     # What the footage gave
 

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import ConcatDataset, DataLoader
 
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.expression_windows import ExpressionBatch, ExpressionClip, ExpressionWindows, WindowOrder
@@ -143,15 +143,15 @@ class ExpressionData(pl.LightningDataModule):
             collate_fn=_as_it_is,
         )
 
-    def val_dataloader(self) -> list[DataLoader]:
-        """The held-out end of each clip, whole."""
-        loaders = []
-        for clip, split in self.held_out:
-            windows = ExpressionWindows([clip], [(0, split)], len(clip.speech) - split, self.context)
-            loaders.append(DataLoader(windows, batch_size=1, collate_fn=_as_it_is))
-        return loaders
+    def val_dataloader(self) -> DataLoader:
+        """The held-out end of each clip, whole: a batch a clip."""
+        ends = [
+            ExpressionWindows([clip], [(0, split)], len(clip.speech) - split, self.context)
+            for clip, split in self.held_out
+        ]
+        return DataLoader(ConcatDataset(ends), batch_size=None)
 
-    def test_dataloader(self) -> list[DataLoader]:
+    def test_dataloader(self) -> DataLoader:
         """The same."""
         return self.val_dataloader()
 

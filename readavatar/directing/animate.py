@@ -7,17 +7,19 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from rich.progress import track
 from torch import Tensor
 
 from readavatar.appearance import AppearanceRenderer, render_face
 from readavatar.data.avatar import Avatar, load_network
-from readavatar.data.clip_store import SAMPLE_RATE, ClipStore
+from readavatar.data.clip_store import SAMPLE_RATE, ClipStore, Crop
 from readavatar.data.render_inputs import build_render_inputs, speech_windows
 from readavatar.directing.composite import composite
 from readavatar.directing.footage import footage_order, monotone_runs
@@ -104,7 +106,9 @@ def animate(
         seed=seed,
     )
     sound = read_waveform(audio, _SOUND_RATE)
-    with VideoWriter(out, store.info.fps, waveform=sound, sample_rate=_SOUND_RATE, metadata=metadata) as writer:
+    with VideoWriter(
+        out, Fraction(store.info.fps), waveform=sound, sample_rate=_SOUND_RATE, metadata=metadata
+    ) as writer:
         frames = _rendered_frames(avatar, store, face, order, waveform, crop_only)
         for frame in track(frames, description="rendering", total=num_frames, transient=True):
             writer.add(frame)
@@ -146,9 +150,7 @@ def _speech_features(config: dict, waveform: Tensor, fps: float, num_frames: int
 
 
 def _with_footage_gaze(expressions: Tensor, footage: TrackedFace, order: Int[Tensor, " T"]) -> Float[Tensor, "T E"]:
-    columns = [
-        index for index, name in enumerate(footage.expression_names) if name.startswith(_FOOTAGE_EXPRESSIONS)
-    ]
+    columns = [index for index, name in enumerate(footage.expression_names) if name.startswith(_FOOTAGE_EXPRESSIONS)]
     expressions = expressions.clone()
     expressions[:, columns] = footage.coefficients.expression_coefficients[order][:, columns]
     return expressions
@@ -173,37 +175,38 @@ def _rendered_frames(
     renderer = load_network(AppearanceRenderer(**part.config["network"]), part)
     model = load_morphable_model(face.morphable_model)
     speech = _speech_features(part.config, waveform, store.fps, len(order))
-    window = part.config["network"]["speech_window"]
+    size, window = part.config["size"], part.config["network"]["speech_window"]
     first = 0
     for run in monotone_runs(order, _RUN_LENGTH):
         frames = torch.arange(first, first + len(run))
         first += len(run)
-        context = store.frames(run)
         inputs = build_render_inputs(
-            dataclasses.replace(
-                face, coefficients=face.coefficients.frames(frames), lighting=face.lighting[frames]
-            ),
+            dataclasses.replace(face, coefficients=face.coefficients.frames(frames), lighting=face.lighting[frames]),
             model,
             speech_windows(speech, frames, window),
-            context,
+            _resized(store.frames(run), size),
+            part.config["painted"],
         )
         images, alphas = render_face(renderer, inputs)
-        if crop_only:
-            blended = context + alphas * (images - context)
-            yield from _to_uint8(blended)
-        else:
-            sources = _source_frames(store, run)
-            for source, image, alpha in zip(sources, images, alphas, strict=True):
-                pixels = torch.from_numpy(source).permute(2, 0, 1).float() / 255
-                yield _to_uint8(composite(pixels, image, alpha, store.info.crop)[None])[0]
+        whole_crop = Crop(0.0, 0.0, float(store.info.size))
+        footage, crop = (store.frames(run), whole_crop) if crop_only else (_source_frames(store, run), store.info.crop)
+        for frame, image, alpha in zip(footage, images, alphas, strict=True):
+            yield _to_uint8(composite(frame, image, alpha, crop))
 
 
-def _source_frames(store: ClipStore, run: Int[Tensor, " n"]) -> list[UInt8[np.ndarray, "H W 3"]]:
+def _resized(frames: Float[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 {size} {size}"]:
+    if frames.shape[-1] == size:
+        return frames
+    return F.interpolate(frames, (size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+
+
+def _source_frames(store: ClipStore, run: Int[Tensor, " n"]) -> Float[Tensor, "n 3 H W"]:
     """The uncropped footage of a run that goes one way."""
     first, last = int(run.min()), int(run.max())
-    frames = list(read_video(store.source, fps=store.info.fps, start=first, stop=last + 1))
-    return frames if run[0] <= run[-1] else frames[::-1]
+    frames = np.stack(list(read_video(store.source, Fraction(store.info.fps), first, last + 1)))
+    frames = frames if run[0] <= run[-1] else frames[::-1]
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
 
 
-def _to_uint8(images: Float[Tensor, "B 3 H W"]) -> UInt8[np.ndarray, "B H W 3"]:
-    return (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+def _to_uint8(image: Float[Tensor, "3 H W"]) -> UInt8[np.ndarray, "H W 3"]:
+    return (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()

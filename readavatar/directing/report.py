@@ -31,7 +31,9 @@ def write_contact_sheet(
     """
     images = [Image.fromarray(frame) for frame in frames]
     if not images or len(images) != len(captions):
-        raise ValueError(f"Expected one caption for each of one or more frames, but got {len(captions)}, {len(images)}.")
+        raise ValueError(
+            f"Expected one caption for each of one or more frames, but got {len(captions)}, {len(images)}."
+        )
     width, height = images[0].size
     line = 16
     rows = -(-len(images) // columns)

@@ -71,7 +71,7 @@ class ExpressionModule(pl.LightningModule):
         model = load_morphable_model(data.face.morphable_model)
         num_inputs = (data.num_speech_features, data.emotion_space.num_emotions, model.num_expressions)
         self.generator = ExpressionGenerator(
-            *num_inputs, data.fps, sizes.width, sizes.dilations, sizes.num_noise, sizes.dropout
+            *num_inputs, data.fps, sizes.width, sizes.dilations, sizes.num_noise, sizes.dropout, sizes.speech_noise
         )
         expressions = data.training_expressions
         self.generator.standardise_by(data.training_speech, expressions, model.expression_bounds)
@@ -167,11 +167,11 @@ class ExpressionModule(pl.LightningModule):
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
 
-    def validation_step(self, batch: ExpressionBatch, batch_index: int, dataloader_idx: int = 0) -> None:
+    def validation_step(self, batch: ExpressionBatch, batch_index: int) -> None:
         """Score the averaged network on held-out seconds."""
         self._score(batch, "val")
 
-    def test_step(self, batch: ExpressionBatch, batch_index: int, dataloader_idx: int = 0) -> None:
+    def test_step(self, batch: ExpressionBatch, batch_index: int) -> None:
         """The same."""
         self._score(batch, "test")
 
@@ -179,7 +179,7 @@ class ExpressionModule(pl.LightningModule):
         numbers = torch.Generator().manual_seed(0)
         samples = self._draw(self.averaged.module, batch, _TEST_SAMPLES, numbers)[:, 0]
         for name, value in score_motion(samples, batch.expressions[0], self.space).items():
-            self.log(f"{stage}/{name}", value, batch_size=samples.shape[1], add_dataloader_idx=False)
+            self.log(f"{stage}/{name}", value, batch_size=samples.shape[1])
 
     def on_validation_epoch_end(self) -> None:
         """Say how good it is."""

@@ -50,10 +50,11 @@ class ExpressionGenerator(nn.Module):
         num_emotions: int,
         num_expressions: int,
         fps: float,
-        width: int = 128,
+        width: int = 96,
         dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4, 8),
         num_noise: int = 16,
-        dropout: float = 0.1,
+        dropout: float = 0.2,
+        speech_noise: float = 0.5,
     ) -> None:
         """
         Args:
@@ -65,6 +66,7 @@ class ExpressionGenerator(nn.Module):
             dilations: One block each.
             num_noise: Channels of noise.
             dropout: Of the blocks, and twice that of the speech features.
+            speech_noise: Standard deviation of what is added to the standardised speech features in training.
         """
         super().__init__()
         self.config = {
@@ -76,8 +78,9 @@ class ExpressionGenerator(nn.Module):
             "dilations": list(dilations),
             "num_noise": num_noise,
             "dropout": dropout,
+            "speech_noise": speech_noise,
         }
-        self.fps, self.num_noise = fps, num_noise
+        self.fps, self.num_noise, self.speech_noise = fps, num_noise, speech_noise
         self.context = sum(dilations)
         """Frames that the network looks at before and after the one it gives."""
         self.register_buffer("speech_mean", torch.zeros(num_speech_features))
@@ -122,7 +125,10 @@ class ExpressionGenerator(nn.Module):
     ) -> Float[Tensor, "B T E"]:
         """F = T + 2 · context frames of features, emotion and noise → T frames of coefficients within their bounds."""
         condition = self.condition(torch.cat([emotion, noise], dim=-1).mT)
-        hidden = self.listen(self.speech_dropout(self.standard_speech(speech).mT)) + self.feel(condition)
+        heard = self.standard_speech(speech)
+        if self.training:  # with dropout, what keeps minutes of speech from being learned by heart
+            heard = heard + self.speech_noise * torch.randn_like(heard)
+        hidden = self.listen(self.speech_dropout(heard.mT)) + self.feel(condition)
         for block in self.blocks:
             hidden = block(hidden, condition)
             condition = condition[..., block.reach : -block.reach]

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 class NetworkSettings:
     """Sizes of the generator and the discriminators."""
 
-    width: int = 128
+    width: int = 96
     """Channels of the generator's blocks."""
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
     """Of each block's convolution over three frames; their sum is how many frames it sees on either side."""
     num_noise: int = 16
     """Channels of noise; 0 leaves one motion for each sound."""
-    dropout: float = 0.1
+    dropout: float = 0.2
     """Of the generator's blocks, and twice that of the speech features."""
+    speech_noise: float = 0.5
+    """Added to the standardised speech features in training."""
     discriminator_width: int = 64
     discriminator_scales: int = 3
     """Discriminators, each of which sees the motion at half the rate of the one before."""

@@ -76,13 +76,13 @@ def _find_boxes(vertices, faces, height, width, boxes):
             boxes[face, 3] = boxes[face, 2]  # so that one comparison tells the empty ones
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 @no_type_check
 def _enclose(x, y, low_x, high_x, low_y, high_y):
     return min(low_x, x), max(high_x, x), min(low_y, y), max(high_y, y)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 @no_type_check
 def _first_centre(position, size):
     """The first pixel, of ``size``, whose centre is at or after ``position``."""
@@ -130,7 +130,7 @@ def _draw(vertices, faces, boxes, top, bottom, index, depth):
                         index[row, column] = face
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 @no_type_check
 def _corner(vertices, vertex):
     x, y, z, w = vertices[vertex]

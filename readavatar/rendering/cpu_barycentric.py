@@ -119,7 +119,7 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 @no_type_check
 def corner_edges(vertices, faces, face, x, y):
     """Vertex indices, uᵢ, vᵢ and eᵢ of the three corners, in double precision."""

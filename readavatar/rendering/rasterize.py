@@ -48,8 +48,11 @@ def rasterize(
 
     Raises:
         UserError: An unknown backend, or one that is not installed or not for this device.
-        ValueError: Face indices outside the vertices.
+        ValueError: Face indices outside the vertices, or vertices of less than single precision.
     """
+    if vertices_clip.dtype not in (torch.float32, torch.float64):
+        # Three digits are no position; this is what a projection under autocast gives.
+        raise ValueError(f"Expected vertices of float32 or float64, but got {vertices_clip.dtype}.")
     _check_indices(faces, vertices_clip.shape[1], "vertices")
     visible_faces = _backend(backend, vertices_clip.device)
     if 0 in (len(vertices_clip), len(faces), *resolution):

@@ -74,7 +74,7 @@ def _resting_place(model: MorphableModel, shape: Float[Tensor, " S"]) -> tuple[f
     """So that the landmarks' box lies in the picture's centre, a little low: there is more head above brows than chin."""
     landmarks = model.landmarks_3d(model(shape[None], torch.zeros(1, model.num_expressions)))[0]
     middle = (landmarks.amin(0) + landmarks.amax(0)) / 2
-    return (-float(middle[0]), -float(middle[1]) - 0.012, -DISTANCE)
+    return (-float(middle[0]), -float(middle[1]) - 0.014, -DISTANCE)
 
 
 def make_backdrop(seed: int, size: int) -> Float[Tensor, "3 size size"]:

@@ -23,7 +23,7 @@ SKIN_TONES = ((0.62, 0.40, 0.30), (0.56, 0.34, 0.24), (0.48, 0.28, 0.18), (0.36,
 """From Fitzpatrick's type I to VI, about the diffuse albedos of Donner et al. 2008."""
 HAIR_TONES = ((0.012, 0.009, 0.008), (0.035, 0.020, 0.012), (0.09, 0.05, 0.025), (0.22, 0.13, 0.06), (0.12, 0.04, 0.015),
               (0.25, 0.24, 0.23))  # fmt: skip
-IRIS_TONES = ((0.05, 0.022, 0.010), (0.11, 0.055, 0.02), (0.07, 0.11, 0.05), (0.06, 0.13, 0.22), (0.12, 0.15, 0.16))
+IRIS_TONES = ((0.09, 0.04, 0.018), (0.16, 0.085, 0.03), (0.10, 0.15, 0.07), (0.09, 0.19, 0.32), (0.17, 0.21, 0.22))
 
 
 @dataclass(frozen=True)
@@ -167,8 +167,8 @@ def _painted_skin(at: np.ndarray, landmarks: np.ndarray, paint: Paint) -> np.nda
 def _painted_eye(at: np.ndarray, model: MorphableModel, region: str, paint: Paint) -> np.ndarray:
     eyeball = model.template[model.region(region)].double().numpy()
     centre = (eyeball.min(0) + eyeball.max(0)) / 2
-    radius = np.ptp(eyeball[:, :2]) / 2
-    outward = np.linalg.norm((at - centre)[:, :2], axis=1) / radius * 12.0  # millimetres on an eye of 12 mm
+    # Models differ in their eyeballs' size, people hardly in their irises' (11.7 mm) at pupils that are 63 mm apart.
+    outward = np.linalg.norm((at - centre)[:, :2], axis=1) / (2 * abs(centre[0])) * 63.0
     outward = np.where(at[:, 2] > centre[2], outward, 12.0)[:, None]
     sclera = np.array([0.66, 0.62, 0.58]) * (1 - 0.45 * _smoothstep((outward - 6.5) / 5))
     angle = np.arctan2((at - centre)[:, 1], (at - centre)[:, 0])[:, None]

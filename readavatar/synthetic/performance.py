@@ -120,7 +120,7 @@ def perform(
 
 
 _CLOSED_KEEPS = {"mouthUpperUp": 0.0, "mouthLowerDown": 0.0, "mouthFunnel": 0.0, "mouthStretch": 0.5,
-                 "mouthSmile": 0.6, "mouthFrown": 0.6, "mouthDimple": 0.6, "noseSneer": 0.6,
+                 "mouthSmile": 0.6, "mouthFrown": 0.6, "mouthDimple": 0.6, "noseSneer": 0.3,
                  "mouthShrugUpper": 0.0, "mouthShrugLower": 0.5}  # fmt: skip
 """What is left of an expression that parts the lips while they are closed."""
 _CLOSED_JAW = 0.10
@@ -146,12 +146,12 @@ def blend_expressions(
         base = name.removesuffix("_L").removesuffix("_R")
         felt = emotional.get(name, np.zeros_like(closure))
         if base in ("mouthSmile", "mouthStretch", "mouthDimple", "mouthFrown"):
-            felt = felt * (1 - 0.5 * rounding)
-        if base in ("mouthLowerDown", "mouthRollLower", "mouthShrugLower", "mouthUpperUp"):
+            felt = felt * (1 - 0.7 * rounding)
+        if base in ("mouthLowerDown", "mouthRollLower", "mouthShrugLower", "mouthUpperUp", "noseSneer"):
             felt = felt * (1 - 0.7 * touch)
         value = 1 - (1 - mouth.get(name, 0.0)) * (1 - felt)
         blended[name] = value * (1 - closure * (1 - _CLOSED_KEEPS.get(base, 1.0)))
-    jaw = blended["jawOpen"] * (1 - 0.7 * touch)
+    jaw = blended["jawOpen"] * (1 - 0.8 * touch)
     blended["jawOpen"] = jaw + closure * (np.minimum(jaw, _CLOSED_JAW) - jaw)
     # In ARKit's and ICT's terms mouthClose brings the lips together over an open jaw when it equals jawOpen.
     blended["mouthClose"] = closure * blended["jawOpen"]

@@ -55,7 +55,7 @@ def _round(jaw: float, rounding: float, tongue: tuple[float, float]) -> Viseme:
     return Viseme(jaw, 0.0, rounding, 0.15, tongue, _ROUND_VOWEL)
 
 
-SILENCE = Viseme(0.01, 0.0, 0.0, 0.0, (0.05, 0.0), (0.7, 0.7, 0.5, 0.5))
+SILENCE = Viseme(0.0, 0.0, 0.0, 0.0, (0.05, 0.0), (0.7, 0.7, 0.5, 0.5))
 _BILABIAL = Viseme(0.07, 0.0, 0.0, 0.0, (0.1, 0.0), (1.2, 1.2, 0.2, 0.2), closure=1.0)
 _LABIODENTAL = Viseme(0.10, 0.05, 0.0, 0.15, (0.1, 0.0), (1.2, 1.0, 0.2, 0.3), lip_to_teeth=1.0)
 _ALVEOLAR = Viseme(0.13, 0.10, 0.0, 0.25, (0.85, 0.9), _CONSONANT)
@@ -214,8 +214,8 @@ def mouth_expressions(articulation: Articulation, vigour: float | np.ndarray = 1
     lips = lips * vigour * free
     expressions = {
         "jawOpen": jaw,
-        "mouthFunnel": 0.55 * rounding * (0.4 + 0.6 * free),
-        "mouthPucker": 0.65 * rounding * rounding,
+        "mouthFunnel": 0.45 * rounding * (0.4 + 0.6 * free),
+        "mouthPucker": 0.95 * rounding**1.3,
         "mouthRollLower": 0.55 * touch + 0.12 * articulation.closure,
         "mouthRollUpper": 0.12 * articulation.closure,
         "mouthShrugLower": 0.20 * touch,

@@ -116,9 +116,11 @@ def test_a_sweep_expands_into_commands_that_start(path, capsys):
         printed = yaml.safe_load(capsys.readouterr().out)
         asked = dict(argument[2:].split("=", 1) for argument in command if "=" in argument)
         for key, value in asked.items():
-            section, name = key.split(".", 1)
-            settings = printed[section].get("init_args", printed[section])
-            assert yaml.safe_load(value) == settings[name]
+            section, *names = key.split(".")
+            settings = printed[section]["init_args"]
+            for name in names:
+                settings = settings[name]
+            assert float(settings) == pytest.approx(float(value))
 
 
 def test_a_grid_is_every_combination_and_random_draws_repeat(tmp_path):

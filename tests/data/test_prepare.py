@@ -367,3 +367,32 @@ def test_a_real_clip_is_prepared(shared_data, tmp_path):
     mask = store.masks(range(0, 1))[0, 0]
     assert 0.15 < float(mask.mean()) < 0.6 and mask[128, 128] == 1
     assert ClipStore(tmp_path / "clip").info == store.info
+
+
+# The command
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "truncated", "sound", "no frames", "size", "emotion", "strength"])
+def test_the_command_ends_in_exit_code_2_and_one_line(tmp_path, capsys, kind):
+    import soundfile
+
+    from readavatar.cli import main
+
+    video, extra = tmp_path / "video.mp4", []
+    if kind == "text":
+        video.write_text("no video")
+    elif kind == "no frames":
+        video.touch()
+    elif kind == "truncated":
+        video.write_bytes(write_discs(tmp_path / "whole.mp4", NODDING).read_bytes()[:4_000])
+    elif kind == "sound":
+        video = tmp_path / "speech.wav"
+        soundfile.write(video, np.zeros(800), 16_000)
+    elif kind != "missing":
+        write_discs(video, NODDING[:2])
+        extra = {"size": ["--size", "7"], "emotion": ["--emotion", "hapy"], "strength": ["--emotion", "happy:1.3"]}[
+            kind
+        ]
+    assert main(["prepare", str(video), "--out", str(tmp_path / "clip"), *extra]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "Expected" in error and not (tmp_path / "clip").exists()

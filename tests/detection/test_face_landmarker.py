@@ -37,7 +37,9 @@ def test_landmarks_lie_where_a_face_has_them(frame):
     with FaceDetector() as detector:
         (face,) = detector.detect(frame)
     points = face.landmarks_2d[list(LANDMARKS_68)]
-    brows, eyes, nose, mouth = (points[part].mean(0) for part in (slice(17, 27), slice(36, 48), slice(31, 36), slice(48, 68)))
+    brows, eyes, nose, mouth = (
+        points[part].mean(0) for part in (slice(17, 27), slice(36, 48), slice(31, 36), slice(48, 68))
+    )
     assert brows[1] < eyes[1] < nose[1] < mouth[1] < points[8, 1]
     assert points[36, 0] < points[39, 0] < points[42, 0] < points[45, 0]
     assert face.blendshapes.min() >= 0 and face.blendshapes.max() <= 1

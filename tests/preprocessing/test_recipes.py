@@ -1,4 +1,4 @@
-"""Each recipe reads its dataset's names, makes stores by the one code, goes on where it stopped, and tells what failed."""
+"""Each recipe reads its dataset's names, makes stores by the one code, goes on where it stopped, tells what failed."""
 
 from __future__ import annotations
 

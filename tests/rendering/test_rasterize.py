@@ -201,6 +201,11 @@ def test_faces_beyond_the_vertices_are_refused():
         interpolate(torch.zeros(1, 3, 1), FACE, fragments)
 
 
+def test_vertices_of_half_precision_are_refused():
+    with pytest.raises(ValueError, match=r"float32 or float64, but got torch.bfloat16"):
+        rasterize(TRIANGLE.bfloat16(), FACE, (4, 4))
+
+
 def test_an_unknown_or_missing_backend_is_one_line_with_a_remedy():
     with pytest.raises(UserError, match=r"auto, cpu, nvdiffrast, pytorch3d, torch, but got 'opengl'"):
         rasterize(TRIANGLE, FACE, (4, 4), backend="opengl")

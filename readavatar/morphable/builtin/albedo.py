@@ -40,10 +40,11 @@ _BROW_HALF = PchipInterpolator([7, 9, 14, 24, 34, 43, 49, 51], [0.6, 2.2, 3.0, 2
 # fmt: off
 _SHADOWS = (
     # centre, size, tilt, share of the light kept out
-    ((7.0, -45.9), (2.5, 1.1), 12.0, 0.85),      # nostril
-    ((12.0, -46.4), (4.0, 1.3), 25.0, 0.25),     # under the wing
-    ((0.0, -48.0), (5.0, 1.4), 0.0, 0.25),       # under the columella
-    ((18.4, -42.5), (1.3, 4.5), 0.0, 0.28),      # behind the wing
+    ((7.0, -46.2), (2.6, 1.15), 10.0, 0.9),      # nostril
+    ((11.5, -23.0), (3.2, 12.0), -8.0, 0.07),  # the nose's flank
+    ((12.0, -46.6), (4.0, 1.3), 20.0, 0.32),     # under the wing
+    ((0.0, -48.2), (5.0, 1.3), 0.0, 0.32),       # under the columella
+    ((18.3, -42.5), (1.3, 4.5), 0.0, 0.34),      # behind the wing
     ((0.0, -84.5), (11.0, 2.6), 0.0, 0.16),      # under the lower lip
     ((26.0, -71.0), (2.4, 1.6), 0.0, 0.35),      # mouth's corner
     ((14.5, 4.0), (4.0, 6.0), 0.0, 0.16),        # inner corner under the brow
@@ -52,8 +53,8 @@ _SHADOWS = (
 )
 _BLUSHES = (
     ((38.0, -30.0), (15.0, 11.0), 10.0, 0.42),   # cheek
-    ((0.0, -37.0), (9.0, 7.0), 0.0, 0.40),       # nose's tip
-    ((14.0, -41.0), (5.0, 5.0), 0.0, 0.35),      # wings
+    ((0.0, -37.0), (9.0, 7.0), 0.0, 0.26),       # nose's tip
+    ((14.0, -41.0), (5.0, 5.0), 0.0, 0.22),      # wings
     ((0.0, -100.0), (14.0, 8.0), 0.0, 0.20),     # chin
     ((31.0, -3.0), (18.0, 10.0), 0.0, 0.22),     # lids
     ((0.0, -63.0), (24.0, 12.0), 0.0, 0.12),     # around the mouth
@@ -179,8 +180,11 @@ def _brows(image: Array, x: Array, y: Array, front: Array, rng: np.random.Genera
 def _hair(image: Array, theta: Array, row: Array, rng: np.random.Generator) -> Array:
     """Strands that run back from the forehead, darker at the roots, ragged at the line."""
     ragged = 0.8 * _noise(rng, theta.shape, (3.0, 0.7)) + 1.2 * _noise(rng, theta.shape, (5.0, 5.0))
-    cover = hair_weight(theta, row + ragged)
     strands = 0.65 * _noise(rng, theta.shape, (9.0, 0.7)) + 0.35 * _noise(rng, theta.shape, (16.0, 2.4))
+    # Alike on both sides where the atlas' borders meet behind the head.
+    behind = smooth_step(2.3, 3.0, theta)
+    ragged, strands = (field + behind * 0.5 * (field[:, ::-1] - field) for field in (ragged, strands))
+    cover = hair_weight(theta, row + ragged)
     tone = np.clip(0.30 + 0.24 * strands + 0.12 * smooth_step(30, 150, row), 0, 1)
     hair = HAIR + (HAIR_LIGHT - HAIR) * tone[..., None]
     return _mix(image, hair, np.clip(cover, 0, 1) * 0.97)

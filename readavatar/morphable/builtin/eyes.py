@@ -20,7 +20,7 @@ IRIS_RADIUS = 5.9
 NUM_COLUMNS = 40
 INNER_CORNER, OUTER_CORNER = (-14.8, -1.9), (14.0, 0.9)
 """Of the opening, from the eyeball's centre."""
-UPPER_HEIGHT, LOWER_HEIGHT = 5.3, 4.8
+UPPER_HEIGHT, LOWER_HEIGHT = 5.0, 4.8
 """Of the lids' edges above and below the line through the corners."""
 OUTLINE_CENTER, OUTLINE_SIZE = (31.0, 1.5), (21.0, 16.5)
 """The ellipse where the lids' rings end in the face."""

@@ -44,7 +44,8 @@ def _locate(uv: Array, head: Head) -> tuple[Indices, Array]:
 
 
 def _at_vertex(vertex: int, head: Head) -> tuple[Indices, Array]:
-    face = next(face for face in head.skin.part.faces if vertex in face)
+    faces = head.skin.part.faces
+    face = faces[int((faces == vertex).any(1).argmax())]
     return np.roll(face, -int(np.nonzero(face == vertex)[0][0])), np.array([1.0, 0.0, 0.0])
 
 

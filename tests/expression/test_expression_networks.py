@@ -1,0 +1,133 @@
+"""Claims on the generator, its noise and the discriminators."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+import torch
+
+from readavatar.expression import ExpressionDiscriminator, ExpressionGenerator, generate_expressions
+from readavatar.expression.generation import slow_noise
+
+BOUNDS = torch.tensor([[0.0, 1.0]] * 4 + [[-3.0, 3.0]])
+
+
+@pytest.fixture
+def generator():
+    """Small, with statistics and random weights large enough to move."""
+    torch.manual_seed(0)
+    network = ExpressionGenerator(6, 2, 5, 25.0, width=16, dilations=(1, 2, 4), num_noise=6)
+    network.standardise_by(torch.randn(50, 6), 0.3 + 0.1 * torch.rand(50, 5), BOUNDS)
+    return network.eval()
+
+
+def test_any_length_in_chunks_equals_the_whole(generator):
+    for num_frames in (1, 2, 30, 101):
+        speech, emotion = torch.randn(num_frames, 6), torch.rand(num_frames, 2)
+        whole = generate_expressions(generator, speech, emotion, seed=3, chunk=10_000)
+        chunked = generate_expressions(generator, speech, emotion, seed=3, chunk=7)
+        assert whole.shape == (num_frames, 5)
+        assert (whole - chunked).abs().max() < 1e-5
+
+
+def test_a_frame_depends_on_its_context_and_nothing_beyond(generator):
+    speech = torch.randn(1, 60, 6, requires_grad=True)
+    zeros = torch.zeros(1, 60, 2), torch.zeros(1, 60, 6)
+    output = generator(speech, *zeros)
+    assert generator.context == 7 and output.shape == (1, 46, 5)
+    output[0, 20].sum().backward()
+    heard = speech.grad[0].abs().sum(1) > 0
+    assert torch.nonzero(heard)[:, 0].tolist() == list(range(20, 35))
+
+
+def test_coefficients_stay_within_their_bounds_and_begin_around_the_mean(generator):
+    speech, emotion = 100 * torch.randn(200, 6), torch.ones(200, 2)
+    output = generate_expressions(generator, speech, emotion)
+    assert (output >= BOUNDS[:, 0]).all() and (output <= BOUNDS[:, 1]).all()
+    with torch.no_grad():
+        generator.move.weight.zero_()
+        generator.move.bias.zero_()
+    torch.testing.assert_close(
+        generate_expressions(generator, speech, emotion)[0], generator.expression_mean, atol=1e-5, rtol=0
+    )
+
+
+def test_the_sigmoid_is_the_inverse_of_standardisation_around_the_mean(generator):
+    small = 0.01 * torch.randn(1, 3, 5)
+    restored = generator.standard_expressions(generator._within_bounds(small))
+    torch.testing.assert_close(restored, small, atol=1e-3, rtol=0.05)
+
+
+def test_a_seed_fixes_one_of_many_motions(generator):
+    speech, emotion = torch.randn(80, 6), torch.zeros(80, 2)
+    first, same, other = (generate_expressions(generator, speech, emotion, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first, same) and (first - other).abs().max() > 1e-4
+
+
+def test_emotion_steers_from_the_frame_it_changes_in(generator):
+    speech, emotion = torch.randn(80, 6), torch.zeros(80, 2)
+    changed = emotion.clone()
+    changed[40:, 0] = 1
+    difference = generate_expressions(generator, speech, emotion) - generate_expressions(generator, speech, changed)
+    assert difference[:33].abs().max() < 1e-6 and difference[40:].abs().max() > 1e-4
+
+
+def test_the_configuration_rebuilds_the_network(generator):
+    twin = ExpressionGenerator(**json.loads(json.dumps(generator.config)))
+    twin.load_state_dict(generator.state_dict())
+    speech, emotion = torch.randn(20, 6), torch.rand(20, 2)
+    torch.testing.assert_close(
+        generate_expressions(twin, speech, emotion), generate_expressions(generator, speech, emotion)
+    )
+
+
+def test_generating_leaves_training_mode_and_global_random_numbers_alone(generator):
+    generator.train()
+    state = torch.get_rng_state()
+    generate_expressions(generator, torch.randn(20, 6, generator=torch.Generator()), torch.zeros(20, 2))
+    assert generator.training and torch.equal(state, torch.get_rng_state())
+
+
+def test_noise_has_unit_variance_and_each_channel_its_pace():
+    noise = slow_noise(8, 2000, 6, 25.0, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(noise.var(dim=(0, 1)), torch.ones(6), atol=0.25, rtol=0)
+    speed = noise.diff(dim=1).square().mean(dim=(0, 1))
+    assert speed[0] > 5 * speed[1] > 25 * speed[2]
+    assert slow_noise(2, 5, 0, 25.0).shape == (2, 5, 0)
+
+
+def test_without_noise_there_is_one_motion():
+    network = ExpressionGenerator(6, 2, 5, 25.0, width=8, dilations=(1,), num_noise=0)
+    speech, emotion = torch.randn(20, 6), torch.zeros(20, 2)
+    first, second = (generate_expressions(network, speech, emotion, seed=seed) for seed in (0, 1))
+    assert torch.equal(first, second)
+
+
+def test_discriminators_judge_at_several_rates_and_hear_the_sound():
+    torch.manual_seed(0)
+    discriminator = ExpressionDiscriminator(6, 2, 5, width=8, scales=3).eval()
+    motion, speech, emotion = torch.randn(2, 50, 5), torch.randn(2, 50, 6), torch.zeros(2, 50, 2)
+    results = discriminator(motion, speech, emotion)
+    lengths = [result[-1].shape[-1] for result in results]
+    assert len(lengths) == 3 and lengths == sorted(lengths, reverse=True)
+    other = discriminator(motion, speech.flip(1), emotion)
+    assert (results[0][-1] - other[0][-1]).abs().max() > 1e-5
+
+
+def test_the_default_generator_is_fifty_times_faster_than_speech():
+    network = ExpressionGenerator(768, 7, 53, 25.0)
+    speech, emotion = torch.randn(1000, 768), torch.zeros(1000, 7)
+    generate_expressions(network, speech, emotion)
+    start = time.perf_counter()
+    generate_expressions(network, speech, emotion)
+    assert 40.0 / (time.perf_counter() - start) > 50
+
+
+def test_every_parameter_of_the_generator_gets_a_gradient(generator):
+    generator.train()
+    output = generator(torch.randn(2, 40, 6), torch.rand(2, 40, 2), slow_noise(2, 40, 6, 25.0))
+    output.square().mean().backward()
+    for name, parameter in generator.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
