@@ -7,19 +7,30 @@ Every step leaves its result in the output folder and is skipped when the result
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
-from readavatar.directing import animate
+from readavatar.assets import find_asset
+from readavatar.data.clip_store import ClipStore
+from readavatar.data.face_selection import select_person
+from readavatar.detection import detect_video
+from readavatar.directing import Animation, animate
 from readavatar.directing.report import write_contact_sheet, write_curves, write_report
 from readavatar.emotion import EmotionSpace, EmotionTrack
+from readavatar.errors import UserError
 from readavatar.files import replacing_file
 from readavatar.media.video import read_video
+from readavatar.media.waveform import read_waveform
+from readavatar.morphable import load_morphable_model
+from readavatar.synthetic import make_actor, speak, write_actor_clip
+from readavatar.synthetic.voice import SAMPLE_RATE
 
 SENTENCES = {
     "neutral": (
@@ -42,6 +53,8 @@ NEW_SENTENCE = (
     "Good evening. I never said these words before, but my face knows how. Now look at me, and mind the mood."
 )
 DIRECTION = "0s neutral, 1.2s neutral, 2.4s happy:1, 3.6s happy:1, 4.8s angry:1"
+MODEL = "builtin"
+SHEET_FRAMES = 18
 CURVES = ("jawOpen", "mouthSmile_L", "mouthFunnel", "browDown_L", "browInnerUp_L", "eyeBlink_L")
 
 
@@ -72,9 +85,6 @@ def run_demo(out: str | Path, fit: Callable[[list[str]], int], scale: str = "ful
     Returns:
         ``out / "clip.mp4"``.
     """
-    from readavatar.synthetic import write_actor_clip
-    from readavatar.synthetic.voice import synthesise
-
     out = Path(out)
     settings = SCALES[scale]
     space = EmotionSpace()
@@ -91,7 +101,10 @@ def run_demo(out: str | Path, fit: Callable[[list[str]], int], scale: str = "ful
                 sentences=list(sentences[: settings.sentences]),
                 emotion=emotion,
                 size=settings.size,
+                morphable_model=MODEL,
+                progress=True,
             )
+        steps.note("landmarks", _see(list(clips.values())))
 
     def train(stage: str) -> Callable[[], None]:
         command = [
@@ -101,20 +114,84 @@ def run_demo(out: str | Path, fit: Callable[[list[str]], int], scale: str = "ful
             "--config",
             f"configs/{stage}/{settings.config}.yaml",
         ]
+        if stage == "tracking":
+            command += ["--model.morphable_model", MODEL]
         command += ["--data.clips", json.dumps([str(clip) for clip in clips.values()]), "--avatar", str(out / "avatar")]
         return lambda: fit(command)
 
-    def speak() -> None:
-        speech = synthesise(NEW_SENTENCE)
+    def say() -> None:
+        voice = make_actor(seed, load_morphable_model(MODEL)).voice
+        speech = speak([NEW_SENTENCE], voice=voice, emotion=EmotionTrack.parse(DIRECTION, space), seed=seed)
         with replacing_file(out / "speech.wav") as temporary:
-            soundfile.write(temporary, speech.waveform.numpy(), speech.sample_rate)
+            soundfile.write(temporary, speech.waveform.numpy(), SAMPLE_RATE)
+
+    def direct() -> None:
+        animation = animate(out / "avatar", out / "speech.wav", out / "clip.mp4", emotion=DIRECTION, seed=seed)
+        _picture(out, animation)
 
     steps.run("film the actor", film)
     for stage in ("tracking", "expression", "appearance"):
         steps.run(f"train {stage}" if stage != "tracking" else "fit the footage", train(stage))
-    steps.run("speak a new sentence", speak)
-    steps.run("animate", lambda: animate(out / "avatar", out / "speech.wav", out / "clip.mp4", emotion=DIRECTION))
+    steps.run("speak a new sentence", say)
+    steps.run("animate", direct)
+    _write_report(out, steps, scale)
     return out / "clip.mp4"
+
+
+def _see(clips: list[Path]) -> str:
+    """Replace the projected landmarks by the detector's where it is to be had; says where the landmarks are from."""
+    projected = "its own projected landmarks"
+    if importlib.util.find_spec("mediapipe") is None or find_asset("face_landmarker") is None:
+        return f"{projected} (the face detector is not on this machine: 'readavatar assets get face_landmarker')"
+    stores = [ClipStore(clip) for clip in clips]
+    seen = []
+    for store in stores:
+        size, frames = store.info.size, (store.frame(index) for index in range(store.num_frames))
+        try:
+            seen.append(select_person(detect_video(frames), size, size, store.fps, store.path.name).landmarks)
+        except UserError as error:
+            return f"{projected} (the face detector would not do: {error})"
+    for store, landmarks in zip(stores, seen, strict=True):
+        store.write_landmarks(landmarks)
+    return "the face detector's landmarks"
+
+
+def _picture(out: Path, animation: Animation) -> None:
+    """The contact sheet and the curves of the new clip."""
+    frames = list(read_video(out / "clip.mp4"))
+    shown = np.linspace(0, len(frames) - 1, SHEET_FRAMES).round().astype(int)
+    space = EmotionSpace(animation.emotion_names)
+    captions = [
+        f"{(i + 0.5) / animation.fps:.1f} s {space.describe(animation.emotion[i].round(decimals=1))}" for i in shown
+    ]
+    write_contact_sheet(out / "contact_sheet.png", [frames[i] for i in shown], captions)
+    write_curves(
+        out / "curves.png",
+        animation.fps,
+        read_waveform(out / "speech.wav", SAMPLE_RATE),
+        SAMPLE_RATE,
+        animation.emotion,
+        animation.emotion_names,
+        animation.expressions,
+        animation.expression_names,
+        CURVES,
+    )
+
+
+def _write_report(out: Path, steps: _Steps, scale: str) -> None:
+    note = (
+        f"The digital actor (the built-in head) says a sentence that was never filmed: '{NEW_SENTENCE}' The emotion "
+        f"asked for is '{DIRECTION}'. The actor was filmed for the demo in three emotions and fitted from "
+        f"{steps.notes['landmarks']}. Everything here is synthetic."
+    )
+    rows = [(name, f"{value:.0f} s") for name, value in steps.seconds.items()]
+    rows.append(("all", f"{sum(steps.seconds.values()):.0f} s"))
+    pictures = {
+        "Frames of the clip, and the emotion asked for": out / "contact_sheet.png",
+        "Sound, asked emotion and generated motion": out / "curves.png",
+    }
+    title = "readavatar demo" + (" (quick: a rough check, not what it can do)" if scale == "quick" else "")
+    write_report(out / "report.html", title, "clip.mp4", pictures, rows, note)
 
 
 class _Steps:
@@ -123,9 +200,12 @@ class _Steps:
     def __init__(self, path: Path, settings: dict) -> None:
         self.path, self.settings = path, settings
         record = json.loads(path.read_text()) if path.exists() else {}
-        self.seconds: dict[str, float] = record["seconds"] if record.get("settings") == settings else {}
+        record = record if record.get("settings") == settings else {}
+        self.seconds: dict[str, float] = record.get("seconds", {})
+        self.notes: dict[str, str] = record.get("notes", {})
 
     def run(self, name: str, action: Callable[[], object]) -> None:
+        """Do a step, unless an earlier run did."""
         if name in self.seconds:
             print(f"{name}: done before ({self.seconds[name]:.0f} s)")
             return
@@ -134,4 +214,10 @@ class _Steps:
         action()
         self.seconds[name] = round(time.monotonic() - start, 1)
         with replacing_file(self.path) as temporary:
-            temporary.write_text(json.dumps({"settings": self.settings, "seconds": self.seconds}, indent=1))
+            record = {"settings": self.settings, "seconds": self.seconds, "notes": self.notes}
+            temporary.write_text(json.dumps(record, indent=1))
+
+    def note(self, name: str, text: str) -> None:
+        """Say something now, and in the report."""
+        print(f"{name}: {text}")
+        self.notes[name] = text

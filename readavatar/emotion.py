@@ -39,7 +39,9 @@ class EmotionSpace:
             raise UserError(f"Expected one or more distinct emotion names, but got {list(self.names)}.")
         for name in self.names:
             if name == NEUTRAL or not re.fullmatch(r"[A-Za-z][A-Za-z_-]*", name):
-                raise UserError(f"Expected emotion names of letters other than 'neutral' (all zeros), but got '{name}'.")
+                raise UserError(
+                    f"Expected emotion names of letters other than 'neutral' (all zeros), but got '{name}'."
+                )
 
     @property
     def num_emotions(self) -> int:
@@ -71,9 +73,7 @@ class EmotionSpace:
 
     def describe(self, vector: Float[Tensor, " N"]) -> str:
         """The inverse of ``vector``: ``happy:0.2+surprised:0.6``, or ``neutral``."""
-        parts = [
-            f"{name}:{value:.6g}" for name, value in zip(self.names, vector.tolist(), strict=True) if value > 0
-        ]
+        parts = [f"{name}:{value:.6g}" for name, value in zip(self.names, vector.tolist(), strict=True) if value > 0]
         return "+".join(parts) or NEUTRAL
 
     def _index(self, name: str) -> int:

@@ -32,7 +32,11 @@ def _imports(path: Path) -> list[tuple[str, bool]]:
             found += [(alias.name, id(node) in top_level) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "readavatar" else [node.module]
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if node.module == "readavatar"
+                else [node.module]
+            )
             found += [(name, id(node) in top_level) for name in names]
     return found
 

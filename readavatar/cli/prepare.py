@@ -15,6 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("video", metavar="VIDEO", help="any video file with one person in it")
     parser.add_argument("--out", required=True, metavar="CLIP", help="folder to make, such as clips/jane")
     parser.add_argument("--size", type=int, default=256, metavar="PIXELS", help="height and width of the crop (256)")
+    parser.add_argument("--fps", metavar="RATE", help="frames a second, such as 25 or 30000/1001 (the video's own)")
+    parser.add_argument("--sound", metavar="FILE", help="the sound, where it is in a file of its own")
     parser.add_argument(
         "--emotion",
         metavar="EMOTION",
@@ -31,7 +33,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     space = EmotionSpace(tuple(name.strip() for name in arguments.emotions.split(",")))
     emotion = EmotionTrack.parse(arguments.emotion, space) if arguments.emotion else None
-    store = prepare_clip(arguments.video, arguments.out, size=arguments.size, emotion=emotion)
+    store = prepare_clip(
+        arguments.video, arguments.out, size=arguments.size, fps=arguments.fps, sound=arguments.sound, emotion=emotion
+    )
     info = store.info
     print(
         f"{arguments.out}: {info.num_frames} frames of {info.size}×{info.size} at {store.fps:g} fps"

@@ -70,7 +70,7 @@ class Avatar:
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(
                 f"Expected an avatar at '{path}', but there is no avatar.json; train one with "
-                "'readavatar fit --config configs/expression/default.yaml --data.clips CLIP' and the same for appearance."
+                "'readavatar fit --config configs/expression/default.yaml --data.clips CLIP', then appearance."
             ) from None
         except (TypeError, ValueError) as error:
             raise UserError(f"Expected an avatar at '{path}', but its avatar.json is not one: {error}.") from None
@@ -105,7 +105,7 @@ class Avatar:
         config = self.part_config(name)
         path = self.path / f"{name}.safetensors"
         if not path.exists() or sha256_of_file(path) != self.card.parts[name]["sha256"]:
-            raise UserError(f"Expected '{path}' as its avatar.json names it, but it is missing or altered; fit it again.")
+            raise UserError(f"Expected '{path}' as avatar.json names it, but it is missing or altered; fit it again.")
         return AvatarPart(config, safetensors.torch.load_file(path))
 
 
@@ -114,8 +114,9 @@ def load_network(network: nn.Module, part: AvatarPart) -> nn.Module:
     try:
         network.load_state_dict(part.state)
     except RuntimeError as error:
-        raise UserError(f"Expected the avatar's network to match its weights, but {str(error).splitlines()[-1].strip()}"
-                        ) from None
+        raise UserError(
+            f"Expected the avatar's network to match its weights, but {str(error).splitlines()[-1].strip()}"
+        ) from None
     return network.eval().requires_grad_(False)
 
 

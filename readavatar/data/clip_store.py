@@ -212,6 +212,11 @@ class ClipStore:
         """
         return self._read_tracked_face("truth.safetensors", "only a digital actor's clips have a known truth")
 
+    def write_landmarks(self, landmarks: Landmarks) -> None:
+        """Store what another detector saw, replacing what was there."""
+        _checked_frames(landmarks, landmarks.landmarks_2d, self)
+        _write_landmarks(self.path / "landmarks.safetensors", landmarks)
+
     def write_tracking(self, face: TrackedFace) -> None:
         """Store the fit, replacing an earlier one whole."""
         self._write_tracked_face("tracking.safetensors", face)
@@ -324,8 +329,7 @@ class ClipStoreWriter:
 
     def write_landmarks(self, landmarks: Landmarks) -> None:
         """Store what the detector saw."""
-        tensors = {key: getattr(landmarks, key).contiguous() for key in _field_names(Landmarks)}
-        _save_tensors(self.path / "landmarks.safetensors", tensors)
+        _write_landmarks(self.path / "landmarks.safetensors", landmarks)
 
     def write_emotion(self, emotion: EmotionTrack) -> None:
         """Label the clip."""
@@ -361,6 +365,11 @@ def writing_clip_store(path: str | Path) -> Iterator[ClipStoreWriter]:
         writer = ClipStoreWriter(temporary)
         yield writer
         ClipInfo.parse(json.loads((temporary / "clip.json").read_text()))
+
+
+def _write_landmarks(path: Path, landmarks: Landmarks) -> None:
+    with replacing_file(path) as temporary:
+        _save_tensors(temporary, {key: getattr(landmarks, key).contiguous() for key in _field_names(Landmarks)})
 
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:

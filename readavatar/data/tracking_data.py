@@ -77,7 +77,7 @@ class FrameBatches(Dataset):
     """Batch i of a list of frame indices, read from the clips when asked for."""
 
     def __init__(
-        self, stores: Sequence[ClipStore], batches: Sequence[tuple[Int[Tensor, " B"], bool]], resolution: int
+        self, stores: Sequence[ClipStore], batches: Sequence[tuple[Int[Tensor, " _"], bool]], resolution: int
     ) -> None:
         """
         Args:
@@ -132,7 +132,7 @@ class TrackingData(pl.LightningDataModule):
         self.stores = [ClipStore(clip) for clip in self.clips]
         self.observations = read_observations(self.stores)
 
-    def batches(self, batches: Sequence[tuple[Int[Tensor, " B"], bool]]) -> DataLoader:
+    def batches(self, batches: Sequence[tuple[Int[Tensor, " _"], bool]]) -> DataLoader:
         """A loader of given frames (see ``FrameBatches``)."""
         return DataLoader(FrameBatches(self.stores, batches, self.resolution), batch_size=None)
 

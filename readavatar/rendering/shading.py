@@ -19,7 +19,11 @@ def vertex_normals(vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, "F 3"]) 
 
 
 def spherical_harmonics(normals: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 9 H W"]:
-    """The first nine real spherical harmonics of a direction, scaled so that the constant one is 1."""
+    """The first nine real spherical harmonics of unit directions, scaled so that the constant one is 1.
+
+    In order 1, y, z, x, xy, yz, 3z² − 1, xz, x² − y² (Ramamoorthi & Hanrahan 2001, eq. 3, without the normalising
+    factors: lighting coefficients take them up, together with the Lambertian kernel's).
+    """
     x, y, z = normals.unbind(1)
     return torch.stack([torch.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y], 1)
 
@@ -27,7 +31,13 @@ def spherical_harmonics(normals: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 9
 def shade(
     albedo: Float[Tensor, "B 3 H W"], normals: Float[Tensor, "B 3 H W"], lighting: Float[Tensor, "B 9 3"]
 ) -> Float[Tensor, "B 3 H W"]:
-    """Linear-light radiance of a Lambertian surface."""
+    """Linear-light radiance of a Lambertian surface (Ramamoorthi & Hanrahan 2001, eq. 11).
+
+    Args:
+        albedo: Linear-light reflectance in [0, 1].
+        normals: Unit vectors in the frame of the lighting (the world's); zeros on the background.
+        lighting: Coefficients of ``spherical_harmonics`` by colour channel; ambient light of radiance 1 is (1, 0, …).
+    """
     return albedo * torch.einsum("bkhw,bkc->bchw", spherical_harmonics(normals), lighting)
 
 

@@ -71,7 +71,7 @@ def _draw_lighting(generator: np.random.Generator) -> Float[Tensor, "9 3"]:
 
 
 def _resting_place(model: MorphableModel, shape: Float[Tensor, " S"]) -> tuple[float, float, float]:
-    """So that the landmarks' box lies in the picture's centre, a little low: there is more head above brows than chin."""
+    """So that the landmarks' box lies in the picture's centre, a little low to leave room for the hair."""
     landmarks = model.landmarks_3d(model(shape[None], torch.zeros(1, model.num_expressions)))[0]
     middle = (landmarks.amin(0) + landmarks.amax(0)) / 2
     return (-float(middle[0]), -float(middle[1]) - 0.014, -DISTANCE)

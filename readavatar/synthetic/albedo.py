@@ -7,6 +7,7 @@ linear-light reflectances.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -20,9 +21,9 @@ from readavatar.rendering.rasterize import interpolate, rasterize
 
 SKIN_TONES = ((0.62, 0.40, 0.30), (0.56, 0.34, 0.24), (0.48, 0.28, 0.18), (0.36, 0.20, 0.12), (0.22, 0.115, 0.065),
               (0.13, 0.065, 0.04))  # fmt: skip
-"""From Fitzpatrick's type I to VI, about the diffuse albedos of Donner et al. 2008."""
-HAIR_TONES = ((0.012, 0.009, 0.008), (0.035, 0.020, 0.012), (0.09, 0.05, 0.025), (0.22, 0.13, 0.06), (0.12, 0.04, 0.015),
-              (0.25, 0.24, 0.23))  # fmt: skip
+"""From fair to dark: Fitzpatrick's types I to VI."""
+HAIR_TONES = ((0.012, 0.009, 0.008), (0.035, 0.020, 0.012), (0.09, 0.05, 0.025), (0.22, 0.13, 0.06), 
+              (0.12, 0.04, 0.015), (0.25, 0.24, 0.23))  # fmt: skip
 IRIS_TONES = ((0.09, 0.04, 0.018), (0.16, 0.085, 0.03), (0.10, 0.15, 0.07), (0.09, 0.19, 0.32), (0.17, 0.21, 0.22))
 
 
@@ -46,7 +47,9 @@ def draw_paint(generator: np.random.Generator) -> Paint:
     hair = HAIR_TONES[generator.integers(2 if is_dark else len(HAIR_TONES))]
     iris = IRIS_TONES[generator.integers(2 if is_dark else len(IRIS_TONES))]
     jitter = np.exp(generator.normal(0, 0.06, (3, 3)))
-    return Paint(skin * jitter[0], np.array(hair) * jitter[1], np.array(iris) * jitter[2], int(generator.integers(2**31)))
+    return Paint(
+        skin * jitter[0], np.array(hair) * jitter[1], np.array(iris) * jitter[2], int(generator.integers(2**31))
+    )
 
 
 def make_albedo(model: MorphableModel, paint: Paint, size: int = 512) -> Float[Tensor, "3 size size"]:
@@ -70,7 +73,9 @@ def make_albedo(model: MorphableModel, paint: Paint, size: int = 512) -> Float[T
 def _texel_surface(model: MorphableModel, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Where each texel lies on the template (size, size, 3), metres, and in which region (size, size), −1 in none."""
     uvs = model.uvs
-    flat = torch.stack([uvs[:, 0] * 2 - 1, 1 - uvs[:, 1] * 2, torch.zeros_like(uvs[:, 0]), torch.ones_like(uvs[:, 0])], -1)
+    flat = torch.stack(
+        [uvs[:, 0] * 2 - 1, 1 - uvs[:, 1] * 2, torch.zeros_like(uvs[:, 0]), torch.ones_like(uvs[:, 0])], -1
+    )
     fragments = rasterize(flat[None], model.uv_faces, (size, size))
     positions = interpolate(model.template[None], model.faces, fragments)[0].permute(1, 2, 0)
     face_index = fragments.face_index[0]
@@ -198,7 +203,7 @@ def _blotches(at: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 def _distance(points: np.ndarray, polyline: np.ndarray) -> np.ndarray:
     """From each point to a polyline."""
     nearest = np.full(len(points), np.inf)
-    for start, end in zip(polyline[:-1], polyline[1:], strict=True):
+    for start, end in pairwise(polyline):
         along = np.clip((points - start) @ (end - start) / np.sum((end - start) ** 2), 0, 1)
         nearest = np.minimum(nearest, np.linalg.norm(points - start - along[:, None] * (end - start), axis=1))
     return nearest

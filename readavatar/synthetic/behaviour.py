@@ -114,7 +114,7 @@ def _stressed_vowels(phonemes: tuple[Phoneme, ...]) -> list[float]:
 def _brow_beats(
     times: np.ndarray, phonemes: tuple[Phoneme, ...], rate: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    """Raised brows at a fourth of the stressed vowels (Graf et al. 2002), a little off them, and now and then anywhere."""
+    """Raised brows at a fourth of the stressed vowels, a little off them, and now and then anywhere."""
     beats = np.zeros_like(times)
     centres = []
     for centre in _stressed_vowels(phonemes):

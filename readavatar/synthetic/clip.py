@@ -60,8 +60,8 @@ def write_actor_clip(
         morphable_model: What ``load_morphable_model`` takes.
         duration: Seconds: the least that the clip lasts, and a muted shot's length (by default 2).
         noise: The sensor's, standard deviation of full white.
-        compress: x264's quality (crf) that the frames go through, as a camera's would; by default the frames are lossless
-            and only ``source.mp4`` is compressed.
+        compress: x264's quality (crf) that the frames go through, as a camera's would; by default the frames are
+            lossless and only ``source.mp4`` is compressed.
         progress: Show a progress bar.
 
     Raises:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +19,12 @@ from readavatar.rendering.rasterize import interpolate, rasterize
 from readavatar.rendering.shading import linear_to_srgb, shade, vertex_normals
 from readavatar.rendering.texture import sample_texture
 from readavatar.synthetic.tongue import move_tongue
-from readavatar.types import Camera, FaceCoefficients, TrackedFace
+from readavatar.types import FaceCoefficients, TrackedFace
 
 SUPERSAMPLING = 2
 """Rays a side of each pixel."""
+
+_Frame = tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"]]
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,7 @@ def projected_landmarks(model: MorphableModel, scene: Scene) -> Float[Tensor, "T
     return project(torch.cat(points), scene.face.camera)
 
 
-def render(
-    model: MorphableModel, scene: Scene, *, noise: float = 0.0, seed: int = 0
-) -> Iterator[tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"]]]:
+def render(model: MorphableModel, scene: Scene, *, noise: float = 0.0, seed: int = 0) -> Iterator[_Frame]:
     """Yield each frame (RGB, sRGB) and its face mask (255 inside).
 
     Args:
@@ -61,15 +63,38 @@ def render(
         noise: Standard deviation of the sensor's noise, of full white, gamma-encoded.
         seed: Of the noise.
     """
-    generator = np.random.default_rng([seed, 4])
     in_mask = face_triangles(model)
-    with torch.inference_mode():
-        for index in range(scene.face.coefficients.num_frames):
+
+    def draw(index: int) -> tuple[np.ndarray, np.ndarray]:
+        with torch.inference_mode():
             colours, mask = _render_frame(model, scene, index, in_mask)
             if noise > 0:
+                generator = np.random.default_rng([seed, 4, index])
                 colours = colours + noise * torch.from_numpy(generator.standard_normal(colours.shape, np.float32))
             frame = (colours * 255).round().clamp(0, 255).to(torch.uint8)
-            yield frame.permute(1, 2, 0).contiguous().numpy(), (mask * 255).round().to(torch.uint8).numpy()
+            return frame.permute(1, 2, 0).contiguous().numpy(), (mask * 255).round().to(torch.uint8).numpy()
+
+    return _in_threads(draw, scene.face.coefficients.num_frames)
+
+
+def _in_threads(draw: Callable[[int], _Frame], num_frames: int) -> Iterator[_Frame]:
+    """Draw frames on as many threads as PyTorch has, one thread a frame, in order.
+
+    Twice as fast as all threads on one frame, and the pixels don't depend on how many there are.
+    """
+    num_threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,))
+    pending: deque[Future[_Frame]] = deque()
+    try:
+        for index in range(num_frames):
+            pending.append(pool.submit(draw, index))
+            if len(pending) > 2 * num_threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(num_threads)  # the workers' setting is also that of threads to come
 
 
 def face_triangles(model: MorphableModel) -> Bool[Tensor, " F"]:

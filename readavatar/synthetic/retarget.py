@@ -20,7 +20,7 @@ def retarget(expressions: Float[Tensor, "T named"], model: MorphableModel) -> Fl
 
     A model with these names takes them as they are (other expressions stay 0). For any other (FLAME's and Basel's modes
     have no names), each expression becomes the coefficients that move the model's 68 landmarks most nearly as that
-    expression moves the built-in head's, relative to the faces' widths: damped least squares, within the model's bounds.
+    expression moves the built-in head's, relative to the faces' widths: damped least squares, within the bounds.
 
     Raises:
         UserError: The model has no expressions.

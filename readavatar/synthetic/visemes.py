@@ -1,8 +1,8 @@
 """Phonemes → what lips, jaw and tongue do, with coarticulation.
 
-Each phoneme has targets for the mouth's expressions and, for each articulator (jaw, lips, rounding, tongue), a dominance
-that says how much it insists on them: an /s/ insists on a closed jaw but takes its neighbours' rounding. The articulators
-follow Cohen & Massaro 1993 ("Modeling coarticulation in synthetic visual speech", eqs. 1-5):
+Each phoneme has targets for the mouth's expressions and, for each articulator (jaw, lips, rounding, tongue), a
+dominance that says how much it insists on them: an /s/ insists on a closed jaw but takes its neighbours' rounding. The
+articulators follow Cohen & Massaro 1993, "Modeling coarticulation in synthetic visual speech":
 
     D_p(t) = α_p exp(−θ |t − t_p|)        F(t) = Σ_p D_p(t) T_p / Σ_p D_p(t)
 
@@ -144,7 +144,7 @@ class Articulation:
 DECAY = 14.0
 """θ, 1/s: a sound's influence falls to 1/e this fast beyond its own edges (Cohen & Massaro use 10 to 30)."""
 CLOSURE_RAMP = 0.06
-"""Seconds from free to closed lips (Löfqvist & Gracco 1997 measure 50–80 ms)."""
+"""Seconds from free to closed lips."""
 SHORTEST_CLOSURE = 0.045
 """Seconds; a frame of 25 a second sees each closure."""
 
@@ -189,7 +189,7 @@ def articulate(phonemes: tuple[Phoneme, ...], times: np.ndarray, decay: float = 
 
 
 def _gesture(segments: list[_Segment], times: np.ndarray, lead: float) -> np.ndarray:
-    """1 during each segment (from ``lead`` seconds before: a stop sounds when it opens), with smooth ramps around it."""
+    """1 during each segment (and ``lead`` seconds before: a stop sounds when it opens), with smooth ramps around it."""
     strength = np.zeros_like(times)
     for segment in segments:
         start, end = segment.start - lead, segment.end

@@ -1,20 +1,14 @@
 """Sentences → speech whose phonemes and their times are known (espeak-ng, a formant synthesiser).
 
-Emotion changes the voice as listeners expect it to: Scherer 2003 ("Vocal communication of emotion", table 2) and Juslin &
-Laukka 2003 (table 7) give the directions for pitch level, pitch range, rate and loudness; the sizes are ours, within what
-the synthesiser can say clearly.
+Emotion changes the voice as listeners expect it to: Scherer 2003 ("Vocal communication of emotion") and Juslin & Laukka
+2003 review the directions for pitch level, pitch range, rate and loudness; the sizes are ours, within what the
+synthesiser can say clearly.
 """
 
 from __future__ import annotations
 
-import ctypes
-import shutil
-import sys
-import tempfile
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,6 +18,7 @@ from torch import Tensor
 
 from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
+from readavatar.synthetic.espeak import run_espeak
 
 SAMPLE_RATE = 16_000
 """Hz."""
@@ -72,8 +67,8 @@ class Voice:
 
 
 VOICES = (
-    Voice("en-us"), Voice("en-us+f2", 55), Voice("en-gb-x-rp+m3", 45), Voice("en-gb-scotland+f4"), Voice("en-us+m7", 42),
-    Voice("en-gb-x-rp+f3", 52, 60), Voice("en-us-nyc+m4"), Voice("en-029+f5"), Voice("en-gb-x-gbclan+m2", 48, 55),
+    Voice("en-us"), Voice("en-us+f2", 55), Voice("en-gb-x-rp+m3", 45), Voice("en-gb-scotland+f4"),
+    Voice("en-us+m7", 42), Voice("en-gb-x-rp+f3", 52, 60), Voice("en-us-nyc+m4"), Voice("en-029+f5"), Voice("en-gb-x-gbclan+m2", 48, 55),
     Voice("en-us+Annie"), Voice("en-us+Mike"), Voice("en-gb-x-rp+Andy", 46),
 )  # fmt: skip
 """Speakers of English an actor is given one of; any espeak-ng language works."""
@@ -105,9 +100,7 @@ PROSODY = {
 """By emotion; any other leaves the voice as it is."""
 
 
-def emotional_voice(
-    voice: Voice, emotion: Float[Tensor, " N"], names: Sequence[str]
-) -> tuple[Voice, float]:
+def emotional_voice(voice: Voice, emotion: Float[Tensor, " N"], names: Sequence[str]) -> tuple[Voice, float]:
     """The voice in an emotion, and its gain (a factor on the waveform). Mixtures add."""
     pitch, pitch_range, rate, loudness = voice.pitch, voice.pitch_range, voice.rate, 0.0
     for name, strength in zip(names, emotion.tolist(), strict=True):
@@ -125,12 +118,10 @@ def silence(duration: float) -> Speech:
     return Speech(torch.zeros(num_samples), (Phoneme("", 0.0, num_samples / SAMPLE_RATE),))
 
 
-def speak(
-    sentences: Sequence[str], *, voice: Voice, emotion: EmotionTrack, seed: int, duration: float = 0.0
-) -> Speech:
+def speak(sentences: Sequence[str], *, voice: Voice, emotion: EmotionTrack, seed: int, duration: float = 0.0) -> Speech:
     """Say sentences one after another, each in the emotion at its beginning.
 
-    Rate, pitch and the pauses between sentences vary a little with ``seed``. Silence follows up to ``duration`` seconds.
+    Rate, pitch and the pauses between sentences vary a little with ``seed``. Silence fills up to ``duration`` seconds.
 
     Raises:
         UserError: Nothing that can be said, or a voice that espeak-ng does not have.
@@ -154,7 +145,9 @@ def synthesise(text: str, voice: Voice, gain: float = 1.0) -> Speech:
     Raises:
         UserError: Nothing that can be said, or a voice that espeak-ng does not have.
     """
-    samples, events, sample_rate = _run_espeak(text, voice)
+    samples, events, sample_rate = run_espeak(
+        text, voice.name, pitch=voice.pitch, pitch_range=voice.pitch_range, rate=voice.rate
+    )
     starts = [(sample / sample_rate, symbol) for sample, symbol in events]
     if not any(symbol for _, symbol in starts):
         raise UserError(f"Expected a sentence that can be said, but got '{text}'.")
@@ -193,93 +186,3 @@ def _joined(*parts: Speech) -> Speech:
                 phonemes.append(replace(phoneme, start=phoneme.start + offset, end=phoneme.end + offset))
         offset += part.duration
     return Speech(torch.cat([part.waveform for part in parts]), tuple(phonemes))
-
-
-# espeak-ng's C interface (speak_lib.h)
-
-_PHONEME_EVENT = 7
-_SYNCHRONOUS, _PHONEME_EVENTS, _PHONEME_IPA, _DONT_EXIT = 2, 1, 2, 0x8000
-_UTF8 = 1
-_RATE, _PITCH, _RANGE = 1, 3, 4
-_LONGEST_DATA_PATH = 120
-"""espeak-ng keeps its data path in a buffer of 160 characters, with file names appended."""
-
-_LOCK = threading.Lock()
-
-
-class _EventId(ctypes.Union):
-    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
-
-
-class _Event(ctypes.Structure):
-    _fields_ = (
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", _EventId),
-    )
-
-
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
-
-
-def _run_espeak(text: str, voice: Voice) -> tuple[np.ndarray, list[tuple[int, str]], int]:
-    """int16 samples, (sample, symbol) of every phoneme's onset, and the sample rate.
-
-    The library keeps its oscillators' phases from one utterance to the next, even across its own initialisation, and is
-    not thread-safe; a private copy, loaded for each utterance and unloaded after it (5 ms), makes speech reproducible.
-    """
-    import espeakng_loader
-
-    chunks: list[np.ndarray] = []
-    onsets: list[tuple[int, str]] = []
-
-    def collect(samples, num_samples, events):
-        if samples and num_samples > 0:
-            chunks.append(np.ctypeslib.as_array(samples, (num_samples,)).copy())
-        index = 0
-        while events[index].type != 0:
-            if events[index].type == _PHONEME_EVENT:
-                symbol = bytes(events[index].id.string).decode("utf8", "ignore")
-                onsets.append((events[index].sample, symbol))
-            index += 1
-        return 0
-
-    callback = _Callback(collect)
-    with _LOCK, tempfile.TemporaryDirectory(prefix="readavatar_", ignore_cleanup_errors=True) as folder:
-        data_path = Path(espeakng_loader.get_data_path())
-        if len(str(data_path)) > _LONGEST_DATA_PATH:
-            (Path(folder) / data_path.name).symlink_to(data_path, target_is_directory=True)
-            data_path = Path(folder) / data_path.name
-        original = Path(espeakng_loader.get_library_path())
-        library = ctypes.CDLL(str(shutil.copy(original, Path(folder) / original.name)))
-        try:
-            options = _PHONEME_EVENTS | _PHONEME_IPA | _DONT_EXIT
-            sample_rate = library.espeak_Initialize(_SYNCHRONOUS, 0, str(data_path).encode(), options)
-            if sample_rate <= 0:
-                raise UserError(f"Expected espeak-ng's data in '{data_path}'; reinstall espeakng-loader.")
-            library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # of the breath; initialisation seeds it by the clock
-            library.espeak_SetSynthCallback(callback)
-            if library.espeak_SetVoiceByName(voice.name.encode()) != 0:
-                raise UserError(f"Expected a voice that espeak-ng has (such as en-us+f2), but got '{voice.name}'.")
-            settings = ((_RATE, voice.rate, 80, 450), (_PITCH, voice.pitch, 0, 99), (_RANGE, voice.pitch_range, 0, 99))
-            for parameter, value, least, greatest in settings:
-                library.espeak_SetParameter(parameter, round(min(max(value, least), greatest)), 0)
-            encoded = text.encode() + b"\0"
-            library.espeak_Synth(encoded, ctypes.c_size_t(len(encoded)), 0, 1, 0, _UTF8, None, None)
-            library.espeak_Synchronize()
-            library.espeak_Terminate()
-        finally:
-            _unload(library)
-    return np.concatenate(chunks) if chunks else np.zeros(1, dtype=np.int16), onsets, sample_rate
-
-
-def _unload(library: ctypes.CDLL) -> None:
-    import _ctypes
-
-    unload = _ctypes.FreeLibrary if sys.platform == "win32" else _ctypes.dlclose
-    unload(library._handle)

@@ -63,6 +63,7 @@ class TrackingModule(pl.LightningModule):
         self.stages, self.weights, self.morphable_model = stages, weights, morphable_model
         self.texture_size, self.num_keyframes, self.seed, self.backend = texture_size, keyframes, seed, backend
         self.register_buffer("seconds", torch.zeros(()))
+        self.register_buffer("num_done", torch.zeros((), dtype=torch.long))
         self.steps: list[Step] = []
 
     def setup(self, stage: str) -> None:
@@ -83,7 +84,7 @@ class TrackingModule(pl.LightningModule):
                 raise UserError("Expected stages with at least one pass, but the config has none.")
             self.trainer.fit_loop.max_epochs = 1  # the plan is the whole training, whatever the config says
 
-    def planned_batches(self) -> list[tuple[Int[Tensor, " B"], bool]]:
+    def planned_batches(self) -> list[tuple[Int[Tensor, " _"], bool]]:
         """Each step's frames, and whether it looks at their pixels."""
         return [(step.indices, step.stage.photometric) for step in self.steps]
 
@@ -115,13 +116,14 @@ class TrackingModule(pl.LightningModule):
         self._keep_in_bounds()
         self.log_dict({f"energy/{name}": value.detach() for name, value in found.items()})
         self.log("total", total.detach(), prog_bar=True)
+        self.num_done += 1
         now = time.monotonic()
         self.seconds += now - self._clock
         self._clock = now
 
     def on_fit_end(self) -> None:
         """Fill in what no frame showed, write the fit into the clips and say how good it is."""
-        if self.trainer.interrupted or not self._is_done():
+        if int(self.num_done) < len(self.steps):  # stopped halfway
             return
         data: TrackingData = self.trainer.datamodule
         missing = fill_missing_frames(self.parameters_, data.observations)
@@ -187,9 +189,6 @@ class TrackingModule(pl.LightningModule):
         self.parameters_.expression.clamp_(bounds[:, 0], bounds[:, 1])
         self.parameters_.gaze.clamp_(-MAX_GAZE, MAX_GAZE)
         self.parameters_.albedo.clamp_(*ALBEDO_RANGE)
-
-    def _is_done(self) -> bool:
-        return self.trainer.fit_loop.epoch_progress.current.completed >= 1
 
     @torch.no_grad()
     def _score(self, batch: TrackingBatch) -> tuple[Tensor, Tensor]:

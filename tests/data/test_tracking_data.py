@@ -49,8 +49,8 @@ def test_68_landmarks_come_without_irises(tmp_path):
 
 
 def test_the_camera_is_the_sources_whatever_the_crop(tmp_path):
-    clips = [write_clip(tmp_path / "a", crop=Crop(60.0, 25.0, 40.0)), write_clip(tmp_path / "b", crop=Crop(70.0, 35.0, 20.0))]
-    seen = read_observations(clips)
+    crops = {"a": Crop(60.0, 25.0, 40.0), "b": Crop(70.0, 35.0, 20.0)}
+    seen = read_observations([write_clip(tmp_path / name, crop=crop) for name, crop in crops.items()])
     torch.testing.assert_close(seen.principal_points, torch.full((2, 2), 0.5))  # both are centred on the source
     torch.testing.assert_close(seen.source_sides, torch.tensor([4.0, 8.0]))
 

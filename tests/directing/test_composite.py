@@ -18,7 +18,9 @@ def _ramp(height, width):
 def test_a_crop_put_back_changes_nothing(size):
     source = _ramp(60, 90)
     crop = Crop(left=21.0, top=8.0, size=40.0)
-    positions = crop.clip_to_source(torch.stack(torch.meshgrid(*[torch.arange(size) + 0.5] * 2, indexing="xy"), -1), size)
+    positions = crop.clip_to_source(
+        torch.stack(torch.meshgrid(*[torch.arange(size) + 0.5] * 2, indexing="xy"), -1), size
+    )
     cut = torch.stack([positions[..., 0] / 90, positions[..., 1] / 60, torch.full((size, size), 0.5)])
     blended = composite(source, cut, torch.ones(1, size, size), crop)
     # Bicubic taps reach two of the crop's pixels, so only its inside is the ramp to the last digit.

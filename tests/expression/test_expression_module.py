@@ -123,13 +123,13 @@ def test_adversarial_training_keeps_the_spread_that_regression_mutes(tmp_path):
         pl.seed_everything(0, verbose=False)
         optimisation = Optimisation(samples=samples, ema_decay=0.95)
         module = ExpressionModule(SMALL, weights, optimisation, fast, fast)
-        data = _data(store.path, window_seconds=1.2)
+        data = _data(store.path, window_seconds=0.8)
         data.setup("fit")
         mirrored = data.training[0].expressions.clone()
         mirrored[:, 0] = 2 * mirrored[:, 0].mean() - mirrored[:, 0]
         data.training.append(type(data.training[0])(**{**vars(data.training[0]), "expressions": mirrored}))
         data.places += [(1, first) for _, first in data.places]
-        _trainer(tmp_path, 250).fit(module, data)
+        _trainer(tmp_path, 160).fit(module, data)
         spoken = data.training[0]
         brows = torch.stack(
             [

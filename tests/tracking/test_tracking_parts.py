@@ -29,7 +29,8 @@ def observations(num_frames: int = 6, num_clips: int = 2) -> Observations:
     clip_index = torch.arange(num_frames) * num_clips // num_frames
     return Observations(
         torch.rand(num_frames, 68, 2), torch.rand(num_frames, 2, 2), torch.ones(num_frames),
-        torch.zeros(num_frames, 52), torch.ones(num_frames), clip_index, torch.full((num_clips, 2), 0.5), torch.ones(num_clips),
+        torch.zeros(num_frames, 52), torch.ones(num_frames), clip_index, torch.full((num_clips, 2), 0.5),
+        torch.ones(num_clips),
     )  # fmt: skip
 
 
