@@ -1,7 +1,7 @@
 """Emotions as continuous vectors, and how they change over time.
 
-An emotion vector has one dimension a named emotion, each in [0, 1]: 0 absent, 1 its strongest; all zeros are neutral and
-mixtures are allowed (Saunders & Namboodiri 2023, sec. 3.2). A track is a line through keyframes in that space.
+An emotion vector has one dimension a named emotion, each in [0, 1]: 0 absent, 1 its strongest; all zeros are neutral
+and mixtures are allowed (Saunders & Namboodiri 2023, sec. 3.2). A track is a line through keyframes in that space.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class EmotionTrack:
 
     @classmethod
     def parse(cls, text: str, space: EmotionSpace) -> EmotionTrack:
-        """Read ``"0s neutral, 1.5s happy:0.8, 4s happy:0.2+surprised:0.6"``, a single emotion, or a ``.json`` file's path.
+        """Read ``"0s neutral, 1.5s happy:0.8, 4s happy:0.2+surprised:0.6"``, one emotion, or a ``.json`` file's path.
 
         Raises:
             UserError: A time without ``s``, times that do not increase, or an emotion ``EmotionSpace.vector`` refuses.

@@ -130,7 +130,8 @@ def generate_motion(
     if tuple(part.config["expression_names"]) != footage.expression_names:
         raise UserError(
             f"Expected footage fitted with the morphable model '{part.config['morphable_model']}' that the avatar "
-            f"'{avatar.path}' learned its expressions in, but it is fitted with '{footage.morphable_model}'; fit both again."
+            f"'{avatar.path}' learned its expressions in, but it is fitted with '{footage.morphable_model}'; fit both "
+            "again."
         )
     generator = load_network(ExpressionGenerator(**part.config["network"]), part)
     speech = _speech_features(part.config, waveform, fps, len(emotion))

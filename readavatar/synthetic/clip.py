@@ -40,9 +40,9 @@ def write_actor_clip(
     sentences: list[str] | None = None,
     emotion: EmotionTrack | None = None,
     size: int = 256,
-    fps: float | str | Fraction = 25,
+    fps: int | float | str | Fraction = 25,
     morphable_model: str = "builtin",
-    duration: float | None = None,
+    duration: int | float | None = None,
     noise: float = 0.004,
     compress: int | None = None,
     progress: bool = False,
@@ -110,8 +110,8 @@ def rehearse(
     take: int = 0,
     sentences: list[str] | None = None,
     emotion: EmotionTrack,
-    fps: float = 25.0,
-    duration: float | None = None,
+    fps: int | float = 25,
+    duration: int | float | None = None,
 ) -> Performance:
     """What an actor does in a take; arguments as in ``write_actor_clip``."""
     seed = actor.seed * 1_000_003 + take
@@ -158,7 +158,7 @@ def film(actor: Actor, performance: Performance, model: MorphableModel, morphabl
     return Scene(face, performance.tongue, make_backdrop(actor.seed, size))
 
 
-def _checked_fps(fps: float | str | Fraction) -> Fraction:
+def _checked_fps(fps: int | float | str | Fraction) -> Fraction:
     try:
         fraction = Fraction(fps).limit_denominator(1001)
     except (ValueError, ZeroDivisionError):

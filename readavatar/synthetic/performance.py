@@ -55,14 +55,14 @@ class Performance:
     """(raise in [0, 1], advance in [−1, 1]); no coefficient tells it."""
     emotion: Float[Tensor, "T N"]
     phonemes: tuple[Phoneme, ...]
-    fps: float
+    fps: int | float
 
 
 def perform(
     speech: Speech,
     emotion: EmotionTrack,
     *,
-    fps: float,
+    fps: int | float,
     seed: int,
     style: Style | None = None,
     shape_coefficients: Float[Tensor, " S"] | None = None,

@@ -54,7 +54,7 @@ def projected_landmarks(model: MorphableModel, scene: Scene) -> Float[Tensor, "T
     return project(torch.cat(points), scene.face.camera)
 
 
-def render(model: MorphableModel, scene: Scene, *, noise: float = 0.0, seed: int = 0) -> Iterator[_Frame]:
+def render(model: MorphableModel, scene: Scene, *, noise: int | float = 0.0, seed: int = 0) -> Iterator[_Frame]:
     """Yield each frame (RGB, sRGB) and its face mask (255 inside).
 
     Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -43,7 +41,6 @@ def retarget(expressions: Float[Tensor, "T named"], model: MorphableModel) -> Fl
     return coefficients.clamp(model.expression_bounds[:, 0], model.expression_bounds[:, 1])
 
 
-@lru_cache(maxsize=4)
 def _landmark_motion(model: MorphableModel) -> tuple[Float[Tensor, "E 68 3"], float]:
     """How one unit of each expression moves the landmarks, metres, and the face's width."""
     shape = torch.zeros(1, model.num_shape)

@@ -67,9 +67,10 @@ class Voice:
 
 
 VOICES = (
-    Voice("en-us"), Voice("en-us+f2", 55), Voice("en-gb-x-rp+m3", 45), Voice("en-gb-scotland+f4"),
-    Voice("en-us+m7", 42), Voice("en-gb-x-rp+f3", 52, 60), Voice("en-us-nyc+m4"), Voice("en-029+f5"), Voice("en-gb-x-gbclan+m2", 48, 55),
-    Voice("en-us+Annie"), Voice("en-us+Mike"), Voice("en-gb-x-rp+Andy", 46),
+    Voice("en-us"), Voice("en-us+f2", 55.0), Voice("en-gb-x-rp+m3", 45.0), Voice("en-gb-scotland+f4"),
+    Voice("en-us+m7", 42.0), Voice("en-gb-x-rp+f3", 52.0, 60.0),
+    Voice("en-us-nyc+m4"), Voice("en-029+f5"), Voice("en-gb-x-gbclan+m2", 48.0, 55.0),
+    Voice("en-us+Annie"), Voice("en-us+Mike"), Voice("en-gb-x-rp+Andy", 46.0),
 )  # fmt: skip
 """Speakers of English an actor is given one of; any espeak-ng language works."""
 
@@ -89,13 +90,13 @@ class Prosody:
 
 
 PROSODY = {
-    "angry": Prosody(pitch=10, pitch_range=1.35, rate=1.12, loudness=5.0),
-    "contempt": Prosody(pitch=-6, pitch_range=0.8, rate=0.90, loudness=-1.0),
-    "disgusted": Prosody(pitch=-8, pitch_range=0.75, rate=0.88, loudness=-2.0),
-    "fear": Prosody(pitch=22, pitch_range=0.85, rate=1.18, loudness=0.0),
-    "happy": Prosody(pitch=14, pitch_range=1.5, rate=1.08, loudness=3.0),
-    "sad": Prosody(pitch=-10, pitch_range=0.5, rate=0.80, loudness=-6.0),
-    "surprised": Prosody(pitch=20, pitch_range=1.6, rate=1.02, loudness=2.0),
+    "angry": Prosody(pitch=10.0, pitch_range=1.35, rate=1.12, loudness=5.0),
+    "contempt": Prosody(pitch=-6.0, pitch_range=0.8, rate=0.90, loudness=-1.0),
+    "disgusted": Prosody(pitch=-8.0, pitch_range=0.75, rate=0.88, loudness=-2.0),
+    "fear": Prosody(pitch=22.0, pitch_range=0.85, rate=1.18, loudness=0.0),
+    "happy": Prosody(pitch=14.0, pitch_range=1.5, rate=1.08, loudness=3.0),
+    "sad": Prosody(pitch=-10.0, pitch_range=0.5, rate=0.80, loudness=-6.0),
+    "surprised": Prosody(pitch=20.0, pitch_range=1.6, rate=1.02, loudness=2.0),
 }
 """By emotion; any other leaves the voice as it is."""
 
@@ -112,13 +113,15 @@ def emotional_voice(voice: Voice, emotion: Float[Tensor, " N"], names: Sequence[
     return replace(voice, pitch=pitch, pitch_range=pitch_range, rate=rate), 10 ** (loudness / 20)
 
 
-def silence(duration: float) -> Speech:
+def silence(duration: float | int) -> Speech:
     """A muted shot of ``duration`` seconds."""
     num_samples = round(duration * SAMPLE_RATE)
     return Speech(torch.zeros(num_samples), (Phoneme("", 0.0, num_samples / SAMPLE_RATE),))
 
 
-def speak(sentences: Sequence[str], *, voice: Voice, emotion: EmotionTrack, seed: int, duration: float = 0.0) -> Speech:
+def speak(
+    sentences: Sequence[str], *, voice: Voice, emotion: EmotionTrack, seed: int, duration: float | int = 0.0
+) -> Speech:
     """Say sentences one after another, each in the emotion at its beginning.
 
     Rate, pitch and the pauses between sentences vary a little with ``seed``. Silence fills up to ``duration`` seconds.

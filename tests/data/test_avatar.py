@@ -35,7 +35,7 @@ def test_parts_are_added_to_those_that_are_there(avatar, tmp_path):
 
 
 def test_a_part_that_is_not_trained_says_what_to_run(avatar):
-    with pytest.raises(UserError, match="configs/appearance/default.yaml"):
+    with pytest.raises(UserError, match=r"configs/appearance/default\.yaml"):
         Avatar(avatar).part("appearance")
 
 
@@ -54,7 +54,7 @@ def test_a_network_of_other_size_is_refused(avatar):
 @pytest.mark.parametrize("content", ["{}", "not json", '{"name": 1, "footage": "x", "wrong": 2}'])
 def test_a_folder_that_is_no_avatar_is_refused(tmp_path, content):
     (tmp_path / "avatar.json").write_text(content)
-    with pytest.raises(UserError, match="avatar.json"):
+    with pytest.raises(UserError, match=r"avatar\.json"):
         Avatar(tmp_path)
 
 
