@@ -54,6 +54,8 @@ NEW_SENTENCE = (
 )
 DIRECTION = "0s neutral, 1.2s neutral, 2.4s happy:1, 3.6s happy:1, 4.8s angry:1"
 MODEL = "builtin"
+ZOOM = 1.35
+"""The head nearly fills the frame: more of its few pixels are face."""
 SHEET_FRAMES = 18
 CURVES = ("jawOpen", "mouthSmile_L", "mouthFunnel", "browDown_L", "browInnerUp_L", "eyeBlink_L")
 
@@ -101,6 +103,7 @@ def run_demo(out: str | Path, fit: Callable[[list[str]], int], scale: str = "ful
                 sentences=list(sentences[: settings.sentences]),
                 emotion=emotion,
                 size=settings.size,
+                zoom=ZOOM,
                 morphable_model=MODEL,
                 progress=True,
             )

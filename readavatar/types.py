@@ -50,15 +50,19 @@ class Camera(_Tensors):
     """Far plane, metres."""
 
 
+DEFAULT_FOCAL = 2.2
+"""Focal length in image sides: a field of view of about 26°, a portrait lens."""
+
+
 def default_camera(height: int, width: int, focal: float | Float[Tensor, ""] | None = None) -> Camera:
     """The camera at the world's origin that looks along −z, principal point at the image's centre.
 
     Args:
         height: Pixels.
         width: Pixels.
-        focal: Pixels; by default 2.2 × the longer side (a vertical field of view of about 26°, a portrait lens).
+        focal: Pixels; by default ``DEFAULT_FOCAL`` times the longer side.
     """
-    focal = torch.as_tensor(2.2 * max(height, width) if focal is None else focal, dtype=torch.float32)
+    focal = torch.as_tensor(DEFAULT_FOCAL * max(height, width) if focal is None else focal, dtype=torch.float32)
     zero, one = torch.zeros_like(focal), torch.ones_like(focal)
     intrinsics = torch.stack(
         [

@@ -77,10 +77,16 @@ def _resting_place(model: MorphableModel, shape: Float[Tensor, " S"]) -> tuple[f
     return (-float(middle[0]), -float(middle[1]) - 0.014, -DISTANCE)
 
 
-def make_backdrop(seed: int, size: int) -> Float[Tensor, "3 size size"]:
-    """A wall in soft light with blurred spots of colour, and shoulders in a plain shirt; linear light."""
+def make_backdrop(seed: int, size: int, zoom: float = 1.0) -> Float[Tensor, "3 size size"]:
+    """A wall in soft light with blurred spots of colour, and shoulders in a plain shirt; linear light.
+
+    Args:
+        seed: Whose wall and shirt.
+        size: Height and width, pixels.
+        zoom: Of the lens; 1 shows all that there is, 2 the middle half.
+    """
     generator = np.random.default_rng([seed, 6])
-    across = (np.arange(size) + 0.5) / size * 2 - 1
+    across = ((np.arange(size) + 0.5) / size * 2 - 1) / zoom
     x, y = np.meshgrid(across, across)
     base = generator.uniform(0.10, 0.35) * np.exp(generator.normal(0, 0.15, 3))
     slope = generator.normal(0, 0.18, 2)

@@ -26,7 +26,7 @@ from readavatar.synthetic.render import Scene, projected_landmarks, render
 from readavatar.synthetic.retarget import retarget
 from readavatar.synthetic.sentences import SENTENCES
 from readavatar.synthetic.voice import SAMPLE_RATE, silence, speak
-from readavatar.types import Landmarks, TrackedFace, default_camera
+from readavatar.types import DEFAULT_FOCAL, Landmarks, TrackedFace, default_camera
 
 SOURCE_NAME = "source.mp4"
 SENTENCES_A_CLIP = 4
@@ -40,6 +40,7 @@ def write_actor_clip(
     sentences: list[str] | None = None,
     emotion: EmotionTrack | None = None,
     size: int = 256,
+    zoom: float = 1.0,
     fps: int | float | str | Fraction = 25,
     morphable_model: str = "builtin",
     duration: int | float | None = None,
@@ -56,6 +57,7 @@ def write_actor_clip(
         sentences: What is said; by default four of ``SENTENCES``; an empty list is a muted shot.
         emotion: By default neutral.
         size: Height and width, pixels; even.
+        zoom: Of the lens: 1 shows head and shoulders, 1.4 fills the frame with the head.
         fps: Frames a second.
         morphable_model: What ``load_morphable_model`` takes.
         duration: Seconds: the least that the clip lasts, and a muted shot's length (by default 2).
@@ -77,7 +79,7 @@ def write_actor_clip(
     model = load_morphable_model(morphable_model)
     actor = make_actor(seed, model)
     performance = rehearse(actor, take=take, sentences=sentences, emotion=emotion, fps=float(fps), duration=duration)
-    scene = film(actor, performance, model, morphable_model, size)
+    scene = film(actor, performance, model, morphable_model, size, zoom)
     with writing_clip_store(path) as writer:
         landmarks_2d = projected_landmarks(model, scene)
         num_frames = len(landmarks_2d)
@@ -133,7 +135,9 @@ def rehearse(
     )
 
 
-def film(actor: Actor, performance: Performance, model: MorphableModel, morphable_model: str, size: int) -> Scene:
+def film(
+    actor: Actor, performance: Performance, model: MorphableModel, morphable_model: str, size: int, zoom: float = 1.0
+) -> Scene:
     """Put an actor's take before the default camera.
 
     Args:
@@ -142,6 +146,7 @@ def film(actor: Actor, performance: Performance, model: MorphableModel, morphabl
         model: Whose expressions are played.
         morphable_model: What ``model`` was loaded from.
         size: Height and width of the picture, pixels.
+        zoom: Of the lens.
     """
     coefficients = replace(
         performance.coefficients,
@@ -149,13 +154,13 @@ def film(actor: Actor, performance: Performance, model: MorphableModel, morphabl
     )
     face = TrackedFace(
         coefficients=coefficients,
-        camera=default_camera(size, size),
+        camera=default_camera(size, size, DEFAULT_FOCAL * size * zoom),
         lighting=actor.lighting[None].repeat(coefficients.num_frames, 1, 1),
         albedo=actor.albedo,
         morphable_model=morphable_model,
         expression_names=tuple(model.expression_names),
     )
-    return Scene(face, performance.tongue, make_backdrop(actor.seed, size))
+    return Scene(face, performance.tongue, make_backdrop(actor.seed, size, zoom))
 
 
 def _checked_fps(fps: int | float | str | Fraction) -> Fraction:

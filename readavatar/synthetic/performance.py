@@ -17,6 +17,7 @@ from readavatar.synthetic.emotions import (
     BROW_BEATS,
     VIGOUR,
     blink_rate,
+    check_emotions,
     emotional_expressions,
     emotional_factor,
     emotional_head_pose,
@@ -55,7 +56,7 @@ class Performance:
     """(raise in [0, 1], advance in [−1, 1]); no coefficient tells it."""
     emotion: Float[Tensor, "T N"]
     phonemes: tuple[Phoneme, ...]
-    fps: int | float
+    fps: float
 
 
 def perform(
@@ -83,6 +84,8 @@ def perform(
         UserError: An emotion that the actor cannot play.
     """
     style = style or Style()
+    fps = float(fps)
+    check_emotions(emotion.space.names)
     # Up to the next whole frame, but for the samples that rounding alone makes of it.
     num_frames = max(1, int(np.ceil(speech.duration * fps - 1e-3)))
     times = (np.arange(num_frames) + 0.5) / fps

@@ -115,7 +115,7 @@ def test_a_long_data_path_is_no_obstacle(monkeypatch, tmp_path):
     link = deep / "espeak-ng-data"
     link.symlink_to(espeakng_loader.get_data_path(), target_is_directory=True)
     monkeypatch.setattr(espeakng_loader, "get_data_path", lambda: str(link))
-    samples, onsets, _ = run_espeak("Hello.", "en-us", pitch=50, pitch_range=50, rate=160)
+    samples, onsets, _ = run_espeak("Hello.", "en-us", pitch=50.0, pitch_range=50.0, rate=160.0)
     assert len(samples) > 1000 and onsets
 
 
