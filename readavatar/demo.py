@@ -54,7 +54,7 @@ NEW_SENTENCE = (
 )
 DIRECTION = "0s neutral, 1.2s neutral, 2.4s happy:1, 3.6s happy:1, 4.8s angry:1"
 MODEL = "builtin"
-ZOOM = 1.35
+ZOOM = 1.2
 """The head nearly fills the frame: more of its few pixels are face."""
 SHEET_FRAMES = 18
 CURVES = ("jawOpen", "mouthSmile_L", "mouthFunnel", "browDown_L", "browInnerUp_L", "eyeBlink_L")

@@ -70,7 +70,7 @@ class FeatureLoss(Protocol):
 class BandFeatures(nn.Module):
     """Differences of local frequency content at several scales, without any trained weight.
 
-    Each level of a Gaussian pyramid is seen through the 15 oscillating functions of a 4 × 4 cosine transform. Their
+    Each level of a pyramid is seen through the 15 oscillating functions of a 4 × 4 cosine transform. Their
     values are compared (edges in place), and so is their energy in a neighbourhood of 5 of their samples (texture in
     kind, as in Portilla & Simoncelli 2000): the second is blind to a shift of a pixel or two, which is what tracking
     noise does to detail, and still sees blur, which the mean that L1 settles for does not pay for otherwise.
@@ -88,8 +88,6 @@ class BandFeatures(nn.Module):
         basis = F.normalize(basis, dim=1)
         bank = torch.einsum("ay,bx->abyx", basis, basis).flatten(0, 1)[1:]
         self.register_buffer("bank", bank[:, None], persistent=False)
-        blur = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        self.register_buffer("blur", (blur[:, None] * blur)[None, None], persistent=False)
 
     def forward(
         self, predicted: Float[Tensor, "B 3 H W"], target: Float[Tensor, "B 3 H W"], mask: Float[Tensor, "B 1 H W"]
@@ -102,14 +100,12 @@ class BandFeatures(nn.Module):
                 break
             bands = F.conv2d(images.flatten(0, 1)[:, None], self.bank, stride=2).unflatten(0, (-1, 3))
             # √(x² + ε): a plain root has no finite gradient at 0, the flat areas' value.
-            energy = (F.avg_pool2d(bands.flatten(0, 1).square(), 5, stride=2) + 1e-5).sqrt().unflatten(0, (-1, 3))
+            energy = (F.avg_pool2d(bands.flatten(0, 1).square(), 5, stride=4) + 1e-5).sqrt().unflatten(0, (-1, 3))
             for features in (bands, energy):
                 ours, theirs = features.chunk(2)
                 weight = F.adaptive_avg_pool2d(mask, features.shape[-2:])
                 total = total + masked_mean((ours - theirs).abs().flatten(1, 2), weight)
-            images = F.conv2d(F.pad(images.flatten(0, 1)[:, None], (1, 1, 1, 1), mode="replicate"), self.blur, stride=2)
-            images = images.unflatten(0, (-1, 3))[:, :, 0]
-            mask = F.avg_pool2d(mask, 2, ceil_mode=True)
+            images, mask = F.avg_pool2d(images, 2), F.avg_pool2d(mask, 2)
         return total / self.levels
 
 

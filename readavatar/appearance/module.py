@@ -69,7 +69,7 @@ class AppearanceModule(pl.LightningModule):
         self.renderer = AppearanceRenderer(data.num_speech_features, data.num_regions, data.speech_window, self.network)
         if self.renderer.hears:
             self.renderer.audio_latent.standardise_by(data.training_speech)
-        self.averaged = AveragedModel(self.renderer, avg_fn=_WarmingAverage(self.optimisation.ema_decay))
+        self.averaged = AveragedModel(self.renderer, multi_avg_fn=_WarmingAverage(self.optimisation.ema_decay))
 
     def configure_optimizers(self) -> list[Adam]:
         """The renderer's, and the discriminator's if there is one."""
@@ -80,10 +80,10 @@ class AppearanceModule(pl.LightningModule):
             {"params": others, "lr": settings.learning_rate},
             {"params": texture, "lr": settings.texture_learning_rate},
         ]
-        optimizers = [Adam(groups, betas=(0.9, 0.99))]
+        optimizers = [Adam(groups, betas=(0.9, 0.99), fused=True)]
         if self.discriminator is not None:
             parameters = self.discriminator.parameters()
-            optimizers.append(Adam(parameters, lr=settings.discriminator_learning_rate, betas=(0.0, 0.99)))
+            optimizers.append(Adam(parameters, lr=settings.discriminator_learning_rate, betas=(0.0, 0.99), fused=True))
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["initial_lr"] = group["lr"]
@@ -118,7 +118,7 @@ class AppearanceModule(pl.LightningModule):
         optimizer = self.optimizers() if self.discriminator is None else self.optimizers()[0]
         optimizer.zero_grad()
         self.manual_backward(total)
-        torch.nn.utils.clip_grad_norm_(self.renderer.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.renderer.parameters(), 1.0, foreach=True)
         optimizer.step()
         self.averaged.update_parameters(self.renderer)
         if self.discriminator is not None:
@@ -204,6 +204,6 @@ class _WarmingAverage:
     def __init__(self, decay: float) -> None:
         self.decay = decay
 
-    def __call__(self, averaged: Tensor, current: Tensor, num_averaged: Tensor) -> Tensor:
-        decay = torch.clamp((1 + num_averaged) / (10 + num_averaged), max=self.decay)
-        return torch.lerp(current, averaged, decay.to(averaged))
+    def __call__(self, averaged: list[Tensor], current: list[Tensor], num_averaged: Tensor) -> None:
+        decay = min((1 + int(num_averaged)) / (10 + int(num_averaged)), self.decay)
+        torch._foreach_lerp_(averaged, current, 1 - decay)

@@ -61,7 +61,8 @@ class UNetRenderer(nn.Module):
         """Sides that are no multiple of 2^(levels − 1) are padded with their edge, and cropped again."""
         height, width = x.shape[-2:]
         multiple = 2 ** len(self.downs)
-        x = F.pad(x, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+        padding = (0, -width % multiple, 0, -height % multiple)
+        x = F.pad(x, padding, mode="replicate") if any(padding) else x
         x = F.leaky_relu(self.stem(x.contiguous(memory_format=torch.channels_last)), 0.2)
         skips = []
         for down, encoder in zip(self.downs, self.encoders, strict=True):

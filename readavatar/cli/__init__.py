@@ -28,6 +28,7 @@ COMMANDS = {
     "prepare": "turn a video into a clip store",
     "animate": "say any audio with any emotion, in the person's own footage",
     "sweep": "run a Weights & Biases sweep file on this machine",
+    "bench": "time what readavatar does on this machine",
     "assets": "list, get or verify the files that come from outside",
 }
 

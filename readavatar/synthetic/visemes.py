@@ -143,6 +143,10 @@ class Articulation:
 
 DECAY = 14.0
 """θ, 1/s: a sound's influence falls to 1/e this fast beyond its own edges (Cohen & Massaro use 10 to 30)."""
+LONGEST_ONSET = 0.06
+"""Seconds into a sound after which it is wholly itself; short sounds are so in their middle half."""
+FARTHEST_INFLUENCE = 1.0
+"""Seconds; beyond, e^−14 of a sound is left."""
 CLOSURE_RAMP = 0.06
 """Seconds from free to closed lips."""
 SHORTEST_CLOSURE = 0.045
@@ -158,29 +162,22 @@ def articulate(phonemes: tuple[Phoneme, ...], times: np.ndarray, decay: float = 
         decay: θ above: lower is more slurred.
     """
     segments = _segments(phonemes)
+    visemes = [segment.viseme for segment in segments]
     starts = np.array([segment.start for segment in segments])
     ends = np.array([segment.end for segment in segments])
-    # Beyond the middle half of the sound, not beyond its centre: a long vowel holds its target.
-    quarter = (ends - starts) / 4
-    distance = np.maximum(0, np.maximum(starts + quarter - times[:, None], times[:, None] - ends + quarter))
-    falloff = np.exp(-decay * distance)
-    insists = np.array([segment.viseme.insists for segment in segments]) * np.array(
-        [[segment.weight] for segment in segments]
-    )
-
-    def blend(target: list[float], articulator: int) -> np.ndarray:
-        dominance = falloff * insists[:, articulator]
-        return dominance @ np.array(target) / dominance.sum(1)
-
-    visemes = [segment.viseme for segment in segments]
-    controls = {
-        "jaw": blend([v.jaw for v in visemes], 0),
-        "spread": blend([v.spread for v in visemes], 1),
-        "lips": blend([v.lips for v in visemes], 1),
-        "round": blend([v.round for v in visemes], 2),
-        "tongue_raise": blend([v.tongue[0] for v in visemes], 3),
-        "tongue_advance": blend([v.tongue[1] for v in visemes], 3),
-    }
+    inset = np.minimum((ends - starts) / 4, LONGEST_ONSET)
+    targets = np.array([[v.jaw, v.spread, v.round, v.lips, *v.tongue] for v in visemes])
+    dominance = np.array([segment.viseme.insists for segment in segments])[:, [0, 1, 2, 1, 3, 3]]
+    dominance *= np.array([[segment.weight] for segment in segments])
+    blended = np.empty((len(times), len(CONTROLS)))
+    for first in range(0, len(times), 256):
+        block = times[first : first + 256]
+        near = (ends > block[0] - FARTHEST_INFLUENCE) & (starts < block[-1] + FARTHEST_INFLUENCE)
+        before = (starts + inset)[near] - block[:, None]
+        after = block[:, None] - (ends - inset)[near]
+        falloff = np.exp(-decay * np.maximum(0, np.maximum(before, after)))
+        blended[first : first + 256] = falloff @ (dominance * targets)[near] / (falloff @ dominance[near])
+    controls = dict(zip(CONTROLS, blended.T, strict=True))
     return Articulation(
         controls,
         _gesture([segment for segment in segments if segment.viseme.closure], times, lead=0.02),

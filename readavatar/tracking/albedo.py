@@ -114,9 +114,13 @@ class AlbedoPrior(nn.Module):
         if self.has_own:
             return albedo
         weight = seen * self.is_skin
-        filled = push_pull(albedo[None], weight[None, None])[0]
-        share = (weight / (weight + 1)) + (~self.is_skin).float()
-        return albedo * share.clamp(max=1) + filled * (1 - share.clamp(max=1))
+        if not bool((weight > 0).any()):
+            return albedo
+        # Texels at the face's rim were seen too little to leave where they started; a well seen one weighs 1.
+        trust = (weight / weight[weight > 0].median()).clamp(max=1).square()
+        filled = push_pull(albedo[None], trust[None, None])[0]
+        share = torch.where(self.is_skin, trust, 1.0)
+        return albedo * share + filled * (1 - share)
 
     def smoothness(self, albedo: Float[Tensor, "3 R R"]) -> Float[Tensor, ""]:
         """Differences of neighbours within a region, relative to 0.05."""

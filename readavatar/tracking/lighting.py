@@ -9,10 +9,11 @@ from torch import Tensor
 from readavatar.rendering.shading import linear_to_srgb, shade, spherical_harmonics, srgb_to_linear
 from readavatar.tracking.energies import COLOUR_OUTLIER
 
-RIDGE = 3e-3
-"""Weight of the prior beside the mean pixel: with a face seen from one side a third of the sphere is guesswork."""
-_LEVELS = (0.02, 1, 1, 1, 3, 3, 3, 3, 3)
-"""Of the prior by coefficient: the ambient light is nearly free, faces tell little of the second order."""
+DIRECTIONAL_RIDGE = (0, 1e-2, 1e-2, 1e-2, 3e-2, 3e-2, 3e-2, 3e-2, 3e-2)
+"""Weight beside the mean pixel of the prior that light comes from everywhere alike, by coefficient: a face seen from
+one side tells little of the second order, and free lights would take shadows and blushes from the albedo."""
+COLOUR_RIDGE = (1e-2, 3e-2, 3e-2, 3e-2, 1e-1, 1e-1, 1e-1, 1e-1, 1e-1)
+"""Likewise that light is white: what is coloured is mostly the face."""
 
 
 def solve_lighting(
@@ -44,8 +45,7 @@ def solve_lighting(
     basis = spherical_harmonics(normals).flatten(2)[:, None] * albedo.flatten(2)[:, :, None]
     gram = torch.einsum("bckp,bclp->bckl", basis * weight[:, :, None], basis)
     moment = torch.einsum("bckp,bcp->bck", basis * weight[:, :, None], linear.flatten(2))
-    prior = RIDGE * torch.diag(torch.tensor(_LEVELS)).to(gram)
-    # The directional light's prior mean is none, the ambient's what the channels have in common.
-    grey = current[:, :1].mean(-1, keepdim=True) * torch.eye(9, 1, device=current.device)
-    solved = torch.linalg.solve(gram + prior, moment + (prior @ grey)[..., 0][:, None])
+    directional, colour = (torch.diag(torch.tensor(ridge)).to(gram) for ridge in (DIRECTIONAL_RIDGE, COLOUR_RIDGE))
+    white = torch.linalg.solve(gram.mean(1) + directional, moment.mean(1))
+    solved = torch.linalg.solve(gram + colour, moment + (white @ colour)[:, None])
     return torch.where((total > 0)[:, None, None], solved.mT, current)

@@ -107,6 +107,16 @@ def test_the_tongue_tells_sounds_apart_that_the_lips_do_not():
         assert np.abs(tongue_at(first) - tongue_at(second)).max() > 0.3, (first, second)
 
 
+def test_long_silence_and_long_speech_are_articulated_alike():
+    phonemes = (Phoneme("", 0.0, 600.0), Phoneme("ɑː", 600.0, 600.3, 1.0), Phoneme("", 600.3, 900.0))
+    far = articulate(phonemes, np.arange(0, 900, 0.04)).controls
+    near = articulate(phonemes, np.arange(600, 600.3, 0.04)).controls
+    for name, values in near.items():
+        assert np.isfinite(far[name]).all()
+        assert np.allclose(far[name][15000 : 15000 + len(values)], values, atol=1e-5), name
+    assert far["jaw"][:14000].max() < 1e-6
+
+
 def test_diphthongs_and_affricates_have_two_visemes_and_silence_has_its_own():
     assert len(visemes_of("aɪ")) == len(visemes_of("tʃ")) == 2
     assert visemes_of("") != visemes_of("ə")

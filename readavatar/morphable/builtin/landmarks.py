@@ -14,12 +14,13 @@ from readavatar.morphable.builtin.surface import loft, loft_parameters
 _JAW = ((1.44, -2), (1.42, -23), (1.38, -46), (1.28, -72), (1.13, -91), (0.92, -103), (0.66, -108.5), (0.34, -110.5),
         (0.0, -111.5))
 """(azimuth, row) of landmarks 16, 15, …, 8: from the left ear to the chin."""
-_FACE = {22: (10, 14.8), 23: (18, 17.6), 24: (28, 20.0), 25: (38, 20.6), 26: (47, 17.4),
-         27: (0, 3), 28: (0, -10), 29: (0, -23.5), 30: (0, -38), 33: (0, -47.6), 34: (6.5, -46.6), 35: (13.5, -45)}
-"""Nominal (x, y) of the brow's, the nose's bridge's and its base's landmarks on the left and the midline."""
+_FACE = {22: (13, 18), 23: (28, 21), 24: (40, 21), 25: (48.5, 19), 26: (54, 15),
+         27: (0, -2), 28: (0, -18), 29: (0, -31), 30: (0, -38), 33: (0, -47.6), 34: (6.5, -46.6), 35: (13.5, -45)}
+"""Nominal (x, y) of the brow's, the nose's bridge's and its base's landmarks on the left and the midline. iBUG spaces
+them evenly; along the brow and the bridge these follow MediaPipe's points instead, which the fits are made to."""
 _EYE_ANGLES = {42: 180, 43: 118, 44: 62, 45: 0, 46: -65, 47: -118}
-_OUTER_LIPS = {51: (1, 0.0), 52: (1, 5.2), 53: (1, 15.0), 54: (0, 25.0), 55: (-1, 15.0), 56: (-1, 6.5), 57: (-1, 0.0)}
-_INNER_LIPS = {62: (1, 0.0), 63: (1, 8.0), 64: (0, 25.0), 65: (-1, 8.0), 66: (-1, 0.0)}
+_OUTER_LIPS = {51: (1, 0.0), 52: (1, 8.0), 53: (1, 18.5), 54: (0, 25.0), 55: (-1, 18.5), 56: (-1, 6.5), 57: (-1, 0.0)}
+_INNER_LIPS = {62: (1, 0.0), 63: (1, 12.0), 64: (0, 25.0), 65: (-1, 12.0), 66: (-1, 0.0)}
 """(which lip, abscissa)."""
 _RIGHT_OF = {16: 0, 15: 1, 14: 2, 13: 3, 12: 4, 11: 5, 10: 6, 9: 7, 22: 21, 23: 20, 24: 19, 25: 18, 26: 17, 34: 32,
              35: 31, 42: 39, 43: 38, 44: 37, 45: 36, 46: 41, 47: 40, 52: 50, 53: 49, 54: 48, 55: 59, 56: 58, 63: 61,

@@ -1,0 +1,46 @@
+"""Claims on the expression stage's configuration files."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from pathlib import Path
+
+import pytest
+import yaml
+
+from readavatar.data.expression_data import ExpressionData
+from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+DEFAULT = yaml.safe_load((CONFIGS / "expression" / "default.yaml").read_text())
+OVERRIDES = sorted({*(CONFIGS / "expression").glob("*.yaml"), *(CONFIGS / "ablations" / "expression").glob("*.yaml")})
+
+
+def _paths(tree, prefix=()):
+    """The paths of all leaves, without those of the trainer, which has more keys than the default names."""
+    for key, value in tree.items():
+        if isinstance(value, dict) and key != "trainer":
+            yield from _paths(value, (*prefix, key))
+        elif key != "trainer":
+            yield (*prefix, key), value
+
+
+@pytest.mark.parametrize("path", [path for path in OVERRIDES if path.stem != "default"], ids=lambda path: path.stem)
+def test_an_override_names_only_keys_of_the_default_and_only_what_differs(path):
+    default = dict(_paths(DEFAULT))
+    for key, value in _paths(yaml.safe_load(path.read_text())):
+        assert key in default, ".".join(key)
+        assert value != default[key], ".".join(key)
+
+
+def test_the_default_configuration_says_what_the_code_says():
+    settings = DEFAULT["model"]["init_args"]
+    for name, kind in (("network", NetworkSettings), ("weights", LossWeights), ("optimisation", Optimisation)):
+        defaults = dataclasses.asdict(kind())
+        written = {key: tuple(value) if isinstance(value, list) else value for key, value in settings[name].items()}
+        assert written == defaults
+    parameters = inspect.signature(ExpressionData).parameters
+    for name, value in DEFAULT["data"]["init_args"].items():
+        if name != "clips":
+            assert value == parameters[name].default, name
