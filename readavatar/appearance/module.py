@@ -27,6 +27,7 @@ from readavatar.appearance.losses import flicker, load_feature_loss, masked_mean
 from readavatar.appearance.networks import WINDOW_MARGIN, WINDOW_MULTIPLE, AppearanceRenderer, NetworkSettings
 from readavatar.appearance.settings import LossWeights, Optimisation
 from readavatar.data.appearance_data import AppearanceBatch
+from readavatar.data.averaging import warming_average
 from readavatar.metrics import psnr, ssim
 
 _SHEET_FRAMES = 6
@@ -69,7 +70,7 @@ class AppearanceModule(pl.LightningModule):
         self.renderer = AppearanceRenderer(data.num_speech_features, data.num_regions, data.speech_window, self.network)
         if self.renderer.hears:
             self.renderer.audio_latent.standardise_by(data.training_speech)
-        self.averaged = AveragedModel(self.renderer, multi_avg_fn=_WarmingAverage(self.optimisation.ema_decay))
+        self.averaged = AveragedModel(self.renderer, multi_avg_fn=warming_average(self.optimisation.ema_decay))
 
     def configure_optimizers(self) -> list[Adam]:
         """The renderer's, and the discriminator's if there is one."""
@@ -196,14 +197,3 @@ class AppearanceModule(pl.LightningModule):
         renderer = self.averaged.module
         description = self.trainer.datamodule.description()
         return {"name": "appearance", "network": renderer, "config": {"network": renderer.config, **description}}
-
-
-class _WarmingAverage:
-    """An exponential moving average that forgets its first, random weights sooner."""
-
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
-
-    def __call__(self, averaged: list[Tensor], current: list[Tensor], num_averaged: Tensor) -> None:
-        decay = min((1 + int(num_averaged)) / (10 + int(num_averaged)), self.decay)
-        torch._foreach_lerp_(averaged, current, 1 - decay)

@@ -29,7 +29,7 @@ class NetworkSettings:
     conditioning: Literal["film", "concatenation", "none"] = "film"
     """How the SIREN hears."""
     texture_channels: int = 16
-    """C of the neural texture; the first three are added to the image's logits."""
+    """C of the neural texture; the first three are a first guess at the image's logits."""
     texture_width: int = 96
     """Features of a SIREN layer."""
     texture_depth: int = 4
@@ -113,7 +113,9 @@ class AppearanceRenderer(nn.Module):
         window = inputs.window(WINDOW_MARGIN, WINDOW_MULTIPLE)
         seen = inputs.crop(window)
         texture = self.neural_texture(seen)
-        logits = self.unet(self._feature_maps(seen, texture)).float() + texture[:, :3].float()
+        # The U-Net corrects a first guess: the texture's first channels in the hole, the footage at its rim.
+        rim = torch.logit(seen.context, eps=0.01) * (1 - seen.hole)
+        logits = self.unet(self._feature_maps(seen, texture)).float() + texture[:, :3].float() * seen.hole + rim
         image = inputs.context.clone()
         image[..., window.rows, window.columns] = torch.sigmoid(logits)
         return image

@@ -81,8 +81,9 @@ class StageCLI(LightningCLI):
             ModelCheckpoint(**checkpoints, train_time_interval=_CHECKPOINT_INTERVAL),
             ModelCheckpoint(**checkpoints, every_n_epochs=1, save_on_train_epoch_end=True),
             AvatarExport(self.avatar, self.clip),
-            TrainingProgress(self.stage),
         ]
+        if self._get(self.config_init, "trainer.enable_progress_bar", default=None) is not False:
+            own.append(TrainingProgress(self.stage))
         if self._get(self.config_init, "trainer.logger", default=None) is None:
             kwargs["logger"] = CSVLogger(self.run_folder, name="logs")
         return super().instantiate_trainer(callbacks=[*configured, *own], **kwargs)

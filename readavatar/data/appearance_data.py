@@ -29,7 +29,7 @@ from readavatar.data.render_inputs import (
     build_render_maps,
     speech_windows,
 )
-from readavatar.data.speech_features import clip_speech_features
+from readavatar.data.speech_features import clip_speech_features, describe_encoder
 from readavatar.errors import UserError
 from readavatar.morphable import load_morphable_model
 from readavatar.morphable.model import MorphableModel
@@ -203,14 +203,8 @@ class AppearanceData(pl.LightningDataModule):
 
     def description(self) -> dict:
         """JSON values that say what a network trained on these clips has to be given."""
-        encoder = self.encoder
         return {
-            "speech_encoder": {
-                "name": encoder.name,
-                "layers": encoder.settings.get("layers"),
-                "fingerprint": encoder.fingerprint,
-                "num_features": encoder.num_features,
-            },
+            "speech_encoder": describe_encoder(self.encoder),
             "morphable_model": self.face.morphable_model,
             "expression_names": list(self.face.expression_names),
             "size": self.frame_size,

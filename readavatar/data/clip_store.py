@@ -298,7 +298,7 @@ def write_tracked_face(path: Path, face: TrackedFace) -> None:
     with replacing_file(path) as temporary:
         _save_tensors(
             temporary,
-            {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()},
+            {key: tensor.detach().cpu().clone() for key, tensor in tensors.items()},  # a copy: views may share memory
             {"readavatar": json.dumps(description)},
         )
 

@@ -13,10 +13,10 @@ from torch.utils.data import ConcatDataset, DataLoader
 
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.expression_windows import ExpressionBatch, ExpressionClip, ExpressionWindows, WindowOrder
-from readavatar.data.speech_features import clip_speech_features
+from readavatar.data.speech_features import clip_speech_features, describe_encoder
 from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace
 from readavatar.errors import UserError
-from readavatar.speech import SAMPLE_RATE, SpeechEncoder, load_speech_encoder
+from readavatar.speech import SAMPLE_RATE, load_speech_encoder
 from readavatar.types import TrackedFace
 
 EmotionCoding = Literal["continuous", "one_hot", "none"]
@@ -212,16 +212,6 @@ class ExpressionData(pl.LightningDataModule):
         self.training += [clip.muted(silence[: len(clip.speech)], mouth) for clip in self.training]
         evenly = torch.linspace(0, len(self.places) - 1, num_muted).long().tolist()
         self.places += [(self.places[index][0] + num_clips, self.places[index][1]) for index in evenly]
-
-
-def describe_encoder(encoder: SpeechEncoder) -> dict:
-    """What finds the same speech encoder again."""
-    return {
-        "name": encoder.name,
-        "layers": encoder.settings.get("layers"),
-        "fingerprint": encoder.fingerprint,
-        "num_features": encoder.num_features,
-    }
 
 
 def _label_names(stores: Sequence[ClipStore]) -> tuple[str, ...]:

@@ -23,3 +23,13 @@ def clip_speech_features(store: ClipStore, encoder: SpeechEncoder) -> Float[Tens
     key = f"speech-{encoder.name}-{digest.hexdigest()[:24]}"
     compute = lambda: {"speech_features": encoder.encode(waveform, store.fps, store.num_frames)}  # noqa: E731
     return store.cached(key, compute)["speech_features"]
+
+
+def describe_encoder(encoder: SpeechEncoder) -> dict:
+    """What finds the same speech encoder again."""
+    return {
+        "name": encoder.name,
+        "layers": encoder.settings.get("layers"),
+        "fingerprint": encoder.fingerprint,
+        "num_features": encoder.num_features,
+    }

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel
 
+from readavatar.data.averaging import warming_average
 from readavatar.data.expression_data import ExpressionBatch
 from readavatar.expression.face_space import PARTS, FaceSpace
 from readavatar.expression.generation import slow_noise
@@ -75,7 +76,7 @@ class ExpressionModule(pl.LightningModule):
         )
         expressions = data.training_expressions
         self.generator.standardise_by(data.training_speech, expressions, model.expression_bounds)
-        self.averaged = AveragedModel(self.generator, avg_fn=_warming_average(self.optimisation.ema_decay))
+        self.averaged = AveragedModel(self.generator, multi_avg_fn=warming_average(self.optimisation.ema_decay))
         if self.is_adversarial:
             self.discriminator = ExpressionDiscriminator(
                 *num_inputs, sizes.discriminator_width, sizes.discriminator_scales
@@ -199,13 +200,3 @@ class ExpressionModule(pl.LightningModule):
         network = self.averaged.module
         config = {"network": network.config, **self.trainer.datamodule.description()}
         return {"name": "expression", "network": network, "config": config}
-
-
-def _warming_average(decay: float):
-    """An exponential moving average that forgets its first, random weights sooner."""
-
-    def average(averaged: Tensor, current: Tensor, num_averaged: Tensor) -> Tensor:
-        share = torch.clamp((1 + num_averaged) / (10 + num_averaged), max=decay)
-        return torch.lerp(current, averaged, share.to(averaged))
-
-    return average

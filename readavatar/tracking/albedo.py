@@ -22,12 +22,12 @@ REGION_ALBEDO = {
     "mouth_socket": (0.05, 0.02, 0.02),
     "gums": (0.3, 0.12, 0.12),
     "tongue": (0.3, 0.12, 0.12),
-    "teeth_upper": (0.5, 0.48, 0.42),
-    "teeth_lower": (0.5, 0.48, 0.42),
+    "teeth_upper": (0.35, 0.33, 0.28),
+    "teeth_lower": (0.35, 0.33, 0.28),
     "eyeball_left": (0.5, 0.5, 0.5),
     "eyeball_right": (0.5, 0.5, 0.5),
 }
-"""Linear reflectances of what is not skin."""
+"""Linear reflectances of what is not skin; teeth as dark as lips shade them, lest they show through closed ones."""
 _INSIDE = ("mouth_socket", "gums", "tongue", "teeth_upper", "teeth_lower")
 MIRROR_TOLERANCE = 0.004
 """Metres: a texel whose mirror image is farther from the surface has none."""
@@ -134,8 +134,8 @@ class AlbedoPrior(nn.Module):
         return (flat[:, self.symmetric] - flat[:, self.mirrored]).square().mean() / 0.1**2
 
     def typicality(self, albedo: Float[Tensor, "3 R R"]) -> Float[Tensor, ""]:
-        """Differences from each region's typical albedo, relative to 0.2; ten times that weight inside the mouth."""
-        weights = 1 + 9 * self.is_inside.float()
+        """Differences from each region's typical albedo, relative to 0.2; thrice that weight inside the mouth."""
+        weights = 1 + 2 * self.is_inside.float()
         return ((albedo - self.mean).square() * weights).mean() / 0.2**2
 
 

