@@ -149,7 +149,7 @@ def test_each_stage_is_measured_on_held_out_seconds(demo, stage, capsys):
     model = ["--model.morphable_model", "builtin"] if stage == "tracking" else []
     code = main(["test", *arguments, "--data.clips", clips, "--avatar", str(demo / "avatar"), *model])
     assert code == 0
-    assert {"tracking": "landmark error", "expression": "lip error", "appearance": "dB"}[
+    assert {"tracking": "landmark_error", "expression": "lip error", "appearance": "dB"}[
         stage
     ] in capsys.readouterr().out
 

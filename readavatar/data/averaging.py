@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def warming_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    """An exponential moving average that forgets its first, random weights sooner: ``AveragedModel``'s ``multi_avg_fn``.
+    """An exponential moving average that forgets its first, random weights sooner: a ``multi_avg_fn``.
 
     Args:
         decay: Weight of the past once ``(1 + n) / (10 + n)``, n averages in, has grown beyond it.

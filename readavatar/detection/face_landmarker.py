@@ -9,7 +9,9 @@ upsampling a frame twice then doubles its landmarks' coordinates (within 0.08 pi
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -162,7 +164,19 @@ def _mediapipe():
             f"Expected the package mediapipe for finding faces, but it is not installed ({error}); "
             "run pip install 'readavatar[tracking]'."
         ) from None
+    _ignore_profiling_timer()
     return mediapipe
+
+
+def _ignore_profiling_timer() -> None:
+    """Keep MediaPipe's built-in profiler from ending the process.
+
+    Its library at times starts the profiling timer (seen with 1.2.2 when a second landmarker is made after other work)
+    without a handler for the signal, whose default is to kill.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()  # elsewhere Python cannot set handlers
+    if hasattr(signal, "SIGPROF") and in_main_thread and signal.getsignal(signal.SIGPROF) == signal.SIG_DFL:
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)
 
 
 @contextmanager

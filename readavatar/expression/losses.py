@@ -96,7 +96,7 @@ def weighted_sum(
     values = {name: terms[name]() for name in chosen}
     total = sum((weight * values[name] for name, weight in chosen.items()), start=torch.zeros(()))
     if not bool(total.isfinite()):
-        wrong = {name: float(value) for name, value in values.items() if not bool(value.isfinite())}
+        wrong = {name: float(value.detach()) for name, value in values.items() if not bool(value.isfinite())}
         raise UserError(
             f"Expected finite losses, but at step {step} got {wrong}; check the clips' tracking, or train with a lower "
             "learning rate."

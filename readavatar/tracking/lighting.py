@@ -9,7 +9,7 @@ from torch import Tensor
 from readavatar.rendering.shading import linear_to_srgb, shade, spherical_harmonics, srgb_to_linear
 from readavatar.tracking.energies import COLOUR_OUTLIER
 
-DIRECTIONAL_RIDGE = (0, 1e-2, 1e-2, 1e-2, 3e-2, 3e-2, 3e-2, 3e-2, 3e-2)
+DIRECTIONAL_RIDGE = (1e-6, 1e-2, 1e-2, 1e-2, 3e-2, 3e-2, 3e-2, 3e-2, 3e-2)
 """Weight beside the mean pixel of the prior that light comes from everywhere alike, by coefficient: a face seen from
 one side tells little of the second order, and free lights would take shadows and blushes from the albedo."""
 COLOUR_RIDGE = (1e-2, 3e-2, 3e-2, 3e-2, 1e-1, 1e-1, 1e-1, 1e-1, 1e-1)
