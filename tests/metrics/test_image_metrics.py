@@ -58,3 +58,12 @@ def test_a_worse_image_scores_worse_and_gradients_improve_it():
         value = metric(noisy, image).mean()
         (gradient,) = torch.autograd.grad(value, noisy)
         assert metric(noisy.detach() + 0.01 * gradient / gradient.abs().mean(), image).mean() > value
+
+
+def test_ssim_is_the_same_under_autocast():
+    generator = torch.Generator().manual_seed(0)
+    target = torch.rand(1, 3, 32, 32, generator=generator) * 0.1 + 0.5
+    predicted = target + 0.01 * torch.randn(target.shape, generator=generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = ssim(predicted, target)
+    assert torch.equal(inside, ssim(predicted, target))
