@@ -9,6 +9,7 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a failed hub look-up otherwise retries for 23 s
 os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in one process a core; more threads only get in the way
 
 
 @pytest.fixture(scope="session")

@@ -93,8 +93,12 @@ class BandFeatures(nn.Module):
         self, predicted: Float[Tensor, "B 3 H W"], target: Float[Tensor, "B 3 H W"], mask: Float[Tensor, "B 1 H W"]
     ) -> Float[Tensor, ""]:
         """The mean distance over the mask and the levels."""
-        images = torch.cat([_opponent(predicted), _opponent(target)])
-        total = predicted.new_zeros(())
+        # Never in bfloat16, which would round the images to 8 bits before their differences are taken.
+        with torch.autocast(predicted.device.type, enabled=False):
+            return self._distance(torch.cat([_opponent(predicted), _opponent(target)]).float(), mask)
+
+    def _distance(self, images: Float[Tensor, "images 3 H W"], mask: Float[Tensor, "B 1 H W"]) -> Float[Tensor, ""]:
+        total = images.new_zeros(())
         for _ in range(self.levels):
             if min(images.shape[-2:]) < 12:
                 break

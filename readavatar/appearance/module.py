@@ -169,14 +169,17 @@ class AppearanceModule(pl.LightningModule):
         alpha = soft_edge(batch.inputs.hole)
         composite = alpha * self.averaged(batch.inputs) + (1 - alpha) * batch.frames
         face, mouth = batch.inputs.part("face"), batch.inputs.part("mouth")
-        values = {
-            "psnr_face": psnr(composite, batch.frames, face),
-            "ssim_face": ssim(composite, batch.frames, face),
-            "psnr_mouth": psnr(composite, batch.frames, mouth),
-        }
+        with torch.autocast(self.device.type, enabled=False):  # bfloat16 has no digits for SSIM's variances
+            values = {
+                "psnr_face": psnr(composite, batch.frames, face),
+                "ssim_face": ssim(composite, batch.frames, face),
+                "psnr_mouth": psnr(composite, batch.frames, mouth),
+            }
         for name, value in values.items():
             self.log(f"{stage}/{name}", value.nanmean(), batch_size=len(face))
-        self._sheet.append((batch.frames[0], composite[0]))
+        batches = sum(self.trainer.num_val_batches if stage == "val" else self.trainer.num_test_batches)
+        kept = math.ceil(_SHEET_FRAMES / batches)
+        self._sheet += zip(batch.frames[:kept], composite[:kept], strict=True)
 
     def _report(self, stage: str) -> None:
         sheet, self._sheet = self._sheet, []

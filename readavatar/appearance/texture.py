@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from readavatar.rendering.texture import sample_texture
 
+_POINTS_MULTIPLE = 256
+
 
 def positional_encoding(points: Float[Tensor, "*n 2"], num_octaves: int) -> Float[Tensor, "*n {2+4*num_octaves}"]:
     """The points themselves, and sines and cosines of π · 2^k times them, k < ``num_octaves``.
@@ -39,7 +41,8 @@ def gather_covered(covered: Bool[Tensor, "B N"]) -> tuple[Int[Tensor, "B P"], Bo
     rows, columns = covered.nonzero(as_tuple=True)
     counts = covered.sum(1)
     position = torch.arange(len(rows), device=covered.device) - (counts.cumsum(0) - counts)[rows]
-    width = max(int(counts.max()), 1)
+    # Few different sizes, so that one step's memory fits the next one's.
+    width = max(-(-int(counts.max()) // _POINTS_MULTIPLE), 1) * _POINTS_MULTIPLE
     index = torch.zeros(len(covered), width, dtype=torch.long, device=covered.device)
     index[rows, position] = columns
     return index, torch.arange(width, device=covered.device) < counts[:, None]
