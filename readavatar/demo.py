@@ -49,10 +49,14 @@ SENTENCES = {
 }
 """What the actor says on film, by emotion."""
 
-NEW_SENTENCE = (
-    "Good evening. I never said these words before, but my face knows how. Now look at me, and mind the mood."
+NEW_SENTENCES = (
+    "Good evening.",
+    "I never said these words before, but my face knows how.",
+    "Now look at me, and mind the mood.",
 )
-DIRECTION = "0s neutral, 1.2s neutral, 2.4s happy:1, 3.6s happy:1, 4.8s angry:1"
+DIRECTION = "0s neutral, 1.1s neutral, 1.6s happy:1, 4.6s happy:1, 5.2s angry:1"
+"""Each sentence in its own emotion; the voice takes its own from where a sentence begins."""
+
 MODEL = "builtin"
 ZOOM = 1.2
 """The head nearly fills the frame: more of its few pixels are face."""
@@ -124,7 +128,7 @@ def run_demo(out: str | Path, fit: Callable[[list[str]], int], scale: str = "ful
 
     def say() -> None:
         voice = make_actor(seed, load_morphable_model(MODEL)).voice
-        speech = speak([NEW_SENTENCE], voice=voice, emotion=EmotionTrack.parse(DIRECTION, space), seed=seed)
+        speech = speak(NEW_SENTENCES, voice=voice, emotion=EmotionTrack.parse(DIRECTION, space), seed=seed)
         with replacing_file(out / "speech.wav") as temporary:
             soundfile.write(temporary, speech.waveform.numpy(), SAMPLE_RATE)
 
@@ -183,7 +187,7 @@ def _picture(out: Path, animation: Animation) -> None:
 
 def _write_report(out: Path, steps: _Steps, scale: str) -> None:
     note = (
-        f"The digital actor (the built-in head) says a sentence that was never filmed: '{NEW_SENTENCE}' The emotion "
+        f"The digital actor (the built-in head) says what was never filmed: '{' '.join(NEW_SENTENCES)}' The emotion "
         f"asked for is '{DIRECTION}'. The actor was filmed for the demo in three emotions and fitted from "
         f"{steps.notes['landmarks']}. Everything here is synthetic."
     )
