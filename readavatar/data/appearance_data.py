@@ -23,6 +23,7 @@ from readavatar.data.packed_maps import PackedMaps, pack_maps
 from readavatar.data.render_inputs import (
     HOLE_ENLARGEMENT,
     JAW_REACH,
+    RIM,
     Painted,
     RenderInputs,
     RenderMaps,
@@ -307,7 +308,7 @@ def _resized_frames(store: ClipStore, size: int) -> UInt8[Tensor, "T 3 {size} {s
 
 def _digest(face: TrackedFace, model: MorphableModel, size: int, painted: Painted) -> str:
     """A hash of all that the rasterised maps depend on."""
-    settings = (CACHE_VERSION, size, painted, HOLE_ENLARGEMENT, JAW_REACH, model.data.region_names)
+    settings = (CACHE_VERSION, size, painted, HOLE_ENLARGEMENT, JAW_REACH, RIM, model.data.region_names)
     digest = hashlib.sha256(repr(settings).encode())
     digest.update(f"{face.camera.height} {face.camera.width} {face.camera.near} {face.camera.far}".encode())
     masks = [mask for _, mask in sorted(model.data.vertex_masks.items())]

@@ -33,9 +33,13 @@ JAW_REACH = 0.02
 """Metres that the hole is swept down: the chin's way in wide-open speech."""
 
 
+RIM = 0.07
+"""How far around the hole the mesh is drawn, as a part of the frame's height: the soft edge and what training adds."""
+
+
 @dataclass(frozen=True)
 class RenderMaps(_Tensors):
-    """The rasterised mesh of B frames, where the network paints; zeros elsewhere."""
+    """The rasterised mesh of B frames in the hole and around it; zeros elsewhere."""
 
     uvs: Float[Tensor, "B 2 H W"]
     """In [0, 1], row 0 of the texture at the top."""
@@ -130,7 +134,10 @@ def build_render_maps(
     vertices = head_to_world(head_vertices, *pose)
     fragments = rasterize(world_to_clip(vertices, camera), model.faces, resolution, backend)
     hole = _hole(model, _painted_patch(model, painted), shape, head_vertices, pose, camera, resolution, backend)
-    covered = (fragments.face_index >= 0) & hole
+    # Beyond the hole's edge, so that the edge shows in the context alone, however much it is moved or softened.
+    radius = round(RIM * resolution[0])
+    drawn = F.max_pool2d(hole[:, None].float(), 2 * radius + 1, stride=1, padding=radius)[:, 0] > 0
+    covered = (fragments.face_index >= 0) & drawn
     face_index = fragments.face_index.clamp(min=0)
     normals = interpolate(vertex_normals(vertices, model.faces), model.faces, fragments)
     return RenderMaps(

@@ -65,7 +65,7 @@ def test_the_context_shows_nothing_of_the_hole():
     frames = torch.rand(2, 3, 48, 48) + 0.1
     inputs = build_render_inputs(tiny_tracking(2, 48), tiny_model(), torch.zeros(2, 5, 3), frames)
     assert torch.equal(inputs.context > 0, (inputs.hole == 0).expand(-1, 3, -1, -1))
-    assert (inputs.regions[:, None] > 0).float().le(inputs.hole).all()
+    assert ((inputs.part("face") > 0) <= (inputs.hole > 0)).all()
 
 
 def test_speech_windows_repeat_the_ends():
