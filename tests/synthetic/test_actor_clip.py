@@ -154,7 +154,7 @@ def test_a_seed_gives_the_same_pixels_bit_for_bit_and_another_seed_another_perso
     )
     assert torch.equal(first.frames(range(5)), again.frames(range(5)))
     assert torch.equal(first.truth().albedo, again.truth().albedo)
-    assert (first.path / "source.mp4").read_bytes() == (again.path / "source.mp4").read_bytes()
+    assert torch.equal(first.waveform(), again.waveform())  # source.mp4 is lossy, and its encoders not bit-exact
     difference = (first.frames(range(5)) - other.frames(range(5))).abs().mean()
     assert difference > 0.02
     assert not torch.equal(first.truth().coefficients.shape_coefficients, other.truth().coefficients.shape_coefficients)
