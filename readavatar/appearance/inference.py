@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from readavatar.appearance.networks import AppearanceRenderer
-from readavatar.data.render_inputs import RenderInputs, dilated
+from readavatar.data.render_inputs import RenderInputs
 
 EDGE_FRACTION = 0.02
 """Half the width of the soft edge, as a part of the frame's height."""
@@ -20,10 +20,9 @@ def soft_edge(hole: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 1 H W"]:
     The fall lies outside the hole, so that nothing of the footage's own face shines through.
     """
     radius = max(1, round(EDGE_FRACTION * hole.shape[-2]))
-    alpha = dilated(hole, radius)
-    for size, padding in (((1, 2 * radius + 1), (0, radius)), ((2 * radius + 1, 1), (radius, 0))):
-        alpha = F.avg_pool2d(alpha, size, stride=1, padding=padding, count_include_pad=False)
-    return alpha
+    size = 2 * radius + 1
+    grown = F.max_pool2d(hole, size, stride=1, padding=radius)
+    return F.avg_pool2d(grown, size, stride=1, padding=radius, count_include_pad=False)
 
 
 @torch.inference_mode()

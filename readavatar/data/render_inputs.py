@@ -136,23 +136,17 @@ def build_render_maps(
     hole = _hole(model, _painted_patch(model, painted), shape, head_vertices, pose, camera, resolution, backend)
     # Beyond the hole's edge, so that the edge shows in the context alone, however much it is moved or softened.
     radius = round(RIM * resolution[0])
-    drawn = dilated(hole[:, None].float(), radius)[:, 0] > 0
+    drawn = F.max_pool2d(hole[:, None].float(), 2 * radius + 1, stride=1, padding=radius)[:, 0] > 0
     covered = (fragments.face_index >= 0) & drawn
     face_index = fragments.face_index.clamp(min=0)
     normals = interpolate(vertex_normals(vertices, model.faces), model.faces, fragments)
     return RenderMaps(
         uvs=interpolate(model.uvs[None], model.uv_faces, fragments).clamp(0, 1) * covered[:, None],
-        normals=normals * (covered / normals.square().sum(1).add(1e-12).sqrt())[:, None],
+        normals=F.normalize(normals, dim=1) * covered[:, None],
         regions=(model.vertex_regions[model.faces[:, 0]] + 1).to(torch.uint8)[face_index] * covered,
         parts=_face_parts(model)[face_index] * covered,
         hole=hole[:, None].float(),
     )
-
-
-def dilated(mask: Float[Tensor, "B 1 H W"], radius: int) -> Float[Tensor, "B 1 H W"]:
-    """The greatest value within ``radius`` pixels along either axis; one axis after the other, for the cost of it."""
-    rows = F.max_pool2d(mask, (1, 2 * radius + 1), stride=1, padding=(0, radius))
-    return F.max_pool2d(rows, (2 * radius + 1, 1), stride=1, padding=(radius, 0))
 
 
 def resized_camera(camera: Camera, resolution: tuple[int, int]) -> Camera:
