@@ -13,7 +13,7 @@ FLOORS = [
     {"media", "speech", "morphable", "rendering", "detection", "metrics"},
     {"data"},
     {"tracking", "expression", "appearance", "synthetic"},
-    {"directing"},
+    {"directing", "doctor", "viewer"},
     {"benchmarks", "demo", "cli"},
 ]
 FLOOR_OF = {name: index for index, names in enumerate(FLOORS) for name in names}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from readavatar.files import replacing_file
+from readavatar.media.page import paragraph, picture, table, write_page
 
 matplotlib.use("Agg")  # no display on the machines that train
 
@@ -106,18 +106,6 @@ def write_report(
         rows: Of the table: what, how much.
         note: A paragraph under the heading.
     """
-    figures = "".join(
-        f'<figure><img src="data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}" '
-        f'alt="{html.escape(caption)}"><figcaption>{html.escape(caption)}</figcaption></figure>'
-        for caption, picture in pictures.items()
-    )
-    table = "".join(f"<tr><td>{html.escape(what)}</td><td>{html.escape(value)}</td></tr>" for what, value in rows)
-    page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:960px;margin:2em auto;padding:0 1em}"
-        "img,video{max-width:100%}figure{margin:1.5em 0}td{padding:.15em 1.5em .15em 0;border-bottom:1px solid #ddd}"
-        f"</style><h1>{html.escape(title)}</h1><p>{html.escape(note)}</p>"
-        f'<video controls src="{html.escape(clip, quote=True)}"></video>{figures}<table>{table}</table></html>'
-    )
-    with replacing_file(path) as temporary:
-        temporary.write_text(page)
+    video = f'<video controls src="{html.escape(clip, quote=True)}"></video>'
+    figures = [picture(source, caption) for caption, source in pictures.items()]
+    write_page(path, title, [paragraph(note), video, *figures, table(rows)])
