@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -46,6 +47,7 @@ def write_actor_clip(
     duration: int | float | None = None,
     noise: float = 0.004,
     compress: int | None = None,
+    turn: int | float = 0.0,
     progress: bool = False,
 ) -> ClipStore:
     """Film a digital actor: frames, sound, masks, landmarks, emotion and every frame's true coefficients.
@@ -64,6 +66,7 @@ def write_actor_clip(
         noise: The sensor's, standard deviation of full white.
         compress: x264's quality (crf) that the frames go through, as a camera's would; by default the frames are
             lossless and only ``source.mp4`` is compressed.
+        turn: Degrees by which the head turns slowly to either side.
         progress: Show a progress bar.
 
     Raises:
@@ -78,7 +81,9 @@ def write_actor_clip(
     check_emotions(emotion.space.names)
     model = load_morphable_model(morphable_model)
     actor = make_actor(seed, model)
-    performance = rehearse(actor, take=take, sentences=sentences, emotion=emotion, fps=float(fps), duration=duration)
+    performance = rehearse(
+        actor, take=take, sentences=sentences, emotion=emotion, fps=float(fps), duration=duration, turn=turn
+    )
     scene = film(actor, performance, model, morphable_model, size, zoom)
     with writing_clip_store(path) as writer:
         landmarks_2d = projected_landmarks(model, scene)
@@ -114,6 +119,7 @@ def rehearse(
     emotion: EmotionTrack,
     fps: int | float = 25,
     duration: int | float | None = None,
+    turn: int | float = 0.0,
 ) -> Performance:
     """What an actor does in a take; arguments as in ``write_actor_clip``."""
     seed = actor.seed * 1_000_003 + take
@@ -132,6 +138,7 @@ def rehearse(
         style=actor.style,
         shape_coefficients=actor.shape_coefficients,
         translation=actor.translation,
+        turn=math.radians(turn),
     )
 
 

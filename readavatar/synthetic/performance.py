@@ -28,6 +28,10 @@ from readavatar.types import FaceCoefficients
 
 DISTANCE = 0.66
 """Metres from the camera to the head's origin; the default camera then sees 0.30 m."""
+TURN_SECONDS = 5.0
+"""From side to side and back."""
+TURN_LOOK = 0.3
+"""Share of a head's slow turn that the eyes make up for: who turns away looks elsewhere, too."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ def perform(
     style: Style | None = None,
     shape_coefficients: Float[Tensor, " S"] | None = None,
     translation: tuple[float, float, float] = (0.0, 0.0, -DISTANCE),
+    turn: int | float = 0.0,
 ) -> Performance:
     """Act a speech out.
 
@@ -79,6 +84,7 @@ def perform(
         style: How.
         shape_coefficients: Passed on.
         translation: Where the head rests in the world, metres.
+        turn: Radians by which the head turns slowly from side to side, beside what it does anyway.
 
     Raises:
         UserError: An emotion that the actor cannot play.
@@ -102,6 +108,9 @@ def perform(
     head = style.liveliness * gestures.head_sway + style.intensity * emotional_head_pose(felt, names)
     # The eyes turn against the head, so that they stay on what they look at.
     gaze = gestures.gaze_target + np.stack([-head[:, 1], head[:, 0]], axis=1)
+    sweep = turn * np.sin(2 * np.pi * (times / TURN_SECONDS + np.random.default_rng([seed, 8]).random()))
+    head[:, 1] += sweep
+    gaze[:, 0] -= TURN_LOOK * sweep
     mouth = mouth_expressions(articulation, style.vigour * emotional_factor(felt, names, VIGOUR))
     expressions = blend_expressions(
         mouth, emotional_expressions(felt, names, style.intensity), articulation, gestures, gaze
@@ -110,7 +119,7 @@ def perform(
     coefficients = FaceCoefficients(
         shape_coefficients=torch.zeros(0) if shape_coefficients is None else shape_coefficients,
         expression_coefficients=_tensor(np.stack(columns, axis=1)),
-        rotation=_tensor(head),  # small angles: the sum of turns about the axes is the axis-angle vector to 0.1°
+        rotation=_tensor(head),  # read as axis-angle: for small angles, the turns about the axes
         translation=_tensor(np.array(translation) + gestures.head_shift * style.liveliness),
         gaze=_tensor(gaze),
     )
