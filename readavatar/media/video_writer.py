@@ -51,6 +51,7 @@ class VideoWriter:
         sample_rate: int | None = None,
         metadata: dict[str, str] | None = None,
         crf: int = 16,
+        keyframe_interval: int | None = None,
     ) -> None:
         """Describe the video; ``with`` opens the file, and the first frame sets the size.
 
@@ -61,6 +62,8 @@ class VideoWriter:
             sample_rate: Of ``waveform``, Hz.
             metadata: Keys that MP4 knows, such as ``title`` and ``comment``.
             crf: x264's quality, from 0 (lossless) to 51.
+            keyframe_interval: Frames from one key frame to the next at most, none of them bidirectional, so that a
+                player seeks to any frame at once and shows just that one; by default the encoder's choice (250).
 
         Raises:
             UserError: Another suffix, a rate out of range, or a waveform that is empty or not finite.
@@ -70,7 +73,7 @@ class VideoWriter:
             raise UserError(f"Expected a video's name ending in {', '.join(SUFFIXES)}, but got '{path}'.")
         self.fps = frame_rate(fps)
         self.metadata = metadata or {}
-        self.crf = crf
+        self.crf, self.keyframe_interval = crf, keyframe_interval
         self.num_frames = 0
         self._samples, self._sample_rate = _aac_samples(waveform, sample_rate)
         self._num_samples_written = 0
@@ -111,7 +114,11 @@ class VideoWriter:
         self._size = (height, width)
         self._container = av.open(local_address(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
         self._container.metadata.update(self.metadata)
-        self._video = self._container.add_stream("libx264", rate=self.fps, options={"crf": str(self.crf)})
+        options = {"crf": str(self.crf)}
+        if self.keyframe_interval is not None:
+            # Without bidirectional frames the first one's time is 0 and no edit list is needed to say so.
+            options |= {"g": str(self.keyframe_interval), "bf": "0"}
+        self._video = self._container.add_stream("libx264", rate=self.fps, options=options)
         self._video.height, self._video.width = height + height % 2, width + width % 2
         self._video.pix_fmt = "yuv420p"
         context = self._video.codec_context

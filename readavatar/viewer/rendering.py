@@ -1,0 +1,155 @@
+"""Pictures of a batch of frames' fitted faces: re-rendered in their light, as bare shape, and where they are wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from readavatar.morphable.model import MorphableModel
+from readavatar.rendering.camera import head_to_world, world_to_clip
+from readavatar.rendering.rasterize import Fragments, interpolate, rasterize
+from readavatar.rendering.shading import linear_to_srgb, shade, vertex_normals
+from readavatar.rendering.texture import sample_texture
+from readavatar.tracking.model_part import FaceSurface
+from readavatar.types import Camera, TrackedFace
+
+CLAY = 0.6
+"""Reflectance of the bare shape."""
+CLAY_LIGHT = (0.5, 0.25, 0.5)
+"""Ambient, from above, from the viewer."""
+GRID = 0.008
+"""Metres between the lines on the bare shape; they are drawn on the neutral face and move with the skin."""
+_LINE = 0.8
+"""Width of a line, pixels."""
+PHOTOMETRIC_RANGE = 0.25
+"""Mean absolute difference of the colour channels, of full white, that is shown brightest."""
+GEOMETRIC_RANGE = 0.003
+"""Metres from the truth that are shown brightest."""
+_MAP = "inferno"
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Some frames' faces."""
+
+    head: Float[Tensor, "B n 3"]
+    """Vertices in the head frame, metres."""
+    world: Float[Tensor, "B n 3"]
+    normals: Float[Tensor, "B n 3"]
+    """Unit length, world frame."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The N pixels of one picture that see a face; they are drawn in a row of their own, as they are a third of all."""
+
+    pixels: Int[Tensor, " N"]
+    """Their places, row by row."""
+    fragments: Fragments
+    """Of a picture of 1 × N pixels."""
+    normals: Float[Tensor, "1 3 1 N"]
+    lighting: Float[Tensor, "1 9 3"]
+
+
+class FaceRenderer:
+    """Draws a fitted face; the part of the model that footage shows."""
+
+    def __init__(self, model: MorphableModel, face: TrackedFace) -> None:
+        """
+        Args:
+            model: The morphable model that ``face`` is of.
+            face: Its identity, albedo and light are drawn.
+        """
+        self.surface, self.face = FaceSurface(model), face
+        part = self.surface.part
+        on_face = part.model.vertex_mask("face")
+        self.on_face = on_face if part.kept is None else on_face[part.kept]
+        """Which vertices are the face's skin."""
+        shape = face.coefficients.shape_coefficients[None]
+        self._neutral = self.surface(shape, torch.zeros(1, model.num_expressions), torch.zeros(1, 2))
+
+    def surfaces(self, index: slice) -> Surface:
+        """The faces of some frames."""
+        some = self.face.coefficients.frames(index)
+        head = self.head_vertices(self.face, index)
+        world = head_to_world(head, some.rotation, some.translation)
+        return Surface(head, world, vertex_normals(world, self.surface.faces))
+
+    def head_vertices(self, face: TrackedFace, index: slice) -> Float[Tensor, "B n 3"]:
+        """The vertices that ``surfaces`` has, of another face of the same model too; head frame, metres."""
+        some = face.coefficients.frames(index)
+        return self.surface(some.shape_coefficients[None], some.expression_coefficients, some.gaze)
+
+    def see(self, surfaces: Surface, place: int, frame: int, camera: Camera) -> Seen:
+        """What a camera sees of the face at ``place`` in the batch, which is that of frame number ``frame``."""
+        one = slice(place, place + 1)
+        faces, size = self.surface.faces, (camera.height, camera.width)
+        whole = rasterize(world_to_clip(surfaces.world[one], camera), faces, size)
+        face_index = whole.face_index.flatten()
+        pixels = torch.nonzero(face_index >= 0)[:, 0]
+        row = Fragments(
+            face_index[None, None, pixels],
+            whole.barycentrics.view(1, 1, -1, 3)[:, :, pixels],
+            whole.depth.view(1, 1, -1)[..., pixels],
+        )
+        normals = F.normalize(interpolate(surfaces.normals[one], faces, row), dim=1)
+        return Seen(pixels, row, normals, self.face.lighting[frame : frame + 1])
+
+    def lit(self, seen: Seen) -> Float[Tensor, "3 N"]:
+        """The albedo in its light, gamma-encoded, in [0, 1]."""
+        uvs = interpolate(self.surface.uvs[None], self.surface.uv_faces, seen.fragments)
+        albedo = sample_texture(self.face.albedo[None], uvs)
+        return linear_to_srgb(shade(albedo, seen.normals, seen.lighting).clamp(0, 1))[0, :, 0]
+
+    def clay(self, seen: Seen, size: tuple[int, int]) -> Float[Tensor, "3 N"]:
+        """The shape in one grey, with a grid on the skin, gamma-encoded; ``size`` is the picture's."""
+        light = torch.zeros(1, 9, 3)
+        light[:, :3] = torch.tensor(CLAY_LIGHT)[:, None]
+        grey = shade(torch.full_like(seen.normals, CLAY), seen.normals, light)[0, :, 0]
+        places = torch.zeros(2, size[0] * size[1])
+        places[:, seen.pixels] = interpolate(self._neutral[..., :2], self.surface.faces, seen.fragments)[0, :, 0]
+        lines = grid_lines(places.view(2, *size)).flatten()[seen.pixels]
+        return linear_to_srgb((grey * (1 - 0.75 * lines)).clamp(0, 1))
+
+    def painted(self, values: Float[Tensor, " n"], seen: Seen, limit: float) -> Float[Tensor, "3 N"]:
+        """One value a vertex as colours, black at 0 and brightest at ``limit``."""
+        return heat(interpolate(values[None, :, None], self.surface.faces, seen.fragments)[0, 0, 0] / limit)
+
+
+def over(picture: Float[Tensor, "C H W"], pixels: Int[Tensor, " N"], colours: Float[Tensor, "3 N"]) -> Tensor:
+    """A copy of a picture (C = 3, or 1 for grey) with other colours in some pixels."""
+    drawn = picture.expand(3, -1, -1).flatten(1).clone()
+    drawn[:, pixels] = colours
+    return drawn.view(3, *picture.shape[1:])
+
+
+def grid_lines(places: Float[Tensor, "2 H W"]) -> Float[Tensor, "H W"]:
+    """How much of each pixel is line: where x or y (metres) on the neutral face is a multiple of ``GRID``.
+
+    Lines are as wide in the picture everywhere; where the surface turns away until they would merge, they fade.
+    """
+    steps = places / GRID
+    across = F.pad(steps[..., 1:] - steps[..., :-1], (0, 1))
+    down = F.pad(steps[..., 1:, :] - steps[..., :-1, :], (0, 0, 0, 1))
+    slope = (across.square() + down.square()).sqrt().clamp(1e-3, 1.0)
+    distance = (steps - steps.round()).abs() / slope
+    line = (0.5 + _LINE / 2 - distance).clamp(0, 1) * (2 - 4 * slope).clamp(0, 1)
+    return line.amax(0)
+
+
+def heat(values: Float[Tensor, " N"]) -> Float[Tensor, "3 N"]:
+    """Values in [0, 1] (beyond it, the nearest) as colours from black to light yellow."""
+    return _colours()[:, (values.clamp(0, 1) * 255).round().long()]
+
+
+@cache
+def _colours() -> Float[Tensor, "3 256"]:
+    from matplotlib import colormaps
+
+    return torch.from_numpy(colormaps[_MAP](np.linspace(0, 1, 256))[:, :3]).float().T.contiguous()
