@@ -4,6 +4,9 @@ For a triangle with clip positions (xᵢ, yᵢ, zᵢ, wᵢ), eᵢ(x, y) is the d
 (xⱼ, yⱼ, wⱼ), (xₖ, yₖ, wₖ) and (x, y, 1) with j = i + 1, k = i + 2. A pixel's centre is inside where all three have the
 sign of the triangle's own determinant, also when corners lie behind the camera: nothing needs to be clipped. z / w is
 Σ eᵢ zᵢ / Σ eᵢ wᵢ, and the denominator is that determinant.
+
+The innermost loop has no branch and no aliasing array, so that LLVM turns it into vector instructions (four times as
+fast): hence flat buffers, unsigned indices (signed ones may count from the end) and rows of whole vectors.
 """
 
 from __future__ import annotations
@@ -18,6 +21,11 @@ from torch import Tensor
 
 from readavatar.rendering.cpu_threads import bands, run_jobs
 
+NUM_LANES = 4
+"""Pixels at once: doubles in an AVX register."""
+MARGIN = 1e-3
+"""Pixels by which boxes are enlarged, so that rounding loses no centre that lies on an edge."""
+
 # Kernels are marked `no_type_check`: what a shape checker wraps, numba cannot compile.
 
 
@@ -28,20 +36,29 @@ def visible_faces(
     height, width = resolution
     vertices = vertices_clip.detach().contiguous().numpy()
     corners = faces.contiguous().numpy()
+    projected = np.empty((len(vertices), vertices.shape[1], 2))
     boxes = np.empty((len(vertices), len(corners), 4), np.int32)
     index = np.empty((len(vertices), height, width), np.int64)
-    depth = np.empty((len(vertices), height, width), np.float32)
+    centres = np.full(max(width, NUM_LANES), np.nan)
+    centres[:width] = (np.arange(width) + 0.5) * (2 / width) - 1
+    run_jobs(
+        _project,
+        [
+            (vertices[image, first:end], height, width, projected[image, first:end])
+            for image, first, end in bands(len(vertices), vertices.shape[1])
+        ],
+    )
     run_jobs(
         _find_boxes,
         [
-            (vertices[image], corners[first:end], height, width, boxes[image, first:end])
+            (vertices[image], projected[image], corners[first:end], height, width, boxes[image, first:end])
             for image, first, end in bands(len(vertices), len(corners))
         ],
     )
     run_jobs(
         _draw,
         [
-            (vertices[image], corners, boxes[image], top, bottom, index[image], depth[image])
+            (vertices[image], corners, boxes[image], centres, height, top, index[image, top:bottom])
             for image, top, bottom in bands(len(vertices), height)
         ],
     )
@@ -50,36 +67,59 @@ def visible_faces(
 
 @numba.njit(cache=True, nogil=True)
 @no_type_check
-def _find_boxes(vertices, faces, height, width, boxes):
+def _project(vertices, height, width, projected):
+    """Columns and rows, 0 at the first pixel's centre; NaN for what is not in front of the near plane z = −w."""
+    for vertex in range(vertices.shape[0]):
+        x, y, z, w = _corner(vertices, vertex)
+        projected[vertex] = _on_screen(x, y, w if w > 0 and z + w > 0 else np.nan, height, width)
+
+
+@numba.njit(cache=True, nogil=True)
+@no_type_check
+def _on_screen(x, y, w, height, width):
+    return (x / w + 1) * 0.5 * width - 0.5, (1 - y / w) * 0.5 * height - 0.5
+
+
+@numba.njit(cache=True, nogil=True)
+@no_type_check
+def _find_boxes(vertices, projected, faces, height, width, boxes):
     """Columns [left, right) and rows [top, bottom) of the pixel centres that each triangle may cover."""
     for face in range(faces.shape[0]):
-        low_x, high_x, low_y, high_y = np.inf, -np.inf, np.inf, -np.inf
-        for corner in range(3):
-            x, y, z, w = vertices[faces[face, corner]]
-            in_front = z + w
-            if in_front > 0 and w > 0:
-                low_x, high_x, low_y, high_y = _enclose(x / w, y / w, low_x, high_x, low_y, high_y)
-            # Where an edge crosses the near plane z = −w, the visible part ends at the crossing.
-            x_next, y_next, z_next, w_next = vertices[faces[face, (corner + 1) % 3]]
-            in_front_next = z_next + w_next
-            if (in_front > 0) != (in_front_next > 0):
-                part = in_front / (in_front - in_front_next)
-                w_near = max(w + part * (w_next - w), 1e-12)
-                x_near, y_near = (x + part * (x_next - x)) / w_near, (y + part * (y_next - y)) / w_near
-                low_x, high_x, low_y, high_y = _enclose(x_near, y_near, low_x, high_x, low_y, high_y)
-        # The margin of a thousandth of a pixel keeps rounding from losing a centre that lies on an edge.
-        boxes[face, 0] = _first_centre((low_x + 1) * 0.5 * width - 1e-3, width)
-        boxes[face, 1] = _first_centre((high_x + 1) * 0.5 * width + 1e-3, width)
-        boxes[face, 2] = _first_centre((1 - high_y) * 0.5 * height - 1e-3, height)
-        boxes[face, 3] = _first_centre((1 - low_y) * 0.5 * height + 1e-3, height)
+        i0, i1, i2 = faces[face, 0], faces[face, 1], faces[face, 2]
+        x0, x1, x2 = projected[i0, 0], projected[i1, 0], projected[i2, 0]
+        y0, y1, y2 = projected[i0, 1], projected[i1, 1], projected[i2, 1]
+        if (x0 + x1 + x2) + (y0 + y1 + y2) == (x0 + x1 + x2) + (y0 + y1 + y2):  # no NaN
+            left, right = min(x0, min(x1, x2)), max(x0, max(x1, x2))
+            top, bottom = min(y0, min(y1, y2)), max(y0, max(y1, y2))
+        else:
+            left, right, top, bottom = _visible_extent(vertices, faces[face], height, width)
+        boxes[face, 0] = _first_centre(left - MARGIN, width)
+        boxes[face, 1] = _first_centre(right + MARGIN, width)
+        boxes[face, 2] = _first_centre(top - MARGIN, height)
+        boxes[face, 3] = _first_centre(bottom + MARGIN, height)
         if boxes[face, 0] >= boxes[face, 1]:
             boxes[face, 3] = boxes[face, 2]  # so that one comparison tells the empty ones
 
 
 @numba.njit(cache=True, nogil=True)
 @no_type_check
-def _enclose(x, y, low_x, high_x, low_y, high_y):
-    return min(low_x, x), max(high_x, x), min(low_y, y), max(high_y, y)
+def _visible_extent(vertices, corners, height, width):
+    """Least and greatest column and row of a triangle that crosses the near plane: there its visible part ends."""
+    left, right, top, bottom = np.inf, -np.inf, np.inf, -np.inf
+    for corner in range(6):
+        x, y, z, w = _corner(vertices, corners[corner % 3])
+        if corner < 3:
+            visible = z + w > 0 and w > 0
+        else:  # where the edge from this corner crosses the plane
+            x_next, y_next, z_next, w_next = _corner(vertices, corners[(corner + 1) % 3])
+            in_front, in_front_next = z + w, z_next + w_next
+            visible = (in_front > 0) != (in_front_next > 0)
+            part = in_front / (in_front - in_front_next) if visible else 0.0
+            x, y, w = x + part * (x_next - x), y + part * (y_next - y), max(w + part * (w_next - w), 1e-12)
+        if visible:
+            column, row = _on_screen(x, y, w, height, width)
+            left, right, top, bottom = min(left, column), max(right, column), min(top, row), max(bottom, row)
+    return left, right, top, bottom
 
 
 @numba.njit(cache=True, nogil=True)
@@ -88,21 +128,21 @@ def _first_centre(position, size):
     """The first pixel, of ``size``, whose centre is at or after ``position``."""
     if not position > 0:  # NaN too
         return 0
-    return int(np.ceil(position - 0.5)) if position < size else size
+    return int(np.ceil(position)) if position < size else size
 
 
 @numba.njit(cache=True, nogil=True)
 @no_type_check
-def _draw(vertices, faces, boxes, top, bottom, index, depth):
-    """Draw all triangles into the rows [top, bottom)."""
-    height, width = index.shape
-    index[top:bottom] = -1
-    depth[top:bottom] = np.inf
+def _draw(vertices, faces, boxes, centres, height, first_row, index):
+    """Draw all triangles into some rows of an image."""
+    num_rows, width = index.shape
+    num_columns = len(centres)  # the width, or more for images narrower than a vector
+    nearest = np.full(num_rows * num_columns, np.float32(np.inf))
+    seen_face = np.full(num_rows * num_columns, np.int32(-1))
     for face in range(faces.shape[0]):
-        low, high = max(boxes[face, 2], top), min(boxes[face, 3], bottom)
+        low, high = max(boxes[face, 2] - first_row, 0), min(boxes[face, 3] - first_row, num_rows)
         if low >= high:
             continue
-        left, right = boxes[face, 0], boxes[face, 1]
         # In double precision, a triangle far smaller than a pixel still has exact edges. Both triangles at a shared
         # edge get the same products with opposite signs, so that no centre falls between them.
         x0, y0, z0, w0 = _corner(vertices, faces[face, 0])
@@ -117,21 +157,32 @@ def _draw(vertices, faces, boxes, top, bottom, index, depth):
         if determinant < 0:
             a0, b0, c0, a1, b1, c1, a2, b2, c2 = -a0, -b0, -c0, -a1, -b1, -c1, -a2, -b2, -c2
         z0, z1, z2 = z0 / abs(determinant), z1 / abs(determinant), z2 / abs(determinant)
+        left, right = boxes[face, 0], boxes[face, 1]
+        num_lanes = min((right - left + NUM_LANES - 1) // NUM_LANES * NUM_LANES, num_columns)
+        left = min(left, num_columns - num_lanes)
         for row in range(low, high):
-            y = 1 - (row + 0.5) * (2 / height)
+            y = 1 - (first_row + row + 0.5) * (2 / height)
             d0, d1, d2 = b0 * y + c0, b1 * y + c1, b2 * y + c2
-            for column in range(left, right):
-                x = (column + 0.5) * (2 / width) - 1
+            first_column, first_pixel = np.uint64(left), np.uint64(row * num_columns + left)
+            for lane in range(num_lanes):
+                x, pixel = centres[first_column + np.uint64(lane)], first_pixel + np.uint64(lane)
                 e0, e1, e2 = a0 * x + d0, a1 * x + d1, a2 * x + d2
-                if e0 >= 0 and e1 >= 0 and e2 >= 0:
-                    z = e0 * z0 + e1 * z1 + e2 * z2
-                    if -1 <= z <= 1 and np.float32(z) < depth[row, column]:
-                        depth[row, column] = z
-                        index[row, column] = face
+                z = e0 * z0 + e1 * z1 + e2 * z2
+                depth, before = np.float32(z), nearest[pixel]
+                seen = (e0 >= 0) & (e1 >= 0) & (e2 >= 0) & (z >= -1) & (z <= 1) & (depth < before)
+                nearest[pixel] = depth if seen else before
+                seen_face[pixel] = np.int32(face) if seen else seen_face[pixel]
+    for row in range(num_rows):
+        for column in range(width):
+            index[row, column] = seen_face[row * num_columns + column]
 
 
 @numba.njit(cache=True, nogil=True)
 @no_type_check
 def _corner(vertices, vertex):
-    x, y, z, w = vertices[vertex]
-    return np.float64(x), np.float64(y), np.float64(z), np.float64(w)
+    return (
+        np.float64(vertices[vertex, 0]),
+        np.float64(vertices[vertex, 1]),
+        np.float64(vertices[vertex, 2]),
+        np.float64(vertices[vertex, 3]),
+    )

@@ -148,13 +148,12 @@ def _barycentrics(vertices, faces, face_index, barycentrics, depth, top, bottom)
             x = (column + 0.5) * (2 / width) - 1
             corners, _, _, edges = corner_edges(vertices, faces, face, x, y)
             scale = 1 / (edges[0] + edges[1] + edges[2])
-            z = 0.0
-            w = 0.0
-            for i in range(3):
-                weight = edges[i] * scale
-                barycentrics[row, column, i] = weight
-                z += weight * vertices[corners[i], 2]
-                w += weight * vertices[corners[i], 3]
+            b0, b1, b2 = edges[0] * scale, edges[1] * scale, edges[2] * scale
+            z = b0 * vertices[corners[0], 2] + b1 * vertices[corners[1], 2] + b2 * vertices[corners[2], 2]
+            w = b0 * vertices[corners[0], 3] + b1 * vertices[corners[1], 3] + b2 * vertices[corners[2], 3]
+            barycentrics[row, column, 0] = b0
+            barycentrics[row, column, 1] = b1
+            barycentrics[row, column, 2] = b2
             depth[row, column] = z / w
 
 

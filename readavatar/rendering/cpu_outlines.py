@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from readavatar.rendering.cpu import MARGIN
 from readavatar.rendering.cpu_barycentric import corner_edges
 from readavatar.rendering.cpu_threads import bands, run_jobs
 from readavatar.rendering.outlines import MAX_TRIANGLES, Crossings
@@ -31,18 +32,18 @@ def find_crossings(
     vertices, index, distance = (array.contiguous().numpy() for array in (vertices_clip, face_index, depth))
     mesh = tuple(array.contiguous().numpy() for array in (faces, neighbours.face, neighbours.winding))
     silhouettes = np.empty((num_images, len(faces), 3), np.bool_)
-    relevant = np.empty((num_images, len(faces)), np.bool_)
+    beside = np.zeros((num_images, height, width), np.bool_)
     run_jobs(
         _find_silhouettes,
-        [(vertices[image], *mesh, silhouettes[image], relevant[image]) for image in range(num_images)],
+        [(vertices[image], *mesh, silhouettes[image], beside[image]) for image in range(num_images)],
     )
     pieces = bands(num_images, height)
     results = [np.empty((2 * (bottom - top) * width, 8), np.int64) for _, top, bottom in pieces]
     counts = np.zeros((len(pieces), 1), np.int64)
     jobs = []
     for (image, *rows), result, count in zip(pieces, results, counts, strict=True):
-        seen = (index[image], distance[image])
-        surface = (vertices[image], mesh[0], mesh[1], silhouettes[image], relevant[image])
+        seen = (index[image], distance[image], beside[image])
+        surface = (vertices[image], mesh[0], mesh[1], silhouettes[image])
         jobs.append((image, *rows, *surface, *seen, result, count))
     run_jobs(_find_in_rows, jobs)
     found = np.concatenate([result[:count] for result, count in zip(results, counts[:, 0], strict=True)])
@@ -52,8 +53,8 @@ def find_crossings(
 
 @numba.njit(cache=True, nogil=True)
 @no_type_check
-def _find_silhouettes(vertices, faces, neighbours, winding, silhouettes, relevant):
-    """Silhouette edges, and the triangles from which one may be reached within ``MAX_TRIANGLES``."""
+def _find_silhouettes(vertices, faces, neighbours, winding, silhouettes, beside):
+    """Silhouette edges, and the pixels whose centre one may pass on its way to the next: all other pairs are alike."""
     side = np.empty(len(faces), np.int8)
     for face in range(len(faces)):
         _, _, _, edges = corner_edges(vertices, faces, face, 0.0, 0.0)
@@ -62,25 +63,33 @@ def _find_silhouettes(vertices, faces, neighbours, winding, silhouettes, relevan
             determinant += edges[i] * vertices[faces[face, i], 3]
         side[face] = np.sign(determinant) if determinant == determinant else 0
     for face in range(len(faces)):
-        relevant[face] = False
         for i in range(3):
             across = neighbours[face, i]
             silhouettes[face, i] = across < 0 or side[across] * winding[face, i] != side[face]
-            relevant[face] |= silhouettes[face, i]
-    for _ in range(MAX_TRIANGLES // 2):
-        touched = np.zeros(len(vertices), np.bool_)
-        for face in range(len(faces)):
-            if relevant[face]:
-                for i in range(3):
-                    touched[faces[face, i]] = True
-        for face in range(len(faces)):
-            relevant[face] = touched[faces[face, 0]] or touched[faces[face, 1]] or touched[faces[face, 2]]
+            if silhouettes[face, i]:
+                _mark_box(vertices[faces[face, (i + 1) % 3]], vertices[faces[face, (i + 2) % 3]], beside)
+
+
+@numba.njit(cache=True, nogil=True)
+@no_type_check
+def _mark_box(start, end, beside):
+    """Set the pixels whose centres surround an edge's box."""
+    height, width = beside.shape
+    if not (start[3] > 0 and end[3] > 0):  # it passes the camera: anywhere
+        beside[:] = True
+        return
+    x_start, x_end = (start[0] / start[3] + 1) * 0.5 * width - 0.5, (end[0] / end[3] + 1) * 0.5 * width - 0.5
+    y_start, y_end = (1 - start[1] / start[3]) * 0.5 * height - 0.5, (1 - end[1] / end[3]) * 0.5 * height - 0.5
+    left, right = max(min(x_start, x_end) - MARGIN, 0), min(max(x_start, x_end) + MARGIN, width - 1)
+    top, bottom = max(min(y_start, y_end) - MARGIN, 0), min(max(y_start, y_end) + MARGIN, height - 1)
+    if left <= right and top <= bottom:
+        beside[int(top) : int(np.ceil(bottom)) + 1, int(left) : int(np.ceil(right)) + 1] = True
 
 
 @numba.njit(cache=True, nogil=True)
 @no_type_check
 def _find_in_rows(
-    image, top, bottom, vertices, faces, neighbours, silhouettes, relevant, face_index, depth, results, count
+    image, top, bottom, vertices, faces, neighbours, silhouettes, face_index, depth, beside, results, count
 ):
     """The crossings between each pixel of the rows [top, bottom) and the ones to its right and below."""
     height, width = face_index.shape
@@ -92,11 +101,13 @@ def _find_in_rows(
                     continue
                 if face_index[row, column] == face_index[other_row, other_column]:
                     continue
+                if not (beside[row, column] and beside[other_row, other_column]):
+                    continue
                 near, far = (row, column), (other_row, other_column)
                 if depth[row, column] > depth[other_row, other_column]:
                     near, far = far, near
                 face = face_index[near]
-                if face < 0 or not relevant[face]:
+                if face < 0:
                     continue
                 face, edge = _follow(vertices, faces, neighbours, silhouettes, height, width, near, far, face)
                 if edge < 0:

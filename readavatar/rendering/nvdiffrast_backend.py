@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from readavatar.errors import UserError
+from readavatar.rendering.optional import missing_library
 
 INSTALLATION = "https://nvlabs.github.io/nvdiffrast/#installation"
 
@@ -29,10 +29,7 @@ def visible_faces(
     try:
         import nvdiffrast.torch as nvdiffrast
     except ImportError as error:
-        raise UserError(
-            f"Expected nvdiffrast (0.3.3 or later) for backend 'nvdiffrast', but it does not import ({error}); install "
-            f"it as {INSTALLATION} says, or choose another backend."
-        ) from error
+        raise missing_library("nvdiffrast (0.3.3 or later)", "nvdiffrast", INSTALLATION, error) from error
     pixels, _ = nvdiffrast.rasterize(
         _context(vertices_clip.device),
         vertices_clip.float().contiguous(),

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from readavatar.errors import UserError
+from readavatar.rendering.optional import missing_library
 
 INSTALLATION = "https://github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md"
 
@@ -30,10 +30,7 @@ def visible_faces(
         from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
         from pytorch3d.structures import Meshes
     except ImportError as error:
-        raise UserError(
-            f"Expected PyTorch3D for backend 'pytorch3d', but it does not import ({error}); install it as "
-            f"{INSTALLATION} says, or choose another backend."
-        ) from error
+        raise missing_library("PyTorch3D", "pytorch3d", INSTALLATION, error) from error
     height, width = resolution
     x, y, _, w = vertices_clip.float().unbind(-1)
     safe = torch.where(w.abs() < 1e-8, 1e-8, w)

@@ -16,6 +16,7 @@ from torch import Tensor
 from readavatar.errors import UserError
 from readavatar.rendering import barycentric, nvdiffrast_backend, pytorch3d_backend, torch_backend
 from readavatar.rendering.antialias import blend_outlines
+from readavatar.rendering.topology import index_range
 
 BACKENDS = ("cpu", "nvdiffrast", "pytorch3d", "torch")
 
@@ -116,7 +117,7 @@ def antialias(
 
 def _check_indices(faces: Int[Tensor, "F 3"], count: int, what: str) -> None:
     # Compiled code would read whatever lies there in memory.
-    lowest, highest = map(int, faces.aminmax()) if len(faces) else (0, -1)
+    lowest, highest = index_range(faces)
     if lowest < 0 or highest >= count:
         raise ValueError(f"Expected `faces` indices from 0 and below {count} {what}, but got {lowest} to {highest}.")
 

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 
 def vertex_normals(vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "B V 3"]:
     """Unit normals, each the mean of the triangles around it weighted by their areas."""
+    if vertices.is_cpu and faces.is_cpu and vertices.dtype in (torch.float32, torch.float64):
+        # numba is imported by those who use it: it takes half a second.
+        from readavatar.rendering.cpu_normals import VertexNormals
+
+        return VertexNormals.apply(vertices, faces)
+    return vertex_normals_plainly(vertices, faces)
+
+
+def vertex_normals_plainly(vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "B V 3"]:
+    """``vertex_normals`` in plain PyTorch: any device, and the compiled twin's oracle."""
     a, b, c = vertices[:, faces].unbind(2)
     across = torch.linalg.cross(b - a, c - a)
     normals = torch.zeros_like(vertices)
     for corner in range(3):
         normals = normals.index_add(1, faces[:, corner], across)
-    return F.normalize(normals, dim=-1, eps=1e-12)
+    return unit_length(normals, dim=-1)
+
+
+def unit_length(vectors: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"]:
+    """Vectors along an axis at length 1, zeros as zeros: ``torch.nn.functional.normalize``, which takes ten times as
+    long along any axis but a last one of many elements."""
+    return vectors * vectors.square().sum(dim, keepdim=True).clamp(min=1e-24).rsqrt()
 
 
 def spherical_harmonics(normals: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 9 H W"]:

@@ -1,15 +1,22 @@
-"""Which triangle lies across each edge."""
+"""What a mesh's faces alone say: which triangle lies across each edge, and how far their indices reach.
+
+Meshes keep their faces from frame to frame, so what is found is remembered as long as the tensor lives and stays as it
+is.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-_remembered: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+Found = TypeVar("Found")
+_neighbours, _ranges = WeakTensorKeyDictionary(), WeakTensorKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -23,15 +30,21 @@ class Neighbours:
 
 
 def find_neighbours(faces: Int[Tensor, "F 3"]) -> Neighbours:
-    """The triangle across each edge; where more than two share one, they pair up in their order.
+    """The triangle across each edge; where more than two share one, they pair up in their order."""
+    return _remembered(_neighbours, faces, _find)
 
-    Remembered as long as the tensor lives and stays as it is.
-    """
-    version, neighbours = _remembered.get(faces, (None, None))
+
+def index_range(faces: Int[Tensor, "F 3"]) -> tuple[int, int]:
+    """The least and the greatest index; (0, −1) without faces."""
+    return _remembered(_ranges, faces, lambda each: tuple(map(int, each.aminmax())) if len(each) else (0, -1))
+
+
+def _remembered(memory: WeakTensorKeyDictionary, faces: Int[Tensor, "F 3"], find: Callable[[Tensor], Found]) -> Found:
+    version, found = memory.get(faces, (None, None))
     if version != faces._version:
-        neighbours = _find(faces)
-        _remembered[faces] = (faces._version, neighbours)
-    return neighbours
+        found = find(faces)
+        memory[faces] = (faces._version, found)
+    return found
 
 
 def _find(faces: Int[Tensor, "F 3"]) -> Neighbours:

@@ -3,8 +3,16 @@
 import pytest
 import torch
 
-from readavatar.rendering.shading import linear_to_srgb, shade, spherical_harmonics, srgb_to_linear, vertex_normals
-from readavatar.rendering.texture import sample_texture
+from readavatar.rendering.shading import (
+    linear_to_srgb,
+    shade,
+    spherical_harmonics,
+    srgb_to_linear,
+    unit_length,
+    vertex_normals,
+    vertex_normals_plainly,
+)
+from readavatar.rendering.texture import sample_texture, sample_texture_plainly
 
 
 def test_vertex_normals_of_counter_clockwise_faces_point_outwards(make_sphere):
@@ -24,6 +32,29 @@ def test_vertex_normal_gradients_agree_with_finite_differences():
     vertices = torch.rand(2, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     faces = torch.tensor([[0, 1, 2], [0, 2, 3], [0, 3, 1]])
     assert torch.autograd.gradcheck(lambda vertices: vertex_normals(vertices, faces), vertices)
+
+
+def test_compiled_and_plain_vertex_normals_have_the_same_values_and_gradients(make_sphere):
+    vertices, faces = make_sphere(9, 14)
+    vertices = torch.stack([vertices * 0.1, vertices.sin().roll(1, 1)]).double()
+    weights = torch.randn(vertices.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    results = []
+    for function in (vertex_normals, vertex_normals_plainly):
+        leaf = vertices.clone().requires_grad_()
+        normals = function(leaf, faces)
+        (normals * weights).sum().backward()
+        results.append((normals, leaf.grad))
+    for compiled, plain in zip(*results, strict=True):
+        torch.testing.assert_close(compiled, plain)
+
+
+def test_unit_length_is_one_and_a_zero_vector_stays_zero_with_a_finite_gradient():
+    vectors = torch.tensor([[3.0, 4.0, 0.0], [1e-5, 0.0, 0.0], [0.0, 0.0, 0.0]]).T[None].requires_grad_()
+    unit = unit_length(vectors, dim=1)
+    torch.testing.assert_close(unit[0, :, 0], torch.tensor([0.6, 0.8, 0.0]))
+    torch.testing.assert_close(unit.norm(dim=1), torch.tensor([[1.0, 1.0, 0.0]]))
+    unit.sum().backward()
+    assert torch.isfinite(vectors.grad).all()
 
 
 def test_spherical_harmonics_are_orthogonal_over_the_sphere():
@@ -89,3 +120,44 @@ def test_uv_gradients_agree_with_finite_differences():
     texture = torch.rand(1, 2, 5, 5, dtype=torch.float64, generator=generator).requires_grad_()
     uvs = (torch.rand(1, 2, 2, 3, dtype=torch.float64, generator=generator) * 0.6 + 0.23).requires_grad_()
     assert torch.autograd.gradcheck(sample_texture, (texture, uvs))
+
+
+@pytest.mark.parametrize("size", [(7, 5), (1, 6), (4, 1)])
+@pytest.mark.parametrize("num_textures", [1, 2])
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_compiled_and_plain_look_up_have_the_same_gradients(size, num_textures, num_threads):
+    generator = torch.Generator().manual_seed(0)
+    texture = torch.rand(num_textures, 4, *size, dtype=torch.float64, generator=generator)
+    # Also far outside; more pixels than texels and fewer, so that both ways of sharing out the work are taken.
+    for height in (1, 9):
+        uvs = torch.rand(2, 2, height, 5, dtype=torch.float64, generator=generator) * 1.6 - 0.3
+        weights = torch.randn(2, 4, height, 5, dtype=torch.float64, generator=generator)
+        weights[:, :, :, ::2] = 0
+        before, results = torch.get_num_threads(), []
+        try:
+            torch.set_num_threads(num_threads)
+            for function in (sample_texture, sample_texture_plainly):
+                leaves = texture.clone().requires_grad_(), uvs.clone().requires_grad_()
+                (function(*leaves) * weights).sum().backward()
+                results.append([leaf.grad for leaf in leaves])
+        finally:
+            torch.set_num_threads(before)
+        for compiled, plain in zip(*results, strict=True):
+            torch.testing.assert_close(compiled, plain)
+
+
+def test_look_up_wants_no_gradient_for_what_is_held_still():
+    texture, uvs = torch.rand(1, 3, 4, 4), torch.rand(1, 2, 5, 5)
+    for wanted in (texture, uvs):
+        wanted.requires_grad_()
+        sample_texture(texture, uvs).sum().backward()
+        assert wanted.grad is not None
+        wanted.requires_grad_(False)
+    assert not sample_texture(texture, uvs).requires_grad
+
+
+def test_places_that_are_no_numbers_touch_no_memory_outside_the_texture():
+    texture = torch.rand(1, 1, 3, 3, requires_grad=True)
+    uvs = torch.full((1, 2, 1, 2), torch.nan).requires_grad_()
+    sample_texture(texture, uvs).backward(torch.ones(1, 1, 1, 2))
+    assert not uvs.grad.any() and texture.grad.sum() == 2
