@@ -23,4 +23,4 @@ def sample_texture_plainly(
     """``sample_texture`` with PyTorch's own gradients: any device."""
     grid = uvs.permute(0, 2, 3, 1) * 2 - 1
     texture = texture.expand(len(uvs), -1, -1, -1)
-    return F.gridsample_texture_plainly(texture, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(texture, grid, mode="bilinear", padding_mode="border", align_corners=False)
