@@ -27,6 +27,7 @@ COMMANDS = {
     "demo": "make, train and direct the digital actor: needs no file from outside",
     "prepare": "turn a video into a clip store",
     "view": "look at a clip and its fit in a browser: overlay video, curves, worst frames",
+    "doctor": "say whether clips will train, before they are trained on",
     "animate": "say any audio with any emotion, in the person's own footage",
     "sweep": "run a Weights & Biases sweep file on this machine",
     "bench": "time what readavatar does on this machine",

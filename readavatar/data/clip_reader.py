@@ -131,6 +131,11 @@ class ClipStore:
         """Whether the tracking stage has fitted the clip."""
         return (self.path / "tracking.safetensors").exists()
 
+    @property
+    def has_truth(self) -> bool:
+        """Whether the clip is a digital actor's, with its true coefficients."""
+        return (self.path / "truth.safetensors").exists()
+
     def tracking(self) -> TrackedFace:
         """The fit.
 

@@ -1,0 +1,187 @@
+"""By how many frames a clip's picture is late against its sound.
+
+At each offset a ridge regression learns the lips from the sound on four fifths of a window and is heard on the held-out
+fifth; where sound and lips belong together, it generalises. Nothing is learnt beforehand, so that no language, voice or
+face is favoured. With r the held-out correlation, −½ log(1 − r²) is the evidence (nats a frame) of a Gaussian channel
+from sound to lips; it is summed over three curves of the lips (opening, its speed, width), averaged over the kinds of
+speech features and summed over the windows of a long clip. The regression hears one feature vector a frame and none of
+its neighbours: with them it would itself shift the sound to where it belongs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from readavatar.doctor.lips import lip_opening, lip_width
+
+MAX_OFFSET = 15
+"""Frames searched to either side."""
+WINDOW_SECONDS, MOST_WINDOWS = 20.0, 6
+"""A longer clip is measured in windows, spread evenly where they are too many."""
+LEAST_SECONDS = 4.0
+"""With less, a fifth held out is too short to tell anything."""
+LEAST_MARGIN = 24.0
+"""Nats between the peak and the next best place. Of 76 windows of 5 to 20 s with another sound than their own, one
+reached it; of windows of 10 s with their own, all did."""
+MOST_SPREAD = 2.0
+"""Frames between a long clip's windows; more is a drift, which no shift corrects."""
+_PEAK_HALF_WIDTH = 4
+"""Frames beside the peak that belong to it."""
+_FOLDS = 5
+_FOLD_GAP = 0.32
+"""Seconds left out beside a held-out part, whose lips its neighbours' still resemble."""
+_RIDGE = 2.0
+"""Of a feature's variance, times the number of components."""
+_COMPONENTS = 64
+"""Features are reduced to as many principal components: as exact as all of them, and the fits cost next to nothing."""
+_TREND_SECONDS = 2.0
+"""Slower movement of the lips (a smile, a turn of the head) says nothing of sync."""
+
+
+@dataclass(frozen=True)
+class AudioOffset:
+    """What was measured."""
+
+    frames: float
+    """By how many frames the picture comes after the sound; negative where the sound is late."""
+    evidence: Float[Tensor, " offsets"]
+    """Nats at each offset from −``MAX_OFFSET`` to ``MAX_OFFSET``."""
+    margin: float
+    """The peak's evidence above the best at another place, nats."""
+    windows: tuple[float, ...]
+    """Each window's own offset, frames."""
+
+    @property
+    def spread(self) -> float:
+        """Largest distance between the windows' offsets, frames."""
+        return max(self.windows) - min(self.windows)
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it is no chance peak and the same throughout the clip."""
+        return self.margin >= LEAST_MARGIN and self.spread <= MOST_SPREAD
+
+
+def lip_curves(landmarks: Float[Tensor, "T 68 2"], fps: float) -> Float[Tensor, "T 3"]:
+    """Opening, its speed, and width of the lips, in inter-ocular distances, without their slow movement."""
+    opening, width = (_without_trend(curve, fps) for curve in (lip_opening(landmarks), lip_width(landmarks)))
+    kernel = torch.tensor([[[0.25, 0.5, 0.25]]], dtype=opening.dtype)
+    smooth = F.conv1d(F.pad(opening[None, None], (1, 1), mode="replicate"), kernel)[0, 0]
+    speed = F.pad((opening[2:] - opening[:-2]) / 2, (1, 1))
+    return torch.stack([smooth, speed, width], 1)
+
+
+def with_change(features: Float[Tensor, "T D"]) -> Float[Tensor, "T 2*D"]:
+    """Features and their change from frame to frame, for an encoder that sees less than a frame."""
+    return torch.cat([features, F.pad((features[2:] - features[:-2]) / 2, (0, 0, 1, 1))], 1)
+
+
+def measure_audio_offset(
+    kinds: Sequence[Float[Tensor, "T _"]],
+    curves: Float[Tensor, "T 3"],
+    seen: Bool[Tensor, " T"],
+    fps: float,
+    tick: Callable[[float], None] = lambda share: None,
+) -> AudioOffset | None:
+    """Measure a clip's offset.
+
+    Args:
+        kinds: One or more kinds of speech features of every frame.
+        curves: Of ``lip_curves``.
+        seen: Where there is a face.
+        fps: Frames a second.
+        tick: Is told the share that is done.
+
+    Returns:
+        None where the clip is too short or its lips do not move.
+    """
+    num_frames = len(curves)
+    if num_frames < LEAST_SECONDS * fps or num_frames < 4 * MAX_OFFSET or bool((curves[seen].std(0) < 1e-4).any()):
+        return None
+    starts, length = _windows(num_frames, fps)
+    total, own = torch.zeros(2 * MAX_OFFSET + 1), []
+    for number, start in enumerate(starts):
+        part = slice(start, start + length)
+        found = [_evidence(features[part], curves[part], seen[part], fps) for features in kinds]
+        evidence = torch.stack(found).mean(0)
+        total += evidence
+        own.append(_peak(evidence)[0])
+        tick((number + 1) / len(starts))
+    frames, margin = _peak(total)
+    return AudioOffset(frames, total, margin, tuple(own))
+
+
+def _windows(num_frames: int, fps: float) -> tuple[list[int], int]:
+    length = min(num_frames, round(WINDOW_SECONDS * fps))
+    count = min(MOST_WINDOWS, round(num_frames / length))
+    return torch.linspace(0, num_frames - length, count).round().int().tolist() if count > 1 else [0], length
+
+
+def _evidence(
+    features: Float[Tensor, "n D"], curves: Float[Tensor, "n 3"], seen: Bool[Tensor, " n"], fps: float
+) -> Float[Tensor, " offsets"]:
+    features = _principal_components(features)
+    result = []
+    for offset in range(-MAX_OFFSET, MAX_OFFSET + 1):
+        heard = torch.arange(max(0, -offset), len(curves) - max(0, offset))
+        heard = heard[seen[heard + offset]]
+        if len(heard) < 2 * _FOLDS:
+            return torch.zeros(2 * MAX_OFFSET + 1)
+        correlation = _held_out_correlation(features[heard], curves[heard + offset], round(_FOLD_GAP * fps))
+        result.append(-0.5 * len(heard) * torch.log1p(-correlation.clamp(0, 0.999).square()).sum())
+    return torch.stack(result)
+
+
+def _held_out_correlation(
+    features: Float[Tensor, "n D"], curves: Float[Tensor, "n 3"], gap: int
+) -> Float[Tensor, " 3"]:
+    """Correlation of the curves with what is predicted of each fold from the others."""
+    count, dimensions = features.shape
+    predicted = torch.zeros_like(curves)
+    ridge = _RIDGE * dimensions * torch.eye(dimensions)
+    index = torch.arange(count)
+    bounds = [round(count * fold / _FOLDS) for fold in range(_FOLDS + 1)]
+    for first, last in itertools.pairwise(bounds):
+        kept = index[(index < first - gap) | (index >= last + gap)]
+        known, target = features[kept], curves[kept]
+        mean, level = known.mean(0), target.mean(0)
+        known = known - mean
+        weights = torch.linalg.solve(known.T @ known + ridge, known.T @ (target - level))
+        predicted[first:last] = (features[first:last] - mean) @ weights + level
+    predicted, curves = predicted - predicted.mean(0), curves - curves.mean(0)
+    power = predicted.square().sum(0) * curves.square().sum(0)
+    return (predicted * curves).sum(0) / power.sqrt().clamp(min=1e-9)
+
+
+def _principal_components(features: Float[Tensor, "n D"]) -> Float[Tensor, "n K"]:
+    """Of the standardised features; their variances stay, so that a ridge on them is one on the features."""
+    scaled = (features - features.mean(0)) / features.std(0).clamp(min=1e-4)
+    if scaled.shape[1] <= _COMPONENTS:
+        return scaled
+    left, size, _ = torch.linalg.svd(scaled, full_matrices=False)
+    return left[:, :_COMPONENTS] * size[:_COMPONENTS]
+
+
+def _peak(evidence: Float[Tensor, " offsets"]) -> tuple[float, float]:
+    """Where the evidence is greatest (a parabola through the neighbours), and by how much."""
+    best = int(evidence.argmax())
+    fraction = 0.0
+    if 0 < best < len(evidence) - 1:
+        before, at, after = evidence[best - 1 : best + 2].tolist()
+        curvature = before - 2 * at + after
+        fraction = 0.5 * (before - after) / curvature if curvature < 0 else 0.0
+    elsewhere = (torch.arange(len(evidence)) - best).abs() > _PEAK_HALF_WIDTH
+    return best - MAX_OFFSET + fraction, float(evidence[best] - evidence[elsewhere].max())
+
+
+def _without_trend(curve: Float[Tensor, " T"], fps: float) -> Float[Tensor, " T"]:
+    length = 2 * round(_TREND_SECONDS * fps / 2) + 1
+    padded = F.pad(curve[None, None], (length // 2, length // 2), mode="replicate")
+    return curve - F.avg_pool1d(padded, length, 1)[0, 0]

@@ -1,0 +1,85 @@
+"""What a check says: a measured value beside its threshold, why it matters and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How a check ended, the worst first."""
+
+    FAIL = "fail"
+    """The training will not give what it is for."""
+    WARN = "warn"
+    """It will train, and something will be missing or worse than it need be."""
+    PASS = "pass"
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the examination."""
+
+    name: str
+    status: Status
+    measured: str
+    threshold: str
+    reason: str
+    """One sentence: why the threshold is what it is."""
+    remedy: str
+    """One sentence: what to do; with the command, where there is one."""
+    value: float | None = None
+    """The measured number, for programs."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A check before anything is measured: what is fixed of it."""
+
+    name: str
+    threshold: str
+    reason: str
+    remedy: str
+
+    def judge(self, status: Status, measured: str, value: float | None = None, remedy: str | None = None) -> Check:
+        """The check, measured."""
+        return Check(self.name, status, measured, self.threshold, self.reason, remedy or self.remedy, value)
+
+    def skip(self, why: str) -> Check:
+        """The check where it cannot apply."""
+        return self.judge(Status.NOT_APPLICABLE, why)
+
+
+def at_least(value: float, warn: float, fail: float | None = None) -> Status:
+    """Grade a value of which there should be much."""
+    if fail is not None and value < fail:
+        return Status.FAIL
+    return Status.WARN if value < warn else Status.PASS
+
+
+def at_most(value: float, warn: float, fail: float | None = None) -> Status:
+    """Grade a value of which there should be little."""
+    if fail is not None and value > fail:
+        return Status.FAIL
+    return Status.WARN if value > warn else Status.PASS
+
+
+def with_status(checks: Sequence[Check], status: Status) -> list[Check]:
+    """Those that ended so."""
+    return [check for check in checks if check.status == status]
+
+
+def verdict(checks: Sequence[Check], subject: str = "This clip") -> str:
+    """One sentence: whether it will train, and what stands in the way."""
+    failed, warned = with_status(checks, Status.FAIL), with_status(checks, Status.WARN)
+    passed = with_status(checks, Status.PASS)
+    applicable = len(failed) + len(warned) + len(passed)
+    lead = f"{subject} will {'not ' if failed else ''}train well: {len(passed)} of {applicable} checks pass"
+    parts = [
+        f"{len(found)} {word}{'s' if len(found) > 1 else ''} ({', '.join(check.name for check in found)})"
+        for found, word in ((failed, "failure"), (warned, "warning"))
+        if found
+    ]
+    return "; ".join([lead, *parts]) + "."
