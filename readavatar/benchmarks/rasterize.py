@@ -1,45 +1,199 @@
-"""The rasteriser against the clock, on the built-in head that fills most of the frame."""
+"""The rasteriser against the clock: a face and a whole head that fill about half of the frame, on the CPU.
+
+Where ICT-FaceKit is installed, they are its face region and its published mesh; else the built-in head stands for the
+face, and with each triangle split in three for the head.
+"""
 
 from __future__ import annotations
 
-import torch
+import functools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
+import torch
+from jaxtyping import Float, Int
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from readavatar.assets import find_asset
 from readavatar.benchmarks.figures import Figure, measure
 from readavatar.morphable import load_morphable_model
+from readavatar.morphable.ict import METRES_PER_UNIT, NEUTRAL_FILE, find_ict_folder
+from readavatar.morphable.obj import read_obj
+from readavatar.rendering import pytorch3d_backend
+from readavatar.rendering.barycentric import barycentrics_and_depth, interpolate_attributes
 from readavatar.rendering.camera import head_to_world, world_to_clip
-from readavatar.rendering.rasterize import interpolate, rasterize
-from readavatar.rendering.texture import sample_texture
+from readavatar.rendering.rasterize import interpolate, rasterize, silhouette
+from readavatar.rendering.texture import sample_texture, sample_texture_plainly
 from readavatar.types import default_camera
 
+SIZES, BATCHES = (256, 512), (1, 16)
 DISTANCE = 0.6
 """Metres; the head then covers about half of the frame."""
-NUM_CHANNELS = 16
+NUM_CHANNELS, TEXTURE_SIZE = 16, 512
 """Of the neural texture."""
+NUM_ICT_FACE_VERTICES = 9_409
+"""The first ones, from the topology tables of ICT-FaceKit's README."""
+ORACLE_PART = 500
+"""The oracle tries every triangle at every pixel, minutes an image; it is given every 500th triangle."""
+VISIBILITY_AIM, TEXTURE_AIM = "≤ 6 on 2 cores", "≤ 40 on 2 cores"
+"""Of a whole head, 512², one image."""
+
+
+class _Mesh(NamedTuple):
+    name: str
+    vertices: Float[Tensor, "V 3"]
+    """Metres, the origin in the head."""
+    faces: Int[Tensor, "F 3"]
+    uvs: Float[Tensor, "U 2"]
+    uv_faces: Int[Tensor, "F 3"]
 
 
 def bench_rasterize(morphable_model: str = "builtin") -> dict[str, Figure]:
-    """Visibility, and a 16-channel texture forwards and backwards, one image and a batch of 16, at 256² and 512²."""
+    """Visibility, and uv with a 16-channel texture forwards and backwards (fw + bw); 256² and 512², one image and 16.
+
+    Beside them, on one image: plain PyTorch (its visibility measured once on a part of the triangles and scaled up; its
+    texture row takes visibility from our kernel), and PyTorch3D's CPU rasteriser where it is installed.
+
+    Args:
+        morphable_model: ``builtin`` or ``ict`` for the meshes named above; another model is measured as it is.
+
+    Returns:
+        Milliseconds an image.
+    """
+    rows: dict[str, Callable[[], Figure]] = {}
+    for mesh in _meshes(morphable_model):
+        for size in SIZES:
+            for batch in BATCHES:
+                rows |= _rows(mesh, size, batch)
+            rows |= _rows_beside(mesh, size)
+    bar = track(rows.items(), "rasterize", len(rows), console=Console(stderr=True), transient=True)
+    return {name: row() for name, row in bar}
+
+
+def _rows(mesh: _Mesh, size: int, batch: int) -> dict[str, Callable[[], Figure]]:
+    is_aimed = len(mesh.vertices) > 20_000 and (size, batch) == (512, 1)
+    aims = (VISIBILITY_AIM, TEXTURE_AIM) if is_aimed else ("", "")
+    label = f"{mesh.name}, {size}² × {batch}"
+    clip = functools.partial(_place, mesh, size, batch)
+    return {
+        f"{label}: visibility": lambda: measure(_visibility(mesh, clip(), size), batch, aim=aims[0]),
+        f"{label}: texture, fw + bw": lambda: measure(_textured(mesh, clip(), size), batch, aim=aims[1]),
+    }
+
+
+def _rows_beside(mesh: _Mesh, size: int) -> dict[str, Callable[[], Figure]]:
+    label, clip = f"{mesh.name}, {size}² × 1", functools.partial(_place, mesh, size, 1)
+    part = mesh._replace(faces=mesh.faces[::ORACLE_PART])
+    scale = len(mesh.faces) / len(part.faces)
+    rows = {
+        f"{label}: visibility, torch (once, 1/{ORACLE_PART})": lambda: _once(
+            _visibility(part, clip(), size, "torch"), scale
+        ),
+        f"{label}: texture, fw + bw, torch": lambda: measure(_textured_plainly(mesh, clip(), size)),
+    }
+    if pytorch3d_backend.is_installed():
+        rows[f"{label}: visibility, PyTorch3D (once)"] = lambda: _once(_visibility(mesh, clip(), size, "pytorch3d"))
+    return rows
+
+
+def _once(action: Callable[[], object], scale: float = 1) -> Figure:
+    start = time.perf_counter()
+    action()
+    elapsed = (time.perf_counter() - start) * 1000 * scale
+    return Figure(elapsed, elapsed, elapsed, "ms")
+
+
+def _visibility(mesh: _Mesh, clip: Tensor, size: int, backend: str = "cpu") -> Callable[[], object]:
+    return lambda: rasterize(clip, mesh.faces, (size, size), backend)
+
+
+def _textured(mesh: _Mesh, clip: Tensor, size: int) -> Callable[[], None]:
+    texture, gradient = _texture_and_gradient(mesh, clip, size)
+
+    def run() -> None:
+        vertices = clip.detach().requires_grad_()
+        fragments = rasterize(vertices, mesh.faces, (size, size))
+        uvs = interpolate(mesh.uvs[None], mesh.uv_faces, fragments)
+        torch.autograd.grad(sample_texture(texture, uvs), (texture, vertices), gradient)
+
+    return run
+
+
+def _textured_plainly(mesh: _Mesh, clip: Tensor, size: int) -> Callable[[], None]:
+    texture, gradient = _texture_and_gradient(mesh, clip, size)
+
+    def run() -> None:
+        vertices = clip.detach().requires_grad_()
+        face_index = rasterize(clip, mesh.faces, (size, size)).face_index
+        barycentrics, _ = barycentrics_and_depth(vertices, mesh.faces, face_index)
+        uvs = interpolate_attributes(mesh.uvs[None], mesh.uv_faces, face_index, barycentrics)
+        torch.autograd.grad(sample_texture_plainly(texture, uvs), (texture, vertices), gradient)
+
+    return run
+
+
+def _texture_and_gradient(mesh: _Mesh, clip: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The texture, and the gradient that comes back from where the surface is seen."""
+    texture = torch.ones(1, NUM_CHANNELS, TEXTURE_SIZE, TEXTURE_SIZE, requires_grad=True)
+    covered = silhouette(rasterize(clip, mesh.faces, (size, size)))
+    return texture, covered.expand(-1, NUM_CHANNELS, -1, -1).contiguous()
+
+
+def _place(mesh: _Mesh, size: int, batch: int) -> Float[Tensor, "batch V 4"]:
+    """The mesh before the camera, turned a little further in each image."""
+    turn = torch.zeros(batch, 3)
+    turn[:, 1] = torch.linspace(-0.3, 0.3, batch)
+    place = torch.tensor([0.0, 0.0, -DISTANCE]).expand(batch, 3)
+    return world_to_clip(head_to_world(mesh.vertices.expand(batch, -1, -1), turn, place), default_camera(size, size))
+
+
+def _meshes(morphable_model: str) -> list[_Mesh]:
+    if morphable_model not in ("builtin", "ict"):
+        return [_model_mesh(morphable_model)]
+    folder = find_asset("ict_facekit")
+    return _ict_meshes(folder) if folder else _builtin_meshes()
+
+
+def _ict_meshes(asset: Path) -> list[_Mesh]:
+    mesh = read_obj(find_ict_folder(asset) / NEUTRAL_FILE)
+    vertices = (mesh.vertices - mesh.vertices[:NUM_ICT_FACE_VERTICES].mean(0)) * METRES_PER_UNIT
+    uvs = mesh.uvs % 1  # its materials use a unit tile each
+    parts = [torch.from_numpy(part).contiguous() for part in (vertices, mesh.faces, uvs, mesh.uv_faces)]
+    head = _Mesh("ICT head", parts[0].float(), parts[1], parts[2].float(), parts[3])
+    in_face = (head.faces < NUM_ICT_FACE_VERTICES).all(1)
+    face = head._replace(
+        name="ICT face",
+        vertices=head.vertices[:NUM_ICT_FACE_VERTICES],
+        faces=head.faces[in_face],
+        uv_faces=head.uv_faces[in_face],
+    )
+    return [_counted(face), _counted(head)]
+
+
+def _builtin_meshes() -> list[_Mesh]:
+    face = _model_mesh("builtin")._replace(name="built-in head")
+    vertices, faces = _split_in_three(face.vertices, face.faces)
+    uvs, uv_faces = _split_in_three(face.uvs, face.uv_faces)
+    return [_counted(face), _counted(_Mesh("split head", vertices, faces, uvs, uv_faces))]
+
+
+def _model_mesh(morphable_model: str) -> _Mesh:
     model = load_morphable_model(morphable_model)
-    figures = {}
-    for size in (256, 512):
-        for batch in (1, 16):
-            head = model(torch.zeros(1, model.num_shape), torch.zeros(1, model.num_expressions)).expand(batch, -1, -1)
-            turn = torch.stack([torch.zeros(batch), torch.linspace(-0.3, 0.3, batch), torch.zeros(batch)], 1)
-            place = torch.tensor([0.0, 0.0, -DISTANCE]).expand(batch, 3)
-            clip = world_to_clip(head_to_world(head, turn, place), default_camera(size, size))
+    return _counted(_Mesh(f"{model.name} head", model.template, model.faces, model.uvs, model.uv_faces))
 
-            def visibility(clip=clip, size=size) -> None:
-                rasterize(clip, model.faces, (size, size))
 
-            def textured(clip=clip, size=size) -> None:
-                vertices = clip.detach().requires_grad_()
-                texture = torch.ones(1, NUM_CHANNELS, 512, 512, requires_grad=True)
-                fragments = rasterize(vertices, model.faces, (size, size))
-                sample_texture(
-                    texture, interpolate(model.uvs[None], model.uv_faces, fragments)
-                ).square().mean().backward()
+def _split_in_three(
+    points: Float[Tensor, "n D"], faces: Int[Tensor, "F 3"]
+) -> tuple[Float[Tensor, "m D"], Int[Tensor, "G 3"]]:
+    """Each triangle split at its centroid."""
+    centroid = len(points) + torch.arange(len(faces))
+    split = [torch.stack([faces[:, i], faces[:, (i + 1) % 3], centroid], 1) for i in range(3)]
+    return torch.cat([points, points[faces].mean(1)]), torch.cat(split)
 
-            label = f"{len(model.faces)} triangles, {size}², batch {batch}"
-            figures[f"{label}: visibility"] = measure(visibility, per=batch)
-            figures[f"{label}: texture, forward + backward"] = measure(textured, per=batch)
-    return figures
+
+def _counted(mesh: _Mesh) -> _Mesh:
+    return mesh._replace(name=f"{mesh.name} ({len(mesh.vertices) / 1000:.1f}k vertices)")

@@ -33,7 +33,10 @@ def run_jobs(kernel: Callable[..., None], jobs: Sequence[tuple]) -> None:
     helpers = [_pool(os.getpid(), torch.get_num_threads()).submit(work) for _ in range(num_threads - 1)]
     work()
     for helper in helpers:
-        helper.result()
+        # One that has not begun by now found no free core (PyTorch's own threads spin for a while after each
+        # operation); nothing is left for it to do, and to wait for it would take a time slice of milliseconds.
+        if not helper.cancel():
+            helper.result()
 
 
 def bands(num_images: int, length: int) -> list[tuple[int, int, int]]:
