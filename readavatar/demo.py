@@ -31,6 +31,7 @@ from readavatar.media.waveform import read_waveform
 from readavatar.morphable import load_morphable_model
 from readavatar.synthetic import make_actor, speak, write_actor_clip
 from readavatar.synthetic.voice import SAMPLE_RATE
+from readavatar.viewer import view_clip
 
 SENTENCES = {
     "neutral": (
@@ -61,6 +62,10 @@ MODEL = "builtin"
 ZOOM = 1.2
 """The head nearly fills the frame: more of its few pixels are face."""
 SHEET_FRAMES = 18
+FIT_PAGE = "fit.html"
+VIEWED = "happy"
+"""Which of the filmed clips the report shows with its fit."""
+VIEWED_SECONDS, VIEWED_SIZE = 3.0, 192
 CURVES = ("jawOpen", "mouthSmile_L", "mouthFunnel", "browDown_L", "browInnerUp_L", "eyeBlink_L")
 
 
@@ -126,6 +131,9 @@ def run_demo(out: str | Path, fit: Callable[[list[str]], int], scale: str = "ful
         command += ["--data.clips", json.dumps([str(clip) for clip in clips.values()]), "--avatar", str(out / "avatar")]
         return lambda: fit(command)
 
+    def show() -> None:
+        view_clip(clips[VIEWED], out / FIT_PAGE, stop=VIEWED_SECONDS, size=VIEWED_SIZE)
+
     def say() -> None:
         voice = make_actor(seed, load_morphable_model(MODEL)).voice
         speech = speak(NEW_SENTENCES, voice=voice, emotion=EmotionTrack.parse(DIRECTION, space), seed=seed)
@@ -137,8 +145,10 @@ def run_demo(out: str | Path, fit: Callable[[list[str]], int], scale: str = "ful
         _picture(out, animation)
 
     steps.run("film the actor", film)
-    for stage in ("tracking", "expression", "appearance"):
-        steps.run(f"train {stage}" if stage != "tracking" else "fit the footage", train(stage))
+    steps.run("fit the footage", train("tracking"))
+    steps.run("show the fit", show)
+    for stage in ("expression", "appearance"):
+        steps.run(f"train {stage}", train(stage))
     steps.run("speak a new sentence", say)
     steps.run("animate", direct)
     _write_report(out, steps, scale)
@@ -198,7 +208,8 @@ def _write_report(out: Path, steps: _Steps, scale: str) -> None:
         "Sound, asked emotion and generated motion": out / "curves.png",
     }
     title = "readavatar demo" + (" (quick: a rough check, not what it can do)" if scale == "quick" else "")
-    write_report(out / "report.html", title, "clip.mp4", pictures, rows, note)
+    pages = {f"The {VIEWED} footage and its fit, frame by frame (dashed: the actor's truth)": FIT_PAGE}
+    write_report(out / "report.html", title, "clip.mp4", pictures, rows, note, pages)
 
 
 class _Steps:

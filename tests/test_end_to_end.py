@@ -60,12 +60,13 @@ def test_the_demo_leaves_pictures_and_a_report(demo):
     page = (demo / "report.html").read_text()
     assert 'src="clip.mp4"' in page and page.count("data:image/png;base64,") == 2
     assert "landmarks" in page, "the report says what the fit started from"
+    assert 'src="fit.html"' in page and "view-data" in (demo / "fit.html").read_text()
 
 
 def test_a_second_run_does_nothing_twice(demo, capsys):
     before = (demo / "clip.mp4").stat().st_mtime_ns
     assert main(["demo", "--quick", "--out", str(demo)]) == 0
-    assert capsys.readouterr().out.count("done before") == 6
+    assert capsys.readouterr().out.count("done before") == 7
     assert (demo / "clip.mp4").stat().st_mtime_ns == before
 
 

@@ -94,7 +94,13 @@ def write_curves(
 
 
 def write_report(
-    path: str | Path, title: str, clip: str, pictures: dict[str, Path], rows: Sequence[tuple[str, str]], note: str
+    path: str | Path,
+    title: str,
+    clip: str,
+    pictures: dict[str, Path],
+    rows: Sequence[tuple[str, str]],
+    note: str,
+    pages: dict[str, str] | None = None,
 ) -> None:
     """Write one HTML page: the clip (a file beside the page), pictures (inside the page) and a table.
 
@@ -105,7 +111,19 @@ def write_report(
         pictures: PNG files by caption.
         rows: Of the table: what, how much.
         note: A paragraph under the heading.
+        pages: Pages beside this one, shown in it, by caption.
     """
     video = f'<video controls src="{html.escape(clip, quote=True)}"></video>'
     figures = [picture(source, caption) for caption, source in pictures.items()]
-    write_page(path, title, [paragraph(note), video, *figures, table(rows)])
+    frames = [_frame(caption, page) for caption, page in (pages or {}).items()]
+    write_page(path, title, [paragraph(note), video, *figures, *frames, table(rows)])
+
+
+def _frame(caption: str, page: str) -> str:
+    address, text = html.escape(page, quote=True), html.escape(caption, quote=True)
+    style = "width:100%;height:900px;border:1px solid #ddd"
+    link, inside = (
+        f'<a href="{address}">{text}</a>',
+        f'<iframe src="{address}" title="{text}" style="{style}"></iframe>',
+    )
+    return f"<figure><figcaption>{link}</figcaption>{inside}</figure>"

@@ -52,6 +52,7 @@ class VideoWriter:
         metadata: dict[str, str] | None = None,
         crf: int = 16,
         keyframe_interval: int | None = None,
+        preset: str = "medium",
     ) -> None:
         """Describe the video; ``with`` opens the file, and the first frame sets the size.
 
@@ -64,6 +65,7 @@ class VideoWriter:
             crf: x264's quality, from 0 (lossless) to 51.
             keyframe_interval: Frames from one key frame to the next at most, none of them bidirectional, so that a
                 player seeks to any frame at once and shows just that one; by default the encoder's choice (250).
+            preset: x264's, from ``ultrafast`` to ``placebo``: time for bytes.
 
         Raises:
             UserError: Another suffix, a rate out of range, or a waveform that is empty or not finite.
@@ -73,7 +75,7 @@ class VideoWriter:
             raise UserError(f"Expected a video's name ending in {', '.join(SUFFIXES)}, but got '{path}'.")
         self.fps = frame_rate(fps)
         self.metadata = metadata or {}
-        self.crf, self.keyframe_interval = crf, keyframe_interval
+        self.crf, self.keyframe_interval, self.preset = crf, keyframe_interval, preset
         self.num_frames = 0
         self._samples, self._sample_rate = _aac_samples(waveform, sample_rate)
         self._num_samples_written = 0
@@ -114,7 +116,7 @@ class VideoWriter:
         self._size = (height, width)
         self._container = av.open(local_address(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
         self._container.metadata.update(self.metadata)
-        options = {"crf": str(self.crf)}
+        options = {"crf": str(self.crf), "preset": self.preset}
         if self.keyframe_interval is not None:
             # Without bidirectional frames the first one's time is 0 and no edit list is needed to say so.
             options |= {"g": str(self.keyframe_interval), "bf": "0"}

@@ -24,7 +24,7 @@ CONTOURS = (
 )
 """Runs of iBUG landmarks that are lines on the face, and whether each is closed (Sagonas et al. 2013)."""
 _SUPERSAMPLING = 2
-_DOT = 0.0045
+_DOT = 0.0038
 """Radius of the detector's points, frame sides."""
 _WIDTH = 0.004
 """Of lines, frame sides."""

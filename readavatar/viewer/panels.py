@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.render_inputs import resized_camera
-from readavatar.metrics import vertex_error
 from readavatar.morphable.model import MorphableModel
 from readavatar.types import TrackedFace
 from readavatar.viewer.closeups import cut_window, window_camera, window_centres, window_width
@@ -63,7 +62,7 @@ class DrawnFrame:
     photometric: float
     """Root of the mean square difference inside the face, per cent of white; NaN where no pixel shows a face."""
     geometric: float
-    """Mean distance of the face's vertices from the truth's after rigid alignment, millimetres; NaN without a truth."""
+    """Mean distance of the face's vertices from the truth's, millimetres; NaN without a truth."""
 
 
 class Sheet:
@@ -119,8 +118,7 @@ class Sheet:
         surfaces = None if self.renderer is None else self.renderer.surfaces(index)
         distances = None
         if self.truth is not None:
-            true = self.renderer.head_vertices(self.truth, index)
-            distances = vertex_error(surfaces.head, true, self.renderer.on_face[None].float())
+            distances = self.renderer.distances(surfaces, self.truth, index)
         drawn = []
         for place, number in enumerate(range(index.start, index.stop)):
             full = self.store.frames(range(number, number + 1))[0]

@@ -197,3 +197,15 @@ def test_memory_stays_flat_over_a_long_clip(tmp_path):
 
     first = peak(60)
     assert peak(240) - first < 30  # MiB; 180 frames are 35 MiB of RGB
+
+
+def test_key_frames_come_as_often_as_asked_and_none_is_bidirectional(tmp_path):
+    frames = [np.random.default_rng(i).integers(0, 255, (32, 48, 3), np.uint8) // 8 + 5 * i for i in range(14)]
+    with VideoWriter(tmp_path / "seek.mp4", 25, keyframe_interval=4) as writer:
+        for frame in frames:
+            writer.add(frame.astype(np.uint8))
+    with av.open(str(tmp_path / "seek.mp4")) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    keys = [number for number, packet in enumerate(packets) if packet.is_keyframe]
+    assert keys[0] == 0 and max(np.diff([*keys, len(frames)])) <= 4
+    assert [packet.pts for packet in packets] == [packet.dts for packet in packets]
