@@ -81,7 +81,9 @@ def interpolate(
         ValueError: Face indices outside the attributes, or fewer faces than were rasterised.
     """
     _check_indices(faces, attributes.shape[1], "attributes")
-    if fragments.face_index.numel() and (highest := int(fragments.face_index.max())) >= len(faces):
+    # numpy's maximum, as a parallel one of PyTorch's would wake its threads for a tenth of a millisecond's work.
+    index = fragments.face_index
+    if index.numel() and (highest := int(index.numpy().max() if index.is_cpu else index.max())) >= len(faces):
         raise ValueError(f"Expected the faces that were rasterised, {highest + 1} or more, but got {len(faces)}.")
     barycentrics = fragments.barycentrics.to(attributes.dtype)
     if attributes.is_cpu:
