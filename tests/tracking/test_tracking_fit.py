@@ -19,7 +19,6 @@ from readavatar.morphable import MorphableModel, load_morphable_model
 from readavatar.rendering.camera import head_to_world, project
 from readavatar.tracking import Stage, TrackingModule
 from readavatar.tracking.objective import ENERGIES, Objective
-from readavatar.tracking.overlay import render_overlay
 from readavatar.tracking.parameters import FaceParameters
 from readavatar.tracking.results import compare_with_truth, tracked_face
 from readavatar.tracking.start import start_fit
@@ -181,13 +180,6 @@ def test_the_stored_fit_projects_onto_the_detectors_landmarks(fitted, model):
     world = head_to_world(model.landmarks_3d(head), coefficients.rotation, coefficients.translation)
     distance = (project(world, face.camera) - fitted.landmarks().landmarks_2d).norm(dim=-1)
     assert distance[:, 17:].mean() < 0.5  # pixels
-
-
-def test_an_overlay_shows_frame_face_and_shape_side_by_side(fitted, model):
-    overlay = render_overlay(fitted, fitted.tracking(), 3, model)
-    assert overlay.shape == (SIZE, 3 * SIZE, 3)
-    frame, face = overlay[:, :SIZE].astype(float), overlay[:, SIZE : 2 * SIZE].astype(float)
-    assert np.array_equal(frame, fitted.frame(3)) and np.abs(frame - face).mean() < 12
 
 
 def test_frames_without_a_face_are_interpolated_and_counted(model, tmp_path, capsys):

@@ -113,6 +113,10 @@ def test_every_element_that_the_script_asks_for_is_in_the_page(page):
     assert asked and asked <= set(re.findall(r' id="([\w-]+)"', text))
 
 
+def test_what_the_script_hides_stays_hidden_whatever_its_display(page):
+    assert "[hidden]{display:none!important}" in page.read_text()
+
+
 def test_the_script_does_what_a_user_asks_for(page, actor_clip):
     if shutil.which("node") is None:
         pytest.skip("node is not on this machine: the page's script is not run")
