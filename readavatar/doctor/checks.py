@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from numbers import Real
 
 
 class Status(StrEnum):
@@ -52,14 +53,14 @@ class Rule:
         return self.judge(Status.NOT_APPLICABLE, why)
 
 
-def at_least(value: float, warn: float, fail: float | None = None) -> Status:
+def at_least(value: Real, warn: Real, fail: Real | None = None) -> Status:
     """Grade a value of which there should be much."""
     if fail is not None and value < fail:
         return Status.FAIL
     return Status.WARN if value < warn else Status.PASS
 
 
-def at_most(value: float, warn: float, fail: float | None = None) -> Status:
+def at_most(value: Real, warn: Real, fail: Real | None = None) -> Status:
     """Grade a value of which there should be little."""
     if fail is not None and value > fail:
         return Status.FAIL

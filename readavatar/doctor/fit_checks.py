@@ -47,8 +47,8 @@ LIMITS = Rule(
 )
 JITTER = Rule(
     "jitter of the fit",
-    "≤ 10 % of the lips' motion is faster than 8 Hz; fails above 30 %",
-    "Lips do not move faster; what does is noise, which the avatar would learn to tremble with.",
+    "≤ 6 % of the lips' motion is faster than 8 Hz; fails above 15 %",
+    "Lips hardly move faster, and white noise as strong as speech gives 18 %; the avatar would learn to tremble.",
     f"Fit again with more temporal smoothness: '{FIT} CLIP'.",
 )
 RULES = (MODEL, LANDMARKS, LIMITS, JITTER)
@@ -128,5 +128,7 @@ def _jitter(evidence: Evidence, face: TrackedFace, fitted: Float[Tensor, "T 68 2
         return JITTER.skip(f"{face.coefficients.num_frames} frames at {fps:g} fps show nothing above 8 Hz")
     inner = fitted[:, 60:68] - fitted[:, 27:36].mean(1, keepdim=True)
     curves = (inner / interocular(fitted)[:, None, None]).flatten(1)
-    share = 100 * float(high_frequency_energy(curves, fps, _JITTER_HERTZ).mean())
-    return JITTER.judge(at_most(share, 10, 30), f"{share:.1f} % above 8 Hz", share)
+    energy = curves.var(0)
+    fast = high_frequency_energy(curves, fps, _JITTER_HERTZ) * energy
+    share = 100 * float(fast.sum() / energy.sum().clamp(min=1e-12))
+    return JITTER.judge(at_most(share, 6, 15), f"{share:.1f} % above 8 Hz", share)

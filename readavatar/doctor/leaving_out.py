@@ -108,14 +108,14 @@ def _reshaped(landmarks: Float[Tensor, "T 68 2"], seen: Bool[Tensor, " T"], fps:
 
 def _steps(
     points: Float[Tensor, "T n 2"], landmarks: Float[Tensor, "T 68 2"], seen: Bool[Tensor, " T"]
-) -> Float[Tensor, "T-1 n"]:
+) -> Float[Tensor, "steps n"]:
     """How far each point moves from frame to frame, in the clip's usual inter-ocular distance."""
     distance = interocular(landmarks)
     usual = distance[seen].median() if bool(seen.any()) else distance.new_tensor(1.0)
     return points.diff(dim=0).norm(dim=-1) / usual.clamp(min=1e-6)
 
 
-def _above(steps: Float[Tensor, " T-1"], most: float) -> Bool[Tensor, " T"]:
+def _above(steps: Float[Tensor, " steps"], most: float) -> Bool[Tensor, " T"]:
     return torch.nn.functional.pad(steps > most, (1, 0))
 
 
