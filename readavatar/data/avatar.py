@@ -28,6 +28,8 @@ from readavatar.files import replacing_file, sha256_of_file
 
 FORMAT_VERSION = 1
 PARTS = ("expression", "appearance")
+_HASH_DIGITS = 64
+"""Of SHA-256, hexadecimal."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,15 @@ class Avatar:
         self.path = Path(path)
         try:
             self.card = AvatarCard(**json.loads((self.path / "avatar.json").read_text()))
+            for name, part in self.card.parts.items():
+                if not isinstance(part["config"], dict) or len(part["sha256"]) != _HASH_DIGITS:
+                    raise TypeError(f"its part '{name}' has no configuration or no hash")
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(
                 f"Expected an avatar at '{path}', but there is no avatar.json; train one with "
                 "'readavatar fit --config configs/expression/default.yaml --data.clips CLIP', then appearance."
             ) from None
-        except (TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"Expected an avatar at '{path}', but its avatar.json is not one: {error}.") from None
         if self.card.version != FORMAT_VERSION:
             raise UserError(f"Expected an avatar of format {FORMAT_VERSION} at '{path}', but got {self.card.version}.")
@@ -132,13 +137,22 @@ def write_avatar_part(
         config: JSON values that rebuild the network and name what it was trained with.
         footage: Clip store of the person.
         card_name: What to call the avatar; by default its folder's name.
+
+    Raises:
+        UserError: A weight is NaN or infinite; the earlier part stays.
     """
     if name not in PARTS:
         raise ValueError(f"Expected a part of {PARTS}, but got '{name}'.")
     path = Path(path)
     weights = path / f"{name}.safetensors"
+    state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
+    broken = [key for key, tensor in state.items() if tensor.is_floating_point() and not bool(tensor.isfinite().all())]
+    if broken:
+        raise UserError(
+            f"Expected finite weights in the {name} part of '{path}', but '{broken[0]}' holds NaN or infinity: the "
+            "training diverged; fit again at a lower rate."
+        )
     with replacing_file(weights) as temporary:
-        state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
         safetensors.torch.save_file(state, temporary, {"readavatar": json.dumps(config)})
     card_path = path / "avatar.json"
     relative = os.path.relpath(Path(footage).resolve(), path.resolve())

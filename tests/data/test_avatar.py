@@ -68,3 +68,19 @@ def test_another_format_version_is_refused(avatar):
 def test_a_missing_avatar_says_how_to_train_one(tmp_path):
     with pytest.raises(UserError, match="readavatar fit"):
         Avatar(tmp_path / "none")
+
+
+def test_weights_of_a_diverged_training_are_never_stored(avatar, tmp_path):
+    network = nn.Linear(3, 2)
+    network.weight.data[0, 1] = float("nan")
+    with pytest.raises(UserError, match="diverged"):
+        write_avatar_part(avatar, "expression", network, CONFIG, tmp_path / "clips" / "jane")
+    assert Avatar(avatar).part("expression").state["weight"].isfinite().all()
+
+
+@pytest.mark.parametrize("part", [{}, {"sha256": "12", "config": {}}, {"sha256": "0" * 64, "config": None}, "weights"])
+def test_a_card_whose_part_is_none_is_refused(avatar, part):
+    card = json.loads((avatar / "avatar.json").read_text())
+    (avatar / "avatar.json").write_text(json.dumps({**card, "parts": {"expression": part}}))
+    with pytest.raises(UserError, match=r"avatar\.json"):
+        Avatar(avatar)
