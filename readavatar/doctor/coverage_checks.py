@@ -36,6 +36,8 @@ _BLINK_SECONDS = 20.0
 _SHOWN_STRENGTH = 0.3
 """Of an emotion that it is labelled with."""
 _EMOTION_SECONDS = 2.0
+TURNED = 6.0
+"""Degrees of range: they move the nose's tip, 30 mm before the eyes, by 3 mm or the two pixels that tell its depth."""
 _SIDEWAYS = 45.0
 """Degrees of yaw beyond which half of the face is hidden."""
 
@@ -47,7 +49,7 @@ SPEECH = Rule(
 )
 POSES = Rule(
     "head poses",
-    "yaw and pitch each range over ≥ 6°; ≤ 5 % of the frames beyond 45° of yaw",
+    f"yaw and pitch each range over ≥ {TURNED:g}°; ≤ 5 % of the frames beyond {_SIDEWAYS:g}° of yaw",
     "A head that never turns leaves the sides of the face without pixels, and its shape unknown to the fit.",
     "Let the person turn and nod a little while they speak; leave out frames from the side.",
 )
@@ -129,7 +131,7 @@ def _poses(clips: Sequence[Evidence]) -> Check:
     ranges = [upper - lower for lower, upper in zip(low, high, strict=True)]
     sideways = float((angles[:, 0].abs() > _SIDEWAYS).float().mean())
     measured = f"yaw {low[0]:+.0f} to {high[0]:+.0f}°, pitch {low[1]:+.0f} to {high[1]:+.0f}°"
-    status = at_least(min(ranges), 6.0)
+    status = at_least(min(ranges), TURNED)
     if sideways > 0.05:
         status, measured = Status.WARN, f"{measured}; {100 * sideways:.0f} % beyond {_SIDEWAYS:g}°"
     return POSES.judge(status, measured, min(ranges))

@@ -50,8 +50,10 @@ def try_offsets(stores: Sequence[ClipStore], tick: Tick = lambda what, share: No
 
 
 def print_trial(trials: Sequence[Trial], console: Console | None = None) -> None:
-    """Print a table: mean absolute error, and how often the measurement was sure and yet wrong by over a frame."""
-    table = Table("clip", "own offset", "window", "windows", "error, frames", "sure", "error where sure", "sure, wrong")
+    """Print a table: mean absolute error in frames, and how often the measurement was sure and yet far off."""
+    table = Table(title="known offsets, found again (errors in frames)", title_justify="left")
+    for column in ("clip", "own offset", "window", "trials", "error", "sure", "error if sure", "sure, but > 2 off"):
+        table.add_column(column, no_wrap=column in ("clip", "window"))
     for trial in trials:
         errors, sure = torch.tensor(trial.errors).abs(), torch.tensor(trial.sure)
         trusted = f"{float(errors[sure].mean()):.2f}" if bool(sure.any()) else "–"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from readavatar.doctor.terminal import describe_skipped, sections
 from readavatar.media.page import paragraph, picture, table, write_page
 
 _STYLE = (
-    "h1+p{font-size:1.3em;font-weight:600}table{width:100%;font-size:.9em}"
-    "tr:has(td.fail) td:first-child{color:#b00}td:nth-child(2){white-space:nowrap}"
+    "h1+p{font-size:1.3em;font-weight:600}h2{margin-top:2em}table{width:100%;font-size:.9em}"
+    "td:first-child{white-space:nowrap;font-weight:600}"
 )
 _MARKS = {Status.FAIL: "✗ fails", Status.WARN: "! warns", Status.PASS: "✓ passes"}
 _HEADER = ("", "check", "measured", "threshold", "why, and what to do")
@@ -48,7 +49,7 @@ def _parts(examination: Examination) -> Iterator[str]:
 
 
 def _heading(text: str) -> Iterator[str]:
-    yield paragraph(f"— {text} —")
+    yield f"<h2>{html.escape(text)}</h2>"
 
 
 def _rows(checks: Sequence[Check]) -> list[tuple[str, ...]]:

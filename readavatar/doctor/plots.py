@@ -105,7 +105,7 @@ def left_out_pictures(evidence: Evidence, parts: list[LeftOut]) -> UInt8[np.ndar
         except UserError:
             draw.rectangle((left, top, left + _THUMBNAIL, top + _THUMBNAIL), fill="#dddddd")
         reason = part.reason.partition(":")[0].removeprefix("the ")
-        draw.text((left + 3, top + _THUMBNAIL + 2), f"{part.first / fps:.2f}–{part.last / fps:.2f} s", fill="black")
+        draw.text((left + 3, top + _THUMBNAIL + 2), f"{part.first / fps:.2f} to {part.last / fps:.2f} s", fill="black")
         draw.text((left + 3, top + _THUMBNAIL + 15), reason[:28], fill="black")
     return np.asarray(sheet)
 

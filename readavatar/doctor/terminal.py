@@ -21,12 +21,18 @@ _COLOURS = {Status.FAIL: "bold red", Status.WARN: "yellow", Status.PASS: "green"
 
 
 def print_examination(examination: Examination, console: Console | None = None) -> None:
-    """Print the verdict, a table for each clip (the worst first) and one for all, and what to do."""
+    """Print the verdict, a table for each clip (the worst first) and one for all, and what to do.
+
+    Of several clips, those in which all is well are a line each.
+    """
     console = console or Console()
     console.print(Text(examination.verdict, style="bold"))
     for name, checks in sections(examination):
+        passed, skipped = with_status(checks, Status.PASS), with_status(checks, Status.NOT_APPLICABLE)
+        if len(examination.clips) > 1 and len(passed) + len(skipped) == len(checks):
+            console.print(Text(f"{name}: all of {len(passed)} checks pass", _COLOURS[Status.PASS]))
+            continue
         console.print(_table(name, checks))
-        skipped = with_status(checks, Status.NOT_APPLICABLE)
         if skipped:
             console.print(Text(f"not applicable: {describe_skipped(skipped)}", style="dim"))
     for name, checks in sections(examination):
