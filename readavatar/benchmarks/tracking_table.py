@@ -1,0 +1,115 @@
+"""The tracking scorecard's rows: measured for each subject, summed up with an interval, printed beside their aims."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from readavatar.benchmarks.figures import Figure
+from readavatar.metrics import bootstrap_interval
+
+Values = dict[str, list[float]]
+"""A subject's (an actor's, a person's) measurements of each row: one for each of its independent samples."""
+
+_FILE_WIDTH = 120
+"""Columns of a table that is printed into a file."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a row of the scorecard is measured in, and what it should be."""
+
+    unit: str
+    at_most: float | None = None
+    at_least: float | None = None
+    is_worst: bool = False
+    """The aim is for every sample: the row's value is the largest, not the mean."""
+
+    @property
+    def aim(self) -> str:
+        """As text; empty where there is none."""
+        if self.at_most is not None and self.at_least is not None:
+            return f"{self.at_least:g}–{self.at_most:g}"
+        if self.at_least is not None:
+            return f"≥ {self.at_least:g}"
+        return "" if self.at_most is None else f"≤ {self.at_most:g}"
+
+    def holds(self, value: float) -> bool | None:
+        """Whether a value is what the aim asks for; None where there is no aim."""
+        if self.at_most is None and self.at_least is None:
+            return None
+        return (self.at_most is None or value <= self.at_most) and (self.at_least is None or value >= self.at_least)
+
+
+@dataclass(frozen=True)
+class Score(Figure):
+    """A mean over n samples with its 95 % bootstrap interval; or, where all have to hold, the largest and the range."""
+
+    n: int = 0
+    holds: bool | None = None
+    """Whether the value reaches the aim."""
+
+
+def summarise(row: Row, values: list[float], remark: str = "") -> Score | None:
+    """Sum up a row's samples; those that are NaN (nothing to measure) are left out.
+
+    Args:
+        row: What they are of.
+        values: One for each independent sample.
+        remark: Put behind the aim.
+
+    Returns:
+        None where no sample is left.
+    """
+    measured = [value for value in values if not math.isnan(value)]
+    if not measured:
+        return None
+    value, low, high = bootstrap_interval(torch.tensor(measured, dtype=torch.float64))
+    if row.is_worst:
+        value, low, high = max(measured), min(measured), max(measured)
+    return Score(value, low, high, row.unit, f"{row.aim} {remark}".strip(), len(measured), row.holds(value))
+
+
+def summarise_subjects(what: str, rows: Mapping[str, Row], subjects: Mapping[str, Values]) -> dict[str, Score]:
+    """Each row over all subjects' samples (named ``what: row``), then of each subject (``subject: row``)."""
+    groups = {what: list(subjects.values()), **{name: [values] for name, values in subjects.items()}}
+    scores = {
+        f"{group}: {name}": summarise(row, [value for values in members for value in values.get(name, [])])
+        for group, members in groups.items()
+        for name, row in rows.items()
+    }
+    return {name: score for name, score in scores.items() if score is not None}
+
+
+def print_scores(title: str, what: str, scores: Mapping[str, Score], subjects: list[str]) -> None:
+    """Print the rows named ``what: …``, then, where there are several subjects, each one's own values."""
+    console = Console()
+    console = console if console.is_terminal else Console(width=_FILE_WIDTH)
+    rows = [name.partition(": ")[2] for name in scores if name.startswith(f"{what}: ")]
+    table = Table(title=title, caption="95 %: bootstrap over n; where every clip has to hold: worst, and the range")
+    for column in ("what", "value", "95 %", "unit", "aim", "holds", "n"):
+        table.add_column(column, justify="right" if column in ("value", "95 %", "n") else "left")
+    for row in rows:
+        score = scores[f"{what}: {row}"]
+        verdict = {None: "", True: "[green]yes[/]", False: "[red]no[/]"}[score.holds]
+        interval = f"{_text(score.low)}–{_text(score.high)}"
+        table.add_row(row, _text(score.value), interval, score.unit, score.aim, verdict, str(score.n))
+    console.print(table)
+    if len(subjects) > 1:
+        own = Table(title=f"{title}, one by one")
+        for column in ("what", *subjects):
+            own.add_column(column, justify="left" if column == "what" else "right")
+        for row in rows:
+            found = [scores.get(f"{subject}: {row}") for subject in subjects]
+            if any(found):
+                own.add_row(row, *("" if each is None else _text(each.value) for each in found))
+        console.print(own)
+
+
+def _text(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"

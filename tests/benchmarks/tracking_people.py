@@ -1,0 +1,55 @@
+"""Digital actors of a second or so, and a fit that knows the truth, for tests of the tracking scorecard."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from readavatar.data.clip_store import ClipStore
+from readavatar.emotion import EmotionSpace, EmotionTrack
+from readavatar.synthetic import write_actor_clip
+
+SIZE, SECONDS = 96, 1.2
+EMOTIONS = ("neutral", "happy")
+
+
+def write_people(folder: Path, names: tuple[str, ...] = ("jane", "joe")) -> Path:
+    """One folder a person, with a clip for each of ``EMOTIONS``."""
+    for seed, name in enumerate(names):
+        for emotion in EMOTIONS:
+            track = EmotionTrack.parse(emotion, EmotionSpace())
+            write_actor_clip(
+                folder / name / emotion, seed=seed, sentences=[], duration=SECONDS, size=SIZE, zoom=1.2, emotion=track
+            )
+    return folder
+
+
+def fit_the_truth(command: list[str]) -> int:
+    """What ``readavatar fit`` would leave behind if it made no mistake."""
+    for store in _clips(command):
+        store.write_tracking(store.truth())
+    checkpoint = Path(command[command.index("--avatar") + 1]) / "training" / "tracking" / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    torch.save({"state_dict": {"parameters_.offsets": torch.zeros(68, 3)}}, checkpoint)
+    return 0
+
+
+def puff_the_cheeks(command: list[str]) -> int:
+    """The truth, with both cheeks blown up to their limit in every frame."""
+    fit_the_truth(command)
+    for store in _clips(command):
+        face = store.tracking()
+        expressions = face.coefficients.expression_coefficients.clone()
+        for index, name in enumerate(face.expression_names):
+            if name.startswith("cheekPuff"):
+                expressions[:, index] = 1.0
+        coefficients = replace(face.coefficients, expression_coefficients=expressions)
+        store.write_tracking(replace(face, coefficients=coefficients))
+    return 0
+
+
+def _clips(command: list[str]) -> list[ClipStore]:
+    return [ClipStore(clip) for clip in json.loads(command[command.index("--data.clips") + 1])]
