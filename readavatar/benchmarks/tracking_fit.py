@@ -81,7 +81,10 @@ def fit_person(
     fit([*command, "--avatar", str(work / "avatars" / name), "--fresh", "true"])
     seconds = time.perf_counter() - start
     stores, model = [ClipStore(link) for link in links], load_morphable_model(morphable_model)
-    return Fitted(stores, model, seconds, _landmark_offsets(run), _keyframes(stores, run))
+    offsets = _landmark_offsets(run)
+    if offsets is None:
+        print(f"{name}: the fit left no checkpoint, so that its landmark offsets are not known")
+    return Fitted(stores, model, seconds, offsets, _keyframes(stores, run))
 
 
 def link_clip(clip: Path, target: Path) -> Path:
