@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.camera import head_to_world, world_to_clip
 from readavatar.rendering.rasterize import interpolate, rasterize
-from readavatar.rendering.shading import vertex_normals
+from readavatar.rendering.shading import unit_length, vertex_normals
 from readavatar.types import Camera, TrackedFace, _Tensors
 
 PARTS = {"mouth": 1, "eyes": 2, "face": 4}
@@ -136,13 +136,15 @@ def build_render_maps(
     hole = _hole(model, _painted_patch(model, painted), shape, head_vertices, pose, camera, resolution, backend)
     # Beyond the hole's edge, so that the edge shows in the context alone, however much it is moved or softened.
     radius = round(RIM * resolution[0])
-    drawn = F.max_pool2d(hole[:, None].float(), 2 * radius + 1, stride=1, padding=radius)[:, 0] > 0
+    # A square's greatest value is that of its rows' greatest: a tenth of the time.
+    rows = F.max_pool2d(hole[:, None].float(), (1, 2 * radius + 1), stride=1, padding=(0, radius))
+    drawn = F.max_pool2d(rows, (2 * radius + 1, 1), stride=1, padding=(radius, 0))[:, 0] > 0
     covered = (fragments.face_index >= 0) & drawn
     face_index = fragments.face_index.clamp(min=0)
     normals = interpolate(vertex_normals(vertices, model.faces), model.faces, fragments)
     return RenderMaps(
         uvs=interpolate(model.uvs[None], model.uv_faces, fragments).clamp(0, 1) * covered[:, None],
-        normals=F.normalize(normals, dim=1) * covered[:, None],
+        normals=unit_length(normals, 1) * covered[:, None],
         regions=(model.vertex_regions[model.faces[:, 0]] + 1).to(torch.uint8)[face_index] * covered,
         parts=_face_parts(model)[face_index] * covered,
         hole=hole[:, None].float(),
