@@ -22,6 +22,8 @@ from readavatar.types import Landmarks, _Tensors
 
 MIN_FACES = 0.1
 """Of a clip's frames: with a face in fewer, its fit would be mostly interpolation."""
+NEUTRAL_BELOW = 0.02
+"""Strength of an emotion."""
 _EVALUATION_BATCH = 16
 
 
@@ -39,6 +41,8 @@ class Observations(_Tensors):
     """In [0, 1], in the order of ``detection.ARKIT_NAMES``; zeros if the detector gives none."""
     confidence: Float[Tensor, " N"]
     """0 where no face was found."""
+    is_neutral: Float[Tensor, " N"]
+    """1 where the clip's emotion is labelled neutral, 0 where it is not or nothing is known."""
     clip_index: Int[Tensor, " N"]
     principal_points: Float[Tensor, "C 2"]
     """Where the source's centre lies, frame sides."""
@@ -76,34 +80,31 @@ class TrackingBatch(_Tensors):
 class FrameBatches(Dataset):
     """Batch i of a list of frame indices, read from the clips when asked for."""
 
-    def __init__(
-        self, stores: Sequence[ClipStore], batches: Sequence[tuple[Int[Tensor, " _"], bool]], resolution: int
-    ) -> None:
+    def __init__(self, stores: Sequence[ClipStore], batches: Sequence[tuple[Int[Tensor, " _"], int]]) -> None:
         """
         Args:
             stores: The clips, in the order in which their frames are counted.
-            batches: Frame indices and whether their pixels are wanted.
-            resolution: Pixels of the frames' sides.
+            batches: Frame indices, and at how many pixels a side they are wanted (0: not at all).
         """
-        self.stores, self.batches, self.resolution = stores, batches, resolution
+        self.stores, self.batches = stores, batches
         self.offsets = torch.tensor([0, *(store.num_frames for store in stores)]).cumsum(0)
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, step: int) -> TrackingBatch:
-        indices, wants_pixels = self.batches[step]
-        if not wants_pixels:
+        indices, resolution = self.batches[step]
+        if not resolution:
             return TrackingBatch(step, indices)
-        frames, masks = zip(*(self._read(int(index)) for index in indices), strict=True)
+        frames, masks = zip(*(self._read(int(index), resolution) for index in indices), strict=True)
         return TrackingBatch(step, indices, torch.cat(frames), torch.cat(masks))
 
-    def _read(self, index: int) -> tuple[Tensor, Tensor]:
+    def _read(self, index: int, resolution: int) -> tuple[Tensor, Tensor]:
         clip = int(torch.searchsorted(self.offsets, index, right=True)) - 1
         frame = index - int(self.offsets[clip])
         store = self.stores[clip]
         images = store.frames(range(frame, frame + 1)), store.masks(range(frame, frame + 1))
-        return tuple(F.interpolate(image, (self.resolution, self.resolution), mode="area") for image in images)
+        return tuple(F.interpolate(image, (resolution, resolution), mode="area") for image in images)
 
 
 class TrackingData(pl.LightningDataModule):
@@ -113,7 +114,7 @@ class TrackingData(pl.LightningDataModule):
         """
         Args:
             clips: Clip stores of one person; they share identity, albedo and camera.
-            resolution: Pixels of the sides of the frames that photometric stages compare.
+            resolution: Pixels of the sides of the frames that a fit is scored on.
         """
         super().__init__()
         self.clips = [clips] if isinstance(clips, str) else list(clips)
@@ -132,9 +133,9 @@ class TrackingData(pl.LightningDataModule):
         self.stores = [ClipStore(clip) for clip in self.clips]
         self.observations = read_observations(self.stores)
 
-    def batches(self, batches: Sequence[tuple[Int[Tensor, " _"], bool]]) -> DataLoader:
+    def batches(self, batches: Sequence[tuple[Int[Tensor, " _"], int]]) -> DataLoader:
         """A loader of given frames (see ``FrameBatches``)."""
-        return DataLoader(FrameBatches(self.stores, batches, self.resolution), batch_size=None)
+        return DataLoader(FrameBatches(self.stores, batches), batch_size=None)
 
     def train_dataloader(self) -> DataLoader:
         """The batches that the module's plan of stages asks for."""
@@ -143,7 +144,7 @@ class TrackingData(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader:
         """Every frame once, in order, with its pixels."""
         frames = torch.arange(self.observations.num_frames).split(_EVALUATION_BATCH)
-        return self.batches([(indices, True) for indices in frames])
+        return self.batches([(indices, self.resolution) for indices in frames])
 
     def val_dataloader(self) -> DataLoader:
         """As ``test_dataloader``."""
@@ -169,6 +170,7 @@ def read_observations(stores: Sequence[ClipStore]) -> Observations:
                 "has_irises": torch.full_like(confidence, float(has_irises)),
                 "blendshapes": landmarks.blendshapes,
                 "confidence": confidence,
+                "is_neutral": _labelled_neutral(store),
                 "clip_index": torch.full(confidence.shape, number),
             }
         )
@@ -176,6 +178,13 @@ def read_observations(stores: Sequence[ClipStore]) -> Observations:
     joined = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
     principal_points, source_sides = (torch.stack(values) for values in zip(*cameras, strict=True))
     return Observations(**joined, principal_points=principal_points, source_sides=source_sides)
+
+
+def _labelled_neutral(store: ClipStore) -> Float[Tensor, " T"]:
+    track = store.emotion()
+    if track is None:
+        return torch.zeros(store.num_frames)
+    return (track.sample_frames(store.num_frames, store.fps).amax(1) < NEUTRAL_BELOW).float()
 
 
 def _source_camera(info: ClipInfo) -> tuple[Float[Tensor, " 2"], Float[Tensor, ""]]:

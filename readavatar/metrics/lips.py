@@ -33,13 +33,15 @@ def closure_recall(
     return float((fitted_gap[is_closed] <= threshold).float().mean())
 
 
-def fast_motion_ratio(fitted: Float[Tensor, T * c], true: Float[Tensor, T * c], fps: Real, cutoff: Real = 8) -> float:
+def fast_motion_ratio(
+    fitted: Float[Tensor, " T *c"], true: Float[Tensor, " T *c"], fps: Real, cutoff: Real = 8
+) -> float:
     """Energy of motion faster than ``cutoff`` Hz, fitted over true: above 1 a fit trembles, below 1 it smears."""
     fitted, true = (_fast_energy(curves, float(fps), float(cutoff)) for curves in (fitted, true))
     return float(fitted / true) if true > 0 else float("nan")
 
 
-def _fast_energy(curves: Float[Tensor, T * c], fps: float, cutoff: float) -> Float[Tensor, ""]:
+def _fast_energy(curves: Float[Tensor, " T *c"], fps: float, cutoff: float) -> Float[Tensor, ""]:
     flat = (curves - curves.mean(0)).flatten(1)
     window = torch.hann_window(len(flat), periodic=False, dtype=flat.dtype, device=flat.device)[:, None]
     power = torch.fft.rfft(flat * window, dim=0).abs().square()

@@ -19,8 +19,6 @@ MEAN_FIXATION = 1.1
 """Seconds, at a conversation's partner; those elsewhere are half as long."""
 SACCADE_SECONDS_PER_RADIAN, SACCADE_SECONDS = 0.0022 * 180 / np.pi, 0.021
 """The main sequence: duration = 2.2 ms per degree + 21 ms (Carpenter 1988)."""
-LID_REACH = 0.55
-"""Radians of gaze at which an eyeLook* expression is full."""
 
 
 @dataclass(frozen=True)
@@ -147,14 +145,3 @@ def _smooth_noise(
     phases = generator.uniform(0, 2 * np.pi, (num_waves, len(scale)))
     waves = np.sin(2 * np.pi * frequencies * times[:, None, None] + phases)
     return waves.sum(1) * scale * np.sqrt(2 / num_waves)
-
-
-def look_expressions(gaze: np.ndarray) -> dict[str, np.ndarray]:
-    """The lids and skin that follow the eyes: eyeLook* expressions of a gaze (T, 2) in the head frame."""
-    yaw, pitch = gaze.T / LID_REACH
-    to_left, to_right = np.clip(yaw, 0, 1), np.clip(-yaw, 0, 1)
-    expressions = {"eyeLookOut_L": to_left, "eyeLookIn_R": to_left, "eyeLookIn_L": to_right, "eyeLookOut_R": to_right}
-    for side in "LR":
-        expressions[f"eyeLookUp_{side}"] = np.clip(pitch, 0, 1)
-        expressions[f"eyeLookDown_{side}"] = np.clip(-pitch, 0, 1)
-    return expressions

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from readavatar.emotion import EmotionTrack
 from readavatar.morphable.expression_names import EXPRESSION_NAMES
-from readavatar.synthetic.behaviour import Gestures, behave, look_expressions
+from readavatar.morphable.gaze_lids import look_expressions
+from readavatar.synthetic.behaviour import Gestures, behave
 from readavatar.synthetic.emotions import (
     BROW_BEATS,
     VIGOUR,
@@ -169,7 +170,8 @@ def blend_expressions(
     blended["mouthClose"] = closure * blended["jawOpen"]
 
     blink = gestures.blink
-    for name, value in look_expressions(gaze).items():
+    for name, look in look_expressions(torch.from_numpy(gaze)).items():
+        value = look.numpy()
         blended[name] = value * (1 - blink) if "Up" in name or "Down" in name else value
     for side in "LR":
         for base, height in (("browInnerUp", 0.35), ("browOuterUp", 0.55)):

@@ -14,9 +14,12 @@ from torch.nn import functional as F
 
 from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.rasterize import interpolate, rasterize
+from readavatar.rendering.texture import sample_texture
+from readavatar.tracking.model_part import EYEBALLS
 
-SKIN_LUMINANCE = 0.4
-"""Of the mean albedo, which a video cannot tell from brighter light: between light and dark skin."""
+SKIN_LUMINANCE = 0.2
+"""Of the mean albedo, which a video cannot tell from brighter light: so dark that eyes and teeth beside the darkest
+skin stay below 1."""
 DEFAULT_SKIN = (0.5, 0.38, 0.32)
 REGION_ALBEDO = {
     "mouth_socket": (0.05, 0.02, 0.02),
@@ -28,9 +31,14 @@ REGION_ALBEDO = {
     "eyeball_right": (0.5, 0.5, 0.5),
 }
 """Linear reflectances of what is not skin; teeth as dark as lips shade them, lest they show through closed ones."""
-_INSIDE = ("mouth_socket", "gums", "tongue", "teeth_upper", "teeth_lower")
 MIRROR_TOLERANCE = 0.004
 """Metres: a texel whose mirror image is farther from the surface has none."""
+ALBEDO_RANGE = (0.005, 1.0)
+IRIS_ALBEDO = 0.1
+IRIS_RADIUS = 5.85 / 63
+"""Of the distance between the eyes: people's irises hardly differ in size, models' eyeballs do."""
+NUM_RINGS, OUTERMOST_RING = 48, 0.2
+"""Rings around an eye's axis in which its albedo is the same all around, and the last one's radius likewise."""
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
@@ -44,6 +52,8 @@ class TexelMap:
     """Flat index of the texel on the face's other side, for each of ``symmetric``."""
     symmetric: Int[Tensor, " n"]
     """Flat indices of the texels that have one."""
+    positions: Float[Tensor, "m 3"]
+    """On the mean face, metres, of each of the flat R × R texels; zeros in gaps."""
 
 
 @torch.no_grad()
@@ -62,7 +72,23 @@ def map_texels(model: MorphableModel, size: int) -> TexelMap:
     points = positions[texels].numpy()
     distance, place = cKDTree(points).query(points * np.array([-1, 1, 1]), workers=-1)
     has_mirror = torch.from_numpy(distance < MIRROR_TOLERANCE)
-    return TexelMap(region, texels[torch.from_numpy(place)[has_mirror]], texels[has_mirror])
+    return TexelMap(region, texels[torch.from_numpy(place)[has_mirror]], texels[has_mirror], positions)
+
+
+def _eyes(model: MorphableModel, texels: TexelMap) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
+    """The eyeballs' texels, and how far each lies from its eye's axis, relative to the distance between the eyes."""
+    found, outward = [torch.zeros(0, dtype=torch.long)], [torch.zeros(0)]
+    for name in EYEBALLS:
+        if not len(eyeball := model.region(name)):
+            continue
+        corners = model.template[eyeball].aminmax(dim=0)
+        centre = (corners.min + corners.max) / 2
+        inside = torch.nonzero((texels.region == model.region_names.index(name)).flatten())[:, 0]
+        across = (texels.positions[inside] - centre)[:, :2].norm(dim=1) / (2 * centre[0].abs())
+        at_front = texels.positions[inside, 2] > centre[2]
+        found.append(inside)
+        outward.append(torch.where(at_front, across, OUTERMOST_RING))
+    return torch.cat(found), torch.cat(outward)
 
 
 class AlbedoPrior(nn.Module):
@@ -72,19 +98,19 @@ class AlbedoPrior(nn.Module):
         super().__init__()
         texels = map_texels(model, size)
         names = model.region_names
-        inside = torch.tensor([name in _INSIDE for name in names])
         self.register_buffer("symmetric", texels.symmetric, persistent=False)
         self.register_buffer("mirrored", texels.mirrored, persistent=False)
         self.register_buffer("region", texels.region, persistent=False)
         skin = torch.tensor([name not in REGION_ALBEDO for name in names])
-        self.register_buffer("is_inside", inside[texels.region], persistent=False)
         self.register_buffer("is_skin", skin[texels.region], persistent=False)
-        across = texels.region[:, 1:] == texels.region[:, :-1]
-        down = texels.region[1:] == texels.region[:-1]
-        self.register_buffer("across", across.float(), persistent=False)
-        self.register_buffer("down", down.float(), persistent=False)
+        eye_texels, outward = _eyes(model, texels)
+        self.register_buffer("eye_texels", eye_texels, persistent=False)
+        rings = (outward / OUTERMOST_RING * NUM_RINGS).long().clamp(max=NUM_RINGS - 1)
+        self.register_buffer("eye_rings", rings, persistent=False)
         self.register_buffer("mean", self._typical(model, size), persistent=False)
         self.has_own = model.data.albedo is not None
+        if not self.has_own:
+            self.mean.flatten(1)[:, eye_texels[outward < IRIS_RADIUS]] = IRIS_ALBEDO
 
     def _typical(self, model: MorphableModel, size: int) -> Float[Tensor, "3 R R"]:
         if model.data.albedo is not None:
@@ -122,21 +148,56 @@ class AlbedoPrior(nn.Module):
         share = torch.where(self.is_skin, trust, 1.0)
         return albedo * share + filled * (1 - share)
 
-    def smoothness(self, albedo: Float[Tensor, "3 R R"]) -> Float[Tensor, ""]:
-        """Differences of neighbours within a region, relative to 0.05."""
-        across = ((albedo[:, :, 1:] - albedo[:, :, :-1]).square() * self.across).mean()
-        down = ((albedo[:, 1:] - albedo[:, :-1]).square() * self.down).mean()
-        return (across + down) / 0.05**2
+    def splat(self, uvs: Float[Tensor, "B 2 H W"], values: Float[Tensor, "B C H W"]) -> Float[Tensor, "C R R"]:
+        """Spread pixels' values over the texels that they look up: the transpose of ``sample_texture``."""
+        with torch.enable_grad():
+            probe = torch.zeros(1, values.shape[1], *self.region.shape, device=values.device, requires_grad=True)
+            return torch.autograd.grad((sample_texture(probe, uvs) * values).sum(), probe)[0][0]
 
-    def symmetry(self, albedo: Float[Tensor, "3 R R"]) -> Float[Tensor, ""]:
-        """Differences between the face's sides, relative to 0.1."""
-        flat = albedo.flatten(1)
-        return (flat[:, self.symmetric] - flat[:, self.mirrored]).square().mean() / 0.1**2
+    def improve(
+        self,
+        albedo: Float[Tensor, "3 R R"],
+        uvs: Float[Tensor, "B 2 H W"],
+        radiance: Float[Tensor, "B 3 H W"],
+        shading: Float[Tensor, "B 3 H W"],
+        weight: Float[Tensor, "B 1 H W"],
+        typicality: float,
+        symmetry: float,
+    ) -> Float[Tensor, "3 R R"]:
+        """One step towards the albedo that explains pixels best (Jacobi's method on the normal equations).
 
-    def typicality(self, albedo: Float[Tensor, "3 R R"]) -> Float[Tensor, ""]:
-        """Differences from each region's typical albedo, relative to 0.2; thrice that weight inside the mouth."""
-        weights = 1 + 2 * self.is_inside.float()
-        return ((albedo - self.mean).square() * weights).mean() / 0.2**2
+        Args:
+            albedo: As it is.
+            uvs: What each pixel looks up.
+            radiance: What was filmed, linear light.
+            shading: The light that reaches each pixel's surface.
+            weight: Of the pixels.
+            typicality: Weight of each region's typical albedo, relative to a well seen texel's pixels.
+            symmetry: … of the face's other side.
+        """
+        residual = radiance - shading * sample_texture(albedo[None], uvs)
+        moment, power = self.splat(uvs, torch.cat([weight * shading * residual, weight * shading.square()], 1)).chunk(2)
+        unit = power[:, self.is_skin].mean().clamp(min=1e-8)
+        flat, moment, power = albedo.flatten(1), moment.flatten(1).clone(), power.flatten(1).clone()
+        mirrored = symmetry * unit
+        moment[:, self.symmetric] += mirrored * (flat[:, self.mirrored] - flat[:, self.symmetric])
+        power[:, self.symmetric] += mirrored
+        moment += typicality * unit * (self.mean.flatten(1) - flat)
+        power += typicality * unit
+        improved = (flat + moment / power.clamp(min=1e-8)).clamp(*ALBEDO_RANGE)
+        return self._round_eyes(improved, power).view_as(albedo)
+
+    def _round_eyes(self, albedo: Float[Tensor, "3 n"], power: Float[Tensor, "3 n"]) -> Float[Tensor, "3 n"]:
+        """Make both eyeballs alike and the same all around: where they look then shows in their gaze alone."""
+        if not len(self.eye_texels):
+            return albedo
+        seen = power[:, self.eye_texels]
+        total = torch.zeros(3, NUM_RINGS, device=albedo.device)
+        sums = total.index_add(1, self.eye_rings, seen * albedo[:, self.eye_texels])
+        rings = sums / total.index_add(1, self.eye_rings, seen).clamp(min=1e-12)
+        rounded = albedo.clone()
+        rounded[:, self.eye_texels] = rings[:, self.eye_rings]
+        return rounded
 
 
 def push_pull(image: Float[Tensor, "1 C h w"], weight: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "1 C h w"]:

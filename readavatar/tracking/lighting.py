@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from readavatar.rendering.shading import linear_to_srgb, shade, spherical_harmonics, srgb_to_linear
-from readavatar.tracking.energies import COLOUR_OUTLIER
 
+COLOUR_OUTLIER = 0.15
+"""Hair, hands, glasses and highlights differ by more, of the gamma-encoded range."""
 DIRECTIONAL_RIDGE = (1e-6, 1e-2, 1e-2, 1e-2, 3e-2, 3e-2, 3e-2, 3e-2, 3e-2)
 """Weight beside the mean pixel of the prior that light comes from everywhere alike, by coefficient: a face seen from
 one side tells little of the second order, and free lights would take shadows and blushes from the albedo."""
@@ -35,11 +36,10 @@ def solve_lighting(
     Returns:
         The light that fits best; where a frame shows no pixel, the current one.
     """
-    residual = linear_to_srgb(shade(albedo, normals, current).clamp(min=0)) - frames
-    squared = residual.square().mean(1, keepdim=True)
     linear = srgb_to_linear(frames)
     # Errors matter as they are seen: by the gamma curve's slope, about linear^(-0.58) / 2.
-    weight = mask / (1 + squared / COLOUR_OUTLIER**2) ** 2 * (linear.mean(1, keepdim=True) + 0.02) ** -1.16
+    seen = (linear.mean(1, keepdim=True) + 0.02) ** -1.16
+    weight = mask * trusted(shade(albedo, normals, current), frames) * seen
     total = weight.sum((1, 2, 3))
     weight = (weight / total.clamp(min=1e-6)[:, None, None, None]).flatten(2)
     basis = spherical_harmonics(normals).flatten(2)[:, None] * albedo.flatten(2)[:, :, None]
@@ -49,3 +49,17 @@ def solve_lighting(
     white = torch.linalg.solve(gram.mean(1) + directional, moment.mean(1))
     solved = torch.linalg.solve(gram + colour, moment + (white @ colour)[:, None])
     return torch.where((total > 0)[:, None, None], solved.mT, current)
+
+
+def trusted(
+    rendered: Float[Tensor, "B 3 H W"], frames: Float[Tensor, "B 3 H W"], least: float = 0.0
+) -> Float[Tensor, "B 1 H W"]:
+    """How far each pixel is what it should be, in [0, 1]: hair, hands and glasses are not.
+
+    Args:
+        rendered: Linear light.
+        frames: Gamma-encoded.
+        least: What is left of an outlier's weight.
+    """
+    squared = (linear_to_srgb(rendered.clamp(min=0)) - frames).square().mean(1, keepdim=True)
+    return least + (1 - least) / (1 + squared / COLOUR_OUTLIER**2) ** 2

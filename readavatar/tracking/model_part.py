@@ -9,13 +9,22 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from readavatar.morphable.model import MorphableData, MorphableModel
+from readavatar.rendering.shading import vertex_normals
 
 EYEBALLS = ("eyeball_left", "eyeball_right")
+NORMAL_PROBE = 0.05
+"""Of a coefficient's unit, to differentiate normals."""
+SMALL_IMPORTANCE = 3.0
+"""Of a pixel of eyes or lips, beside one of a cheek: they are few, and all that speech and gaze show in."""
 HIDDEN = ("gums", "eye_socket_left", "eye_socket_right")
 
 
 class ModelPart(nn.Module):
-    """Some vertices of a model; of a linear one only theirs are computed, of others (FLAME's jaw) all are."""
+    """Some vertices of a model; of a linear one only theirs are computed, of others (FLAME's jaw) all are.
+
+    ``by_expression`` (n, 3, E) and ``by_shape`` (n, 3, S) are their derivatives, head frame; of a model that
+    articulates, those at its rest.
+    """
 
     def __init__(self, model: MorphableModel, vertex_index: Int[Tensor, " n"]) -> None:
         """
@@ -27,6 +36,9 @@ class ModelPart(nn.Module):
         is_linear = type(model) is MorphableModel
         self.model = MorphableModel(_cut(model, vertex_index)) if is_linear else model
         self.register_buffer("kept", None if is_linear else vertex_index, persistent=False)
+        for name in ("expression", "shape"):
+            basis = getattr(model, f"{name}_basis")[:, vertex_index]
+            self.register_buffer(f"by_{name}", basis.permute(1, 2, 0).contiguous(), persistent=False)
 
     def forward(
         self,
@@ -40,7 +52,10 @@ class ModelPart(nn.Module):
 
 
 class LandmarkModel(nn.Module):
-    """Coefficients → the 68 iBUG landmarks and the two pupils."""
+    """Coefficients → the 68 iBUG landmarks and the two pupils.
+
+    ``by_expression`` (68 + P, 3, E) and ``by_shape`` (68 + P, 3, S) are their derivatives, as ``ModelPart``'s.
+    """
 
     def __init__(self, model: MorphableModel) -> None:
         super().__init__()
@@ -53,6 +68,11 @@ class LandmarkModel(nn.Module):
         if self.is_linear:
             pupils = [68 + torch.cat(eyeballs).tolist().index(pupil) for pupil in pupils]
         self.register_buffer("pupils", torch.tensor(pupils, dtype=torch.long), persistent=False)
+        for name in ("expression", "shape"):
+            basis = getattr(self.model, f"{name}_basis")
+            landmarks = basis[:, :68] if self.is_linear else model.landmarks_3d(basis)
+            points = torch.cat([landmarks, basis[:, self.pupils]], 1)
+            self.register_buffer(f"by_{name}", points.permute(1, 2, 0).contiguous(), persistent=False)
 
     def forward(
         self,
@@ -73,7 +93,9 @@ class LandmarkModel(nn.Module):
 class FaceSurface(nn.Module):
     """The part of the mesh that footage shows of a face: skin, lips, eyes, teeth, and the dark behind them.
 
-    Gums and eye sockets are left out: many vertices, hardly seen, and no help in placing a face.
+    Gums and eye sockets are left out: many vertices, hardly seen, and no help in placing a face. ``by_expression``
+    (n, 6, E) and ``by_shape`` (n, 6, S) are derivatives of its vertices (head frame, metres) and of their unit normals,
+    the latter on the mean face.
     """
 
     def __init__(self, model: MorphableModel) -> None:
@@ -87,6 +109,12 @@ class FaceSurface(nn.Module):
         self.register_buffer("faces", places.view(-1, 3), persistent=False)
         self.register_buffer("uvs", model.uvs, persistent=False)
         self.register_buffer("uv_faces", model.uv_faces[triangles], persistent=False)
+        for name in ("expression", "shape"):
+            turns = _normals_by(self.part, name, self.faces)
+            moves_and_turns = torch.cat([getattr(self.part, f"by_{name}"), turns], 1)
+            self.register_buffer(f"by_{name}", moves_and_turns, persistent=False)
+        small = (model.vertex_mask("eyes") | model.vertex_mask("lips"))[model.faces[triangles]].all(1)
+        self.register_buffer("importance", torch.where(small, SMALL_IMPORTANCE, 1.0), persistent=False)
 
     def forward(
         self,
@@ -96,6 +124,19 @@ class FaceSurface(nn.Module):
     ) -> Float[Tensor, "B n 3"]:
         """Its vertices, head frame, metres."""
         return self.part(shape_coefficients, expression_coefficients, gaze)
+
+
+def _normals_by(part: ModelPart, name: str, faces: Int[Tensor, "F 3"]) -> Float[Tensor, "n 3 c"]:
+    """Derivatives of the mean face's vertex normals by its coefficients."""
+    model = part.model
+    rest = [torch.zeros(1, model.num_shape), torch.zeros(1, model.num_expressions)]
+    mean = part(*rest)
+    basis = getattr(part, f"by_{name}")
+    columns = []
+    for column in basis.unbind(2):
+        sides = [vertex_normals(mean + sign * NORMAL_PROBE * column, faces) for sign in (1, -1)]
+        columns.append((sides[0] - sides[1])[0] / (2 * NORMAL_PROBE))
+    return torch.stack(columns, 2)
 
 
 def _extremes(model: MorphableModel, region: str) -> Int[Tensor, " n"]:

@@ -16,19 +16,15 @@ from readavatar.data.tracking_data import TrackingBatch, TrackingData
 from readavatar.errors import UserError
 from readavatar.metrics import psnr
 from readavatar.morphable import load_morphable_model
-from readavatar.tracking.frame_adam import FrameAdam
+from readavatar.tracking.given_steps import GivenSteps
 from readavatar.tracking.objective import Objective
-from readavatar.tracking.parameters import PER_FRAME, STEP_SCALES, FaceParameters
+from readavatar.tracking.parameters import FaceParameters
 from readavatar.tracking.results import compare_with_truth, inner_landmark_errors, tracked_face, truth_of
+from readavatar.tracking.solver import Solver
 from readavatar.tracking.stages import Stage, Step, choose_keyframes, plan_steps
 from readavatar.tracking.start import fill_missing_frames, start_appearance, start_fit
 
-MAX_GAZE = 0.9
-"""Radians: an eye turns no farther."""
-ALBEDO_RANGE = (0.005, 1.0)
 _SUMMARY_FRAMES = 96
-_FINAL_RATE = 0.1
-"""Of a stage's learning rate at its end, which is reached in a straight line."""
 
 
 class TrackingModule(pl.LightningModule):
@@ -45,23 +41,26 @@ class TrackingModule(pl.LightningModule):
         texture_size: int = 256,
         keyframes: int = 24,
         seed: int = 0,
+        pixels: int = 3000,
         backend: str = "auto",
     ) -> None:
         """
         Args:
             stages: In order.
-            weights: Of each energy (``objective.ENERGIES``).
+            weights: Of each term (``objective.TERMS``).
             morphable_model: As ``load_morphable_model`` takes it, or ``auto``: a digital actor's own; for footage ICT's
                 where it is on this machine, else the built-in head.
             texture_size: Texels of the albedo's sides.
             keyframes: How many frames, as different as can be, ``frames: keyframes`` means.
             seed: Of the order of batches.
+            pixels: Of a frame, that a photometric step compares: those that say most.
             backend: Of ``rendering.rasterize``.
         """
         super().__init__()
         self.automatic_optimization = False
         self.stages, self.weights, self.morphable_model = stages, weights, morphable_model
         self.texture_size, self.num_keyframes, self.seed, self.backend = texture_size, keyframes, seed, backend
+        self.num_pixels = pixels
         self.register_buffer("seconds", torch.zeros(()))
         self.register_buffer("num_done", torch.zeros((), dtype=torch.long))
         self.steps: list[Step] = []
@@ -76,6 +75,7 @@ class TrackingModule(pl.LightningModule):
             observations, self.model.num_shape, self.model.num_expressions, self.objective.albedo_prior.mean
         )
         start_fit(self.parameters_, self.objective)
+        self.solver = Solver(self.objective, self.num_pixels)
         self.keyframes = choose_keyframes(observations.landmarks_2d, observations.confidence, self.num_keyframes)
         start_appearance(self.parameters_, self.objective, self._pixels(self.keyframes))
         if stage == "fit":
@@ -84,18 +84,13 @@ class TrackingModule(pl.LightningModule):
                 raise UserError("Expected stages with at least one pass, but the config has none.")
             self.trainer.fit_loop.max_epochs = 1  # the plan is the whole training, whatever the config says
 
-    def planned_batches(self) -> list[tuple[Int[Tensor, " _"], bool]]:
-        """Each step's frames, and whether it looks at their pixels."""
-        return [(step.indices, step.stage.photometric) for step in self.steps]
+    def planned_batches(self) -> list[tuple[Int[Tensor, " _"], int]]:
+        """Each step's frames, and the resolution at which it looks at their pixels (0: not at all)."""
+        return [(step.indices, step.stage.resolution) for step in self.steps]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam over what stages may free, each group named after its parameter."""
-        return FrameAdam(
-            [
-                {"params": [getattr(self.parameters_, name)], "rows": name in PER_FRAME, "name": name}
-                for name in STEP_SCALES
-            ]
-        )
+        """One that takes the solver's steps."""
+        return GivenSteps(self.parameters_.parameters())
 
     def on_train_start(self) -> None:
         """Start the clock; an earlier part of the run counts too."""
@@ -103,19 +98,16 @@ class TrackingModule(pl.LightningModule):
 
     def training_step(self, batch: TrackingBatch, batch_idx: int) -> None:
         """One step of the plan."""
-        step, optimizer = self.steps[batch.step], self.optimizers()
-        self._free(optimizer, step)
-        optimizer.zero_grad()
-        found = self.objective.energies(
-            self.parameters_, batch, step.stage.frames == "all", relight="lighting" in step.stage.free
-        )
-        total = self.objective.total(found)
-        if total.requires_grad:  # a stage may free the light alone
-            self.manual_backward(total)
-        optimizer.step()
-        self._keep_in_bounds()
-        self.log_dict({f"energy/{name}": value.detach() for name, value in found.items()})
-        self.log("total", total.detach(), prog_bar=True)
+        step = self.steps[batch.step]
+        found: dict[str, Tensor] = {}
+
+        def solve() -> None:
+            for _ in range(step.stage.iterations):
+                found.update(self.solver.step(self.parameters_, batch, step.stage.free, step.stage.frames == "all"))
+
+        self.optimizers().step(solve)
+        self.log_dict({f"energy/{name}": value for name, value in found.items()})
+        self.log("total", sum(found.values()), prog_bar=True)
         self.num_done += 1
         now = time.monotonic()
         self.seconds += now - self._clock
@@ -126,7 +118,7 @@ class TrackingModule(pl.LightningModule):
         if int(self.num_done) < len(self.steps):  # stopped halfway
             return
         data: TrackingData = self.trainer.datamodule
-        missing = fill_missing_frames(self.parameters_, data.observations)
+        missing = fill_missing_frames(self.parameters_, self.objective.observations)
         with torch.no_grad():
             seen = self.objective.seen_texels(self.parameters_, self._pixels(self.keyframes))
             albedo = self.parameters_.albedo
@@ -172,23 +164,8 @@ class TrackingModule(pl.LightningModule):
         return name
 
     def _pixels(self, indices: Int[Tensor, " B"]) -> TrackingBatch:
-        batch = self.trainer.datamodule.batches([(indices, True)]).dataset[0]
+        batch = self.trainer.datamodule.batches([(indices, self.trainer.datamodule.resolution)]).dataset[0]
         return batch.to(self.parameters_.shape.device)
-
-    def _free(self, optimizer, step: Step) -> None:
-        if step.is_first:
-            optimizer.optimizer.state.clear()  # the last stage's momentum is no use to this one
-        rate = step.stage.learning_rate * (1 - (1 - _FINAL_RATE) * step.progress)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * STEP_SCALES[group["name"]]
-            group["params"][0].requires_grad_(group["name"] in step.stage.free)
-
-    @torch.no_grad()
-    def _keep_in_bounds(self) -> None:
-        bounds = self.model.expression_bounds
-        self.parameters_.expression.clamp_(bounds[:, 0], bounds[:, 1])
-        self.parameters_.gaze.clamp_(-MAX_GAZE, MAX_GAZE)
-        self.parameters_.albedo.clamp_(*ALBEDO_RANGE)
 
     @torch.no_grad()
     def _score(self, batch: TrackingBatch) -> tuple[Tensor, Tensor]:

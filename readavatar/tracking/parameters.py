@@ -12,19 +12,7 @@ from readavatar.types import Camera
 INITIAL_FOCAL = 2.2
 """Frame sides: a portrait lens, as ``types.default_camera``."""
 
-SHARED = ("shape", "focal", "albedo")
 PER_FRAME = ("expression", "rotation", "position", "gaze", "lighting")
-
-STEP_SCALES = {
-    "shape": 1.0,
-    "focal": 0.1,
-    "albedo": 0.5,
-    "expression": 0.3,
-    "rotation": 0.05,
-    "position": 0.02,
-    "gaze": 0.2,
-}
-"""A typical size of each parameter's change in its own unit: Adam's steps are of the learning rate times it."""
 
 
 class FaceParameters(nn.Module):
@@ -42,16 +30,17 @@ class FaceParameters(nn.Module):
         """
         super().__init__()
         num_frames = observations.num_frames
-        self.shape = nn.Parameter(torch.zeros(num_shape))
+        self.shape = _unknown(torch.zeros(num_shape))
         # Shared as a multiple of the source's longer side: the clips' crops may differ, the lens does not.
-        self.focal = nn.Parameter((INITIAL_FOCAL / observations.source_sides).median().log())
-        self.albedo = nn.Parameter(albedo.clone())
-        self.expression = nn.Parameter(torch.zeros(num_frames, num_expressions))
-        self.rotation = nn.Parameter(torch.zeros(num_frames, 3))
-        self.position = nn.Parameter(torch.zeros(num_frames, 3))
-        self.gaze = nn.Parameter(torch.zeros(num_frames, 2))
-        # Solved for in closed form, so no optimiser's business; a parameter so that checkpoints hold it.
-        self.lighting = nn.Parameter(torch.zeros(num_frames, 9, 3), requires_grad=False)
+        self.focal = _unknown((INITIAL_FOCAL / observations.source_sides).median().log())
+        # Where the detector sees each landmark beside where the model has it, head frame, metres.
+        self.offsets = _unknown(torch.zeros(68, 3))
+        self.albedo = _unknown(albedo.clone())
+        self.expression = _unknown(torch.zeros(num_frames, num_expressions))
+        self.rotation = _unknown(torch.zeros(num_frames, 3))
+        self.position = _unknown(torch.zeros(num_frames, 3))
+        self.gaze = _unknown(torch.zeros(num_frames, 2))
+        self.lighting = _unknown(torch.zeros(num_frames, 9, 3))
         self.register_buffer("clip_index", observations.clip_index, persistent=False)
         self.register_buffer("source_sides", observations.source_sides, persistent=False)
         self.register_buffer("principal_points", observations.principal_points, persistent=False)
@@ -86,3 +75,8 @@ class FaceParameters(nn.Module):
         intrinsics = torch.stack(rows, -1).unflatten(-1, (3, 3)) * resolution
         world_to_camera = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0])).to(focal.device).expand(len(focal), 4, 4)
         return Camera(intrinsics, world_to_camera, resolution, resolution)
+
+
+def _unknown(value: Tensor) -> nn.Parameter:
+    """A parameter, so that checkpoints hold it; the steps are solved for in closed form, without an optimiser."""
+    return nn.Parameter(value, requires_grad=False)

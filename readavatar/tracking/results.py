@@ -62,8 +62,8 @@ def compare_with_truth(face: TrackedFace, truth: TrackedFace, model: MorphableMo
     count = truth.coefficients.num_frames
     chosen = torch.linspace(0, count - 1, min(count, _TRUTH_FRAMES)).round().long()
     fitted, true = face.coefficients.frames(chosen), truth.coefficients.frames(chosen)
-    fitted_vertices, true_vertices = (_head_vertices(part, model) for part in (fitted, true))
-    fitted_neutral, true_neutral = (_neutral_vertices(part, model) for part in (fitted, true))
+    fitted_vertices, true_vertices = (head_vertices(part, model) for part in (fitted, true))
+    fitted_neutral, true_neutral = (neutral_vertices(part, model) for part in (fitted, true))
     on_face, lips = model.vertex_mask("face"), model.vertex_mask("lips")
     motion = (fitted_vertices - fitted_neutral) - (true_vertices - true_neutral)
     turn = axis_angle_to_matrix(fitted.rotation).mT @ axis_angle_to_matrix(true.rotation)
@@ -71,23 +71,23 @@ def compare_with_truth(face: TrackedFace, truth: TrackedFace, model: MorphableMo
     return TruthErrors(
         vertices=float(vertex_error(fitted_vertices[:, on_face], true_vertices[:, on_face]).mean()) * 1000,
         lip_motion=float(motion[:, lips].norm(dim=-1).mean()) * 1000,
-        rotation=float(_degrees_of_turn(turn).mean()),
+        rotation=float(degrees_of_turn(turn).mean()),
         translation=float((directions[0] - directions[1]).norm(dim=-1).mean()),
         gaze=float((fitted.gaze - true.gaze).norm(dim=-1).rad2deg().mean()),
     )
 
 
-def _degrees_of_turn(matrix: Float[Tensor, "B 3 3"]) -> Float[Tensor, " B"]:
+def degrees_of_turn(matrix: Float[Tensor, "B 3 3"]) -> Float[Tensor, " B"]:
     # |R − 1| = 2√2 sin(angle / 2): exact where the arc cosine of the trace loses all digits.
     distance = (matrix - torch.eye(3).to(matrix)).flatten(1).norm(dim=1)
     return 2 * (distance / 8**0.5).clamp(max=1).asin().rad2deg()
 
 
-def _head_vertices(coefficients: FaceCoefficients, model: MorphableModel) -> Float[Tensor, "B V 3"]:
+def head_vertices(coefficients: FaceCoefficients, model: MorphableModel) -> Float[Tensor, "B V 3"]:
     return model(coefficients.shape_coefficients[None], coefficients.expression_coefficients, coefficients.gaze)
 
 
-def _neutral_vertices(coefficients: FaceCoefficients, model: MorphableModel) -> Float[Tensor, "1 V 3"]:
+def neutral_vertices(coefficients: FaceCoefficients, model: MorphableModel) -> Float[Tensor, "1 V 3"]:
     nothing = torch.zeros(1, model.num_expressions).to(model.template)
     return model(coefficients.shape_coefficients[None], nothing)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from readavatar.errors import UserError
 
-PARAMETERS = ("shape", "focal", "albedo", "expression", "rotation", "position", "gaze", "lighting")
+PARAMETERS = ("shape", "focal", "offsets", "albedo", "expression", "rotation", "position", "gaze", "lighting")
 """What a stage may free; see ``parameters.FaceParameters``."""
 
 
@@ -25,11 +25,11 @@ class Stage:
     """Of ``PARAMETERS``."""
     passes: int
     """How often each of the stage's frames is visited."""
-    learning_rate: float
-    """Of Adam, times each parameter's own scale."""
+    iterations: int = 1
+    """How many steps a batch gets at each visit."""
     frames: Literal["all", "keyframes"] = "all"
-    photometric: bool = False
-    """Whether the pixels are compared, beside the landmarks."""
+    resolution: int = 0
+    """Pixels of the sides of the frames that are compared, beside the landmarks; 0: none are."""
     batch: int = 0
     """Frames a step, neighbours where ``frames`` is all; 0: all at once."""
 
@@ -39,26 +39,19 @@ class Stage:
             raise UserError(
                 f"Expected stage '{self.name}' to free some of {', '.join(PARAMETERS)}, but got {', '.join(unknown)}."
             )
-        if self.passes < 0 or self.batch < 0 or self.learning_rate <= 0:
+        if min(self.passes, self.iterations - 1, self.batch, self.resolution) < 0:
             raise UserError(
-                f"Expected passes ≥ 0, batch ≥ 0 and learning_rate > 0 in stage '{self.name}', "
-                f"but got {self.passes}, {self.batch}, {self.learning_rate}."
+                f"Expected passes ≥ 0, iterations ≥ 1, batch ≥ 0 and resolution ≥ 0 in stage '{self.name}', "
+                f"but got {self.passes}, {self.iterations}, {self.batch}, {self.resolution}."
             )
 
 
 @dataclass(frozen=True)
 class Step:
-    """One optimisation step."""
+    """One visit to a batch of frames."""
 
     stage: Stage
     indices: Int[Tensor, " B"] = field(repr=False)
-    progress: float
-    """Of the stage, in [0, 1)."""
-
-    @property
-    def is_first(self) -> bool:
-        """Whether the stage begins."""
-        return self.progress == 0
 
 
 def plan_steps(
@@ -75,10 +68,8 @@ def plan_steps(
     generator = torch.Generator().manual_seed(seed)
     steps = []
     for stage in stages:
-        batches = []
         for _ in range(stage.passes):
-            batches += _one_pass(stage, clip_index, keyframes, generator)
-        steps += [Step(stage, indices, number / len(batches)) for number, indices in enumerate(batches)]
+            steps += [Step(stage, indices) for indices in _one_pass(stage, clip_index, keyframes, generator)]
     return steps
 
 

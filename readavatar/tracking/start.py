@@ -24,7 +24,9 @@ def start_fit(parameters: FaceParameters, objective: Objective) -> None:
     seen = objective.observations
     everything = torch.arange(seen.num_frames)
     parameters.expression.copy_(objective.prior.mean)
+    parameters.offsets.copy_(objective.typical_offsets)
     landmarks, _ = objective.landmark_model(parameters.shape[None], parameters.expression, parameters.gaze)
+    landmarks = landmarks + parameters.offsets
     centre = seen.principal_points[seen.clip_index]
     points = (seen.landmarks_2d - centre[:, None]) * torch.tensor([1.0, -1.0])
     focal = parameters.focal_lengths(everything)

@@ -57,7 +57,7 @@ def test_the_camera_is_the_sources_whatever_the_crop(tmp_path):
 
 def test_frames_of_several_clips_are_counted_one_clip_after_the_other(tmp_path):
     clips = [write_clip(tmp_path / "a", 3), write_clip(tmp_path / "b", 4)]
-    batches = FrameBatches(clips, [(torch.tensor([0, 2, 3, 6]), True), (torch.tensor([1]), False)], 8)
+    batches = FrameBatches(clips, [(torch.tensor([0, 2, 3, 6]), 8), (torch.tensor([1]), 0)])
     batch = batches[0]
     assert batch.frames.shape == (4, 3, 8, 8) and batch.masks.shape == (4, 1, 8, 8)
     torch.testing.assert_close(batch.frames[:, 0, 0, 0] * 255, torch.tensor([3.0, 23.0, 4.0, 34.0]))

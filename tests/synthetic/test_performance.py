@@ -11,7 +11,8 @@ import torch
 from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 from readavatar.morphable import EXPRESSION_NAMES, load_morphable_model
-from readavatar.synthetic.behaviour import behave, look_expressions
+from readavatar.morphable.gaze_lids import look_expressions
+from readavatar.synthetic.behaviour import behave
 from readavatar.synthetic.emotions import LOWER_EXPONENT, PATTERNS, emotional_expressions
 from readavatar.synthetic.performance import perform
 from readavatar.synthetic.sentences import SENTENCES
@@ -207,7 +208,7 @@ def test_saccades_are_fast_and_small_and_lids_follow_the_gaze():
     assert 150 < speed.max() < 700  # the main sequence's peak velocities for up to 25°
     assert np.mean(speed < 1) > 0.9  # fixations
     assert np.degrees(np.abs(gaze).max()) < 25
-    down = look_expressions(np.array([[0.2, -0.3]]))
+    down = look_expressions(torch.tensor([[0.2, -0.3]]))
     assert down["eyeLookDown_L"][0] > 0.4 and down["eyeLookOut_L"][0] > 0.3 and down["eyeLookOut_R"][0] == 0
 
 

@@ -1,6 +1,8 @@
-"""The fit's parts: poses, parameters, cut models, optimiser, plan, light and albedo."""
+"""The fit's parts: poses, parameters, cut models, plan."""
 
 from __future__ import annotations
+
+from itertools import groupby
 
 import pytest
 import torch
@@ -9,12 +11,7 @@ from readavatar.data.tracking_data import Observations
 from readavatar.errors import UserError
 from readavatar.morphable import MorphableModel, load_morphable_model
 from readavatar.rendering.camera import axis_angle_to_matrix, head_to_world, project
-from readavatar.rendering.shading import linear_to_srgb, shade
-from readavatar.tracking.albedo import AlbedoPrior, push_pull
-from readavatar.tracking.expression_prior import DEVIATION, UNSEEN_DEVIATION, expression_prior
-from readavatar.tracking.frame_adam import FrameAdam
 from readavatar.tracking.initial_pose import initial_pose
-from readavatar.tracking.lighting import solve_lighting
 from readavatar.tracking.model_part import FaceSurface, LandmarkModel
 from readavatar.tracking.parameters import FaceParameters
 from readavatar.tracking.stages import Stage, choose_keyframes, plan_steps
@@ -29,8 +26,8 @@ def observations(num_frames: int = 6, num_clips: int = 2) -> Observations:
     clip_index = torch.arange(num_frames) * num_clips // num_frames
     return Observations(
         torch.rand(num_frames, 68, 2), torch.rand(num_frames, 2, 2), torch.ones(num_frames),
-        torch.zeros(num_frames, 52), torch.ones(num_frames), clip_index, torch.full((num_clips, 2), 0.5),
-        torch.ones(num_clips),
+        torch.zeros(num_frames, 52), torch.ones(num_frames), torch.zeros(num_frames), clip_index,
+        torch.full((num_clips, 2), 0.5), torch.ones(num_clips),
     )  # fmt: skip
 
 
@@ -98,37 +95,12 @@ def test_a_model_that_is_not_linear_is_evaluated_whole(model):
     assert FaceSurface(nodding)(*arguments).shape[1] == FaceSurface(model)(*arguments).shape[1]
 
 
-def test_with_every_row_touched_the_optimiser_is_adam():
-    ours, theirs = (torch.nn.Parameter(torch.ones(4, 3)) for _ in range(2))
-    ours_adam = FrameAdam([{"params": [ours], "rows": True, "lr": 0.1}])
-    adam = torch.optim.Adam([theirs], lr=0.1, betas=(0.9, 0.99), eps=1e-12)
-    for step in range(5):
-        for parameter, optimizer in ((ours, ours_adam), (theirs, adam)):
-            optimizer.zero_grad()
-            ((parameter * torch.arange(1.0, 4.0) - step) ** 2).sum().backward()
-            optimizer.step()
-    torch.testing.assert_close(ours, theirs)
-
-
-def test_a_frame_that_a_step_does_not_look_at_stays_as_it_is():
-    frames = torch.nn.Parameter(torch.ones(4, 3))
-    optimizer = FrameAdam([{"params": [frames], "rows": True, "lr": 0.1}])
-    for rows in ([0, 1], [1]):
-        optimizer.zero_grad()
-        frames[rows].square().sum().backward()
-        optimizer.step()
-        untouched = frames[2:].detach().clone()
-    assert torch.equal(untouched, torch.ones(2, 3))
-    torch.testing.assert_close(frames[0], torch.full((3,), 0.9))
-    assert bool((frames[1] < frames[0]).all())
-
-
 def test_a_plan_visits_every_frame_as_often_as_the_stage_says():
     clips = torch.tensor([0] * 7 + [1] * 5)
     stages = [
-        Stage("a", ["rotation"], 3, 0.1),
-        Stage("b", ["albedo"], 2, 0.1, batch=4, photometric=True),
-        Stage("c", ["focal"], 1, 0.1, frames="keyframes", batch=2),
+        Stage("a", ["rotation"], 3),
+        Stage("b", ["albedo"], 2, batch=4, resolution=64),
+        Stage("c", ["focal"], 1, frames="keyframes", batch=2),
     ]
     steps = plan_steps(stages, clips, torch.tensor([1, 8, 9]), seed=0)
     for stage, frames, passes in ((stages[0], 12, 3), (stages[1], 12, 2), (stages[2], 3, 1)):
@@ -137,14 +109,33 @@ def test_a_plan_visits_every_frame_as_often_as_the_stage_says():
     for step in steps:
         if step.stage is stages[1]:
             assert len(clips[step.indices].unique()) == 1 and bool((step.indices.diff() == 1).all())
-    assert [step.stage.name for step in steps if step.is_first] == ["a", "b", "c"]
+    assert [name for name, _ in groupby(step.stage.name for step in steps)] == ["a", "b", "c"]
 
 
 def test_a_stage_that_frees_what_does_not_exist_is_refused():
     with pytest.raises(UserError, match="expresion"):
-        Stage("typo", ["expresion"], 1, 0.1)
-    with pytest.raises(UserError, match="learning_rate"):
-        Stage("still", ["shape"], 1, 0.0)
+        Stage("typo", ["expresion"], 1)
+
+
+@pytest.mark.parametrize("wrong", [{"passes": -1}, {"iterations": 0}, {"batch": -4}, {"resolution": -256}])
+def test_a_stage_of_wrong_numbers_is_refused(wrong):
+    with pytest.raises(UserError, match="iterations ≥ 1"):
+        Stage("wrong", ["shape"], **{"passes": 1, **wrong})
+
+
+def test_a_models_derivatives_are_its_differences(model):
+    shape, expression, gaze = (values[:1] for values in random_coefficients(model))
+    for part in (FaceSurface(model), LandmarkModel(model)):
+
+        def points(shape, expression, part=part):
+            found = part(shape, expression, gaze)
+            return torch.cat(found, 1) if isinstance(found, tuple) else found
+
+        for name, change in (("shape", (0.5, 0.0)), ("expression", (0.0, 0.5))):
+            difference = points(shape + change[0], expression + change[1]) - points(shape, expression)
+            by = getattr(part, f"by_{name}")[:, :3]
+            expected = 0.5 * by.sum(2)
+            assert (difference[0] - expected).norm(dim=-1).median() < 1e-5
 
 
 def test_keyframes_show_a_face_and_differ():
@@ -154,52 +145,3 @@ def test_keyframes_show_a_face_and_differ():
     confidence[5:7] = torch.tensor([1.0, 0.0])
     chosen = choose_keyframes(points, confidence, 2).tolist()
     assert 5 in chosen and 6 not in chosen and len(chosen) == 2
-
-
-def test_blendshapes_reach_both_halves_of_a_symmetric_shape_and_unseen_ones_are_held_tight():
-    blendshapes = torch.zeros(2, 52)
-    blendshapes[0, 3] = 0.7  # browInnerUp
-    names = ("browInnerUp_L", "browInnerUp_R", "cheekPuff_L", "expression_000")
-    prior = expression_prior(blendshapes, torch.ones(2), names, torch.tensor([[0.0, 1.0]]).expand(4, 2))
-    torch.testing.assert_close(prior.mean[0], torch.tensor([0.7, 0.7, 0.0, 0.0]))
-    torch.testing.assert_close(
-        prior.deviation[0], torch.tensor([DEVIATION, DEVIATION, UNSEEN_DEVIATION, 2 * DEVIATION])
-    )
-    assert prior.deviation[1, 0] == 2 * DEVIATION  # a frame whose detector gave no blendshapes
-
-
-def test_light_is_found_again():
-    generator = torch.Generator().manual_seed(0)
-    normals = torch.randn(2, 3, 24, 24, generator=generator)
-    normals[:, 2].abs_()
-    normals = torch.nn.functional.normalize(normals, dim=1)
-    albedo = torch.rand(2, 3, 24, 24, generator=generator) * 0.4 + 0.3
-    lighting = torch.zeros(2, 9, 3)
-    lighting[:, 0], lighting[:, 2], lighting[:, 3] = 0.8, 0.2, torch.tensor([0.1, -0.1])[:, None]
-    frames = linear_to_srgb(shade(albedo, normals, lighting).clamp(min=0))
-    start = torch.zeros_like(lighting)
-    start[:, 0] = 0.8
-    mask = torch.ones(2, 1, 24, 24)
-    found = solve_lighting(albedo, normals, frames, mask, start)
-    found = solve_lighting(albedo, normals, frames, mask, found)
-    # The priors keep a tenth of the directional light back.
-    assert (shade(albedo, normals, found) - shade(albedo, normals, lighting)).abs().max() < 0.06
-    assert torch.equal(solve_lighting(albedo, normals, frames, mask * 0, start), start)
-
-
-def test_the_albedo_prior_is_zero_at_its_own_symmetric_mean(model):
-    prior = AlbedoPrior(model, 32)
-    flat = torch.full((3, 32, 32), 0.4)
-    assert prior.smoothness(flat) == 0 and prior.symmetry(flat) == 0 and prior.typicality(prior.mean) == 0
-    assert len(prior.symmetric) > 100
-    lopsided = flat.clone()
-    lopsided.flatten(1)[:, prior.symmetric[: len(prior.symmetric) // 2]] = 0.8
-    assert prior.symmetry(lopsided) > 0 and prior.smoothness(lopsided) > 0
-
-
-def test_holes_take_the_colours_around_them():
-    image = torch.zeros(1, 3, 16, 16)
-    image[:, :, :, :8], weight = 0.5, torch.zeros(1, 1, 16, 16)
-    weight[..., :8] = 1
-    filled = push_pull(image, weight)
-    torch.testing.assert_close(filled, torch.full_like(filled, 0.5), atol=1e-5, rtol=0)

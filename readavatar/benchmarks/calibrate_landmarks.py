@@ -1,0 +1,90 @@
+"""Where a detector sees a morphable model's landmarks: measured on digital actors, kept beside the tracker.
+
+A detector's 68 points and a model's are two people's ideas of where a brow ends. The difference is much the same for
+all faces; it is measured on actors whose geometry is known. ``python -m readavatar.benchmarks.calibrate_landmarks ict``
+films actors and writes the table that ``tracking.landmark_calibration`` reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from rich.progress import track
+from torch import Tensor
+
+from readavatar.data.clip_store import ClipStore
+from readavatar.data.prepare import prepare_clip
+from readavatar.detection.landmark_sets import to_landmarks_68
+from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace, EmotionTrack
+from readavatar.morphable import load_morphable_model
+from readavatar.morphable.model import MorphableModel
+from readavatar.rendering.camera import axis_angle_to_matrix, head_to_world, project
+from readavatar.synthetic import write_actor_clip
+from readavatar.tracking.landmark_calibration import MIRRORED, calibration_path, write_calibration
+from readavatar.types import TrackedFace
+
+FIRST_SEED, NUM_ACTORS = 9000, 10
+"""Far from the seeds of benchmarks."""
+SECONDS, SIZE, TURN = 4.0, 384, 20.0
+
+
+def measure_actor(name: str, model: MorphableModel, seed: int) -> Float[Tensor, "68 3"]:
+    """One actor's mean displacement of each detected landmark from the model's, head frame, metres."""
+    emotion = MEAD_EMOTIONS[seed % len(MEAD_EMOTIONS)]
+    track_of = EmotionTrack.parse(f"0s neutral, 1s neutral, 2s {emotion}", EmotionSpace())
+    with tempfile.TemporaryDirectory() as folder:
+        film = write_actor_clip(
+            Path(folder) / "film", seed=seed, emotion=track_of, size=SIZE, duration=SECONDS,
+            morphable_model=name, noise=0.008, compress=23, turn=TURN,
+        )  # fmt: skip
+        clip = prepare_clip(film.source, Path(folder) / "clip", size=SIZE, progress=False, say=lambda line: None)
+        return _displacement(model, film.truth(), clip)
+
+
+def _displacement(model: MorphableModel, truth: TrackedFace, clip: ClipStore) -> Float[Tensor, "68 3"]:
+    """Least squares over the frames: image displacement = projection of a displacement fixed in the head."""
+    landmarks = clip.landmarks()
+    crop, size = clip.info.crop, clip.info.size
+    scale = size / crop.size
+    detected = to_landmarks_68(landmarks.landmarks_2d) / scale + torch.tensor([crop.left, crop.top])
+    coefficients = truth.coefficients
+    head = torch.cat(
+        [
+            model.landmarks_3d(model(coefficients.shape_coefficients[None], part.expression_coefficients, part.gaze))
+            for part in map(coefficients.frames, torch.arange(coefficients.num_frames).split(32))
+        ]
+    )
+    world = head_to_world(head, coefficients.rotation, coefficients.translation)
+    found = landmarks.landmark_confidence > 0
+    difference = (detected - project(world, truth.camera))[found]
+    focal = truth.camera.intrinsics[0, 0] / -world[found, :, 2]
+    rotation = axis_angle_to_matrix(coefficients.rotation[found])
+    by_offset = focal[..., None, None] * rotation[:, None, :2] * torch.tensor([1.0, -1.0])[:, None]
+    # A little damping: depth shows in turned heads alone.
+    moments = torch.einsum("tlpi,tlpj->lij", by_offset, by_offset)
+    moments = moments + 0.02 * moments.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(3)
+    return torch.linalg.solve(moments, torch.einsum("tlpi,tlp->li", by_offset, difference))
+
+
+def main() -> None:
+    """Film, measure, average over people and over the face's two sides, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("morphable_model", help="builtin or ict")
+    parser.add_argument("--actors", type=int, default=NUM_ACTORS)
+    arguments = parser.parse_args()
+    model = load_morphable_model(arguments.morphable_model)
+    seeds = range(FIRST_SEED, FIRST_SEED + arguments.actors)
+    measured = torch.stack([measure_actor(arguments.morphable_model, model, seed) for seed in track(seeds, "filming")])
+    mean = measured.mean(0)
+    mean = (mean + mean[MIRRORED] * torch.tensor([-1.0, 1.0, 1.0])) / 2
+    spread = (measured - mean).square().mean().sqrt()
+    write_calibration(calibration_path(model.name), mean, float(spread), arguments.actors)
+    print(f"mean {mean.norm(dim=1).mean() * 1000:.2f} mm, spread over people {spread * 1000:.2f} mm an axis")
+
+
+if __name__ == "__main__":
+    main()
