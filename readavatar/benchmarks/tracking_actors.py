@@ -20,7 +20,7 @@ from readavatar.metrics import closure_recall, fast_motion_ratio, rigid_alignmen
 from readavatar.morphable import MorphableModel
 from readavatar.rendering.camera import axis_angle_to_matrix
 from readavatar.synthetic import write_actor_clip
-from readavatar.tracking.results import _degrees_of_turn, _head_vertices, _neutral_vertices
+from readavatar.tracking.results import degrees_of_turn, head_vertices
 from readavatar.types import TrackedFace
 
 FIRST_SEED = 101
@@ -109,13 +109,13 @@ def measure_against_truth(face: TrackedFace, truth: TrackedFace, model: Morphabl
     """
     fitted, true = face.coefficients, truth.coefficients
     on_face, lips = model.vertex_mask("face"), model.vertex_mask("lips")
-    rest = [_neutral_vertices(part, model) for part in (fitted, true)]
+    rest = [neutral_vertices(part, model) for part in (fitted, true)]
     shapes: list[list[Tensor]] = [[], []]
     motions: list[list[Tensor]] = [[], []]
     gaps: list[list[Tensor]] = [[], []]
     for index in torch.arange(true.num_frames).split(_BATCH):
         for which, part in enumerate((fitted, true)):
-            vertices = _head_vertices(part.frames(index), model)
+            vertices = head_vertices(part.frames(index), model)
             shapes[which].append(vertices[:, on_face])
             motions[which].append((vertices - rest[which])[:, lips])
             gaps[which].append(lip_gap(vertices, model))
@@ -128,7 +128,7 @@ def measure_against_truth(face: TrackedFace, truth: TrackedFace, model: Morphabl
         VERTICES: 1000 * float(vertex_error(predicted, target).mean()),
         SCALED_VERTICES: 1000 * float(vertex_error(best_scale(predicted, target) * predicted, target).mean()),
         LIP_MOTION: 1000 * float((fitted_motion - true_motion).norm(dim=-1).mean()),
-        ROTATION: float(_degrees_of_turn(turn).mean()),
+        ROTATION: float(degrees_of_turn(turn).mean()),
         TRANSLATION: 100 * float((directions[0] - directions[1]).norm(dim=-1).mean()),
         GAZE: float((fitted.gaze - true.gaze).norm(dim=-1).rad2deg().mean()),
         CLOSURE: closure_recall(fitted_gap, true_gap - lip_gap(rest[1], model), CLOSED_GAP),

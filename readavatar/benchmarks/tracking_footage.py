@@ -22,6 +22,7 @@ from readavatar.benchmarks.tracking_meaning import (
 from readavatar.benchmarks.tracking_table import Row, Score, Values, summarise
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.prepare import prepare_clip
+from readavatar.detection.landmark_sets import ARKIT_NAMES
 from readavatar.emotion import MEAD_EMOTIONS, NEUTRAL, EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 from readavatar.files import sha256_of_file
@@ -111,8 +112,8 @@ def score_person(
     for store in fitted.stores:
         landmarks = store.landmarks()
         found, own = landmarks.landmark_confidence > 0, store.tracking().coefficients.expression_coefficients
-        expressions.append(labelled_windows(own, found, store))
-        blendshapes.append(labelled_windows(landmarks.blendshapes, found, store))
+        expressions.append(labelled_windows(own, store.tracking().expression_names, found, store))
+        blendshapes.append(labelled_windows(landmarks.blendshapes, ARKIT_NAMES, found, store))
         if not bool(found.all()):
             remarks.append(f"{person}, {_name(store)}: no face in {int((~found).sum())} of {len(found)} frames")
         if is_neutral(store):

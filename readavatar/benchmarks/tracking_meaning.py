@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -24,8 +24,10 @@ AT_LIMIT_FRAMES = 0.05
 LABELLED_STRENGTH = 1 / 6
 """Half of the weakest strength that MEAD's clips are labelled with: a window with less is taken for neutral."""
 
-SMALLEST_SPREAD = 1e-3
+SMALLEST_SPREAD = 0.02
 """Of a coefficient over windows: less is no movement."""
+LOOK = "eyeLook"
+"""Expressions that follow where the eyes turn: that is where somebody reads their text, no emotion."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,17 @@ def is_neutral(store: ClipStore) -> bool:
 
 
 def labelled_windows(
-    curves: Float[Tensor, "T D"], found: Bool[Tensor, " T"], store: ClipStore
+    curves: Float[Tensor, "T D"], names: Sequence[str], found: Bool[Tensor, " T"], store: ClipStore
 ) -> tuple[Float[Tensor, "W D"], list[str]]:
     """Means of one clip's seconds, and the emotion that each is labelled with.
 
     Args:
         curves: Of every frame.
+        names: D; those that follow the gaze are left out.
         found: Frames with a face; the others are left out.
         store: The clip; one without a label gives no windows.
     """
+    curves = curves[:, [not name.startswith(LOOK) for name in names]]
     emotion = store.emotion()
     if emotion is None or not found.any():
         return curves[:0], []
