@@ -20,7 +20,7 @@ from readavatar.metrics import closure_recall, fast_motion_ratio, rigid_alignmen
 from readavatar.morphable import MorphableModel
 from readavatar.rendering.camera import axis_angle_to_matrix
 from readavatar.synthetic import write_actor_clip
-from readavatar.tracking.results import degrees_of_turn, head_vertices
+from readavatar.tracking.results import degrees_of_turn, head_vertices, neutral_vertices
 from readavatar.types import TrackedFace
 
 FIRST_SEED = 101

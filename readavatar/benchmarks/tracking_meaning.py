@@ -60,7 +60,7 @@ def is_neutral(store: ClipStore) -> bool:
 
 def labelled_windows(
     curves: Float[Tensor, "T D"], names: Sequence[str], found: Bool[Tensor, " T"], store: ClipStore
-) -> tuple[Float[Tensor, "W D"], list[str]]:
+) -> tuple[Float[Tensor, "W d"], list[str]]:
     """Means of one clip's seconds, and the emotion that each is labelled with.
 
     Args:
