@@ -12,7 +12,6 @@ from torch import Tensor
 from readavatar.data.tracking_data import Observations
 from readavatar.detection.landmark_sets import ARKIT_NAMES
 from readavatar.morphable.expression_names import arkit_name
-from readavatar.morphable.gaze_lids import look_expressions
 from readavatar.types import _Tensors
 
 DEVIATION = 0.15
@@ -45,8 +44,6 @@ class ExpressionPrior(_Tensors):
     deviation: Float[Tensor, "N E"]
     acceleration: Float[Tensor, " E"]
     """How much each expression's change changes from frame to frame, relative to a slow one's."""
-    follows_gaze: Bool[Tensor, " E"]
-    """The eyeLook* expressions, whose mean is ``look_expressions`` of the gaze, not the detector's."""
 
 
 def neutral_blendshapes(observations: Observations, known: Bool[Tensor, " N"]) -> Float[Tensor, " 52"]:
@@ -96,6 +93,4 @@ def expression_prior(
             deviation[:, column] = UNSEEN_DEVIATION
     reach = bounds.abs().amax(1)
     scale = torch.tensor([1.0 / FAST_SMOOTHNESS**0.5 if FAST.match(name) else 1.0 for name in expression_names])
-    looks = look_expressions(torch.zeros(1, 2))
-    follows_gaze = torch.tensor([name in looks for name in expression_names])
-    return ExpressionPrior(mean.clamp(bounds[:, 0], bounds[:, 1]), deviation * reach, scale * reach, follows_gaze)
+    return ExpressionPrior(mean.clamp(bounds[:, 0], bounds[:, 1]), deviation * reach, scale * reach)

@@ -146,7 +146,7 @@ class TrackingModule(pl.LightningModule):
             if (truth := truth_of(store, self.model)) is None:
                 continue
             face = tracked_face(self.parameters_, self.model, data.observations, clip, store.info.size)
-            for name, value in vars(compare_with_truth(face, truth, self.model)).items():
+            for name, value in vars(compare_with_truth(face, truth.to(self.device), self.model)).items():
                 errors[name].append(value)
         self.log_dict({f"truth/{name}": sum(values) / len(values) for name, values in errors.items()})
 
