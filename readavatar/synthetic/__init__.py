@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from readavatar.synthetic.actor import Actor, make_actor
+from readavatar.synthetic.characters import Character, make_character
 from readavatar.synthetic.clip import film, rehearse, write_actor_clip
+from readavatar.synthetic.corpus import Take, draw_takes, play
 from readavatar.synthetic.performance import Performance, Style, perform
-from readavatar.synthetic.sentences import SENTENCES
+from readavatar.synthetic.sentences import HELD_OUT_SENTENCES, SENTENCES
 from readavatar.synthetic.voice import VOICES, Phoneme, Speech, Voice, silence, speak
 
 __all__ = [
+    "HELD_OUT_SENTENCES",
     "SENTENCES",
     "VOICES",
     "Actor",
+    "Character",
     "Performance",
     "Phoneme",
     "Speech",
     "Style",
+    "Take",
     "Voice",
+    "draw_takes",
     "film",
     "make_actor",
+    "make_character",
     "perform",
+    "play",
     "rehearse",
     "silence",
     "speak",

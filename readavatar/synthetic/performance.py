@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -29,6 +29,13 @@ from readavatar.types import FaceCoefficients
 
 DISTANCE = 0.66
 """Metres from the camera to the head's origin; the default camera then sees 0.30 m."""
+FACE_INERTIA = 0.06
+"""Seconds, standard deviation of the Gaussian through which the face follows the asked emotion. A step then rises from
+10 to 90 % in 2.56 standard deviations, 0.15 s: facial muscles take some 0.1 to 0.3 s to contract, the quickest
+expression, surprise, being near the lower end (Yan et al. 2013 find onsets of 0.26 s at the most in micro-expressions),
+and no face jumps within one frame."""
+INERTIA_SAMPLES = 33
+"""Of the kernel, over ±4 standard deviations: 0.015 s apart, finer than any video's frames."""
 TURN_SECONDS = 5.0
 """From side to side and back."""
 TURN_LOOK = 0.3
@@ -47,6 +54,10 @@ class Style:
     """Factor on the emotions."""
     liveliness: float = 1.0
     """Factor on head sway and brow beats."""
+    blinking: float = 1.0
+    """Factor on how often the lids blink."""
+    habits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Expression → (factor, offset at rest in [0, 1]): how this face differs from the next in all that it does."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,7 @@ class Performance:
     tongue: Float[Tensor, "T 2"]
     """(raise in [0, 1], advance in [−1, 1]); no coefficient tells it."""
     emotion: Float[Tensor, "T N"]
+    """As asked; the face follows it through its inertia."""
     phonemes: tuple[Phoneme, ...]
     fps: float
 
@@ -96,13 +108,14 @@ def perform(
     # Up to the next whole frame, but for the samples that rounding alone makes of it.
     num_frames = max(1, int(np.ceil(speech.duration * fps - 1e-3)))
     times = (np.arange(num_frames) + 0.5) / fps
-    felt = emotion.sample_frames(num_frames, fps).double().numpy()
+    asked = emotion.sample_frames(num_frames, fps).double().numpy()
+    felt = felt_emotion(emotion, times)
     names = emotion.space.names
     articulation = articulate(speech.phonemes, times, style.decay)
     gestures = behave(
         times,
         speech.phonemes,
-        blink_rate(felt, names),
+        style.blinking * blink_rate(felt, names),
         style.liveliness * emotional_factor(felt, names, BROW_BEATS),
         np.random.default_rng([seed, 2]),
     )
@@ -114,7 +127,7 @@ def perform(
     gaze[:, 0] -= TURN_LOOK * sweep
     mouth = mouth_expressions(articulation, style.vigour * emotional_factor(felt, names, VIGOUR))
     expressions = blend_expressions(
-        mouth, emotional_expressions(felt, names, style.intensity), articulation, gestures, gaze
+        mouth, emotional_expressions(felt, names, style.intensity), articulation, gestures, gaze, style.habits
     )
     columns = [expressions.get(name, np.zeros(num_frames)) for name in EXPRESSION_NAMES]
     coefficients = FaceCoefficients(
@@ -129,7 +142,28 @@ def perform(
     waveform[:kept] = speech.waveform[:kept]
     controls = articulation.controls
     tongue = _tensor(np.stack([controls["tongue_raise"], controls["tongue_advance"]], axis=1))
-    return Performance(waveform, coefficients, tongue, _tensor(felt), speech.phonemes, fps)
+    return Performance(waveform, coefficients, tongue, _tensor(asked), speech.phonemes, fps)
+
+
+def felt_emotion(emotion: EmotionTrack, times: np.ndarray) -> np.ndarray:
+    """What the face shows of a track, (T, N): the track through the face's inertia.
+
+    Args:
+        emotion: As asked; before the first and after the last of the times, taken to stay as it is there.
+        times: (T,) seconds, in order.
+    """
+
+    def sample(at: np.ndarray) -> np.ndarray:
+        return emotion.sample(torch.from_numpy(at)).double().numpy()
+
+    offsets = np.linspace(-4, 4, INERTIA_SAMPLES) * FACE_INERTIA
+    weights = np.exp(-0.5 * (offsets / FACE_INERTIA) ** 2)
+    around = np.clip(times[:, None] + offsets, times[0], times[-1])
+    asked = sample(times)
+    nearby = sample(around.ravel()).reshape(*around.shape, -1)
+    # As a correction of the track itself, so that nothing, not even the last bit, changes where it is constant.
+    change = np.einsum("k,tkn->tn", weights / weights.sum(), nearby - asked[:, None])
+    return np.clip(asked + change, 0, 1)
 
 
 _CLOSED_KEEPS = {"mouthUpperUp": 0.0, "mouthLowerDown": 0.0, "mouthFunnel": 0.0, "mouthStretch": 0.5,
@@ -146,16 +180,19 @@ def blend_expressions(
     articulation: Articulation,
     gestures: Gestures,
     gaze: np.ndarray,
+    habits: Mapping[str, tuple[float, float]] | None = None,
 ) -> dict[str, np.ndarray]:
     """Speech, emotion and gestures in one face: (T,) an expression.
 
     Emotion gives way where it would spoil a sound: rounding weakens smiles and stretches, and whatever parts the lips
-    lets go while they close, so that /p b m/ close in any emotion.
+    lets go while they close, so that /p b m/ close in any emotion. A face's habits come before both closures and
+    blinks, which are complete on any face.
     """
+    habits = habits or {}
     closure, touch = articulation.closure, articulation.lip_to_teeth
     rounding = articulation.controls["round"]
     blended: dict[str, np.ndarray] = {}
-    for name in {*mouth, *emotional}:
+    for name in {*mouth, *emotional, *habits}:
         base = name.removesuffix("_L").removesuffix("_R")
         felt = emotional.get(name, np.zeros_like(closure))
         if base in ("mouthSmile", "mouthStretch", "mouthDimple", "mouthFrown"):
@@ -163,6 +200,9 @@ def blend_expressions(
         if base in ("mouthLowerDown", "mouthRollLower", "mouthShrugLower", "mouthUpperUp", "noseSneer"):
             felt = felt * (1 - 0.7 * touch)
         value = 1 - (1 - mouth.get(name, 0.0)) * (1 - felt)
+        if name in habits:
+            factor, offset = habits[name]
+            value = 1 - (1 - np.minimum(factor * value, 1)) * (1 - offset)
         blended[name] = value * (1 - closure * (1 - _CLOSED_KEEPS.get(base, 1.0)))
     jaw = blended["jawOpen"] * (1 - 0.8 * touch)
     blended["jawOpen"] = jaw + closure * (np.minimum(jaw, _CLOSED_JAW) - jaw)

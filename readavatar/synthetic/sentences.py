@@ -70,3 +70,23 @@ SENTENCES = (
     "Maybe we could borrow a van from the neighbours.",
     "The fifth window of the upper floor is open.",
 )
+
+HELD_OUT_SENTENCES = (
+    "Bob's puppy jumped over a pile of brown pumpkins.",
+    "Mop the pub's floor before the members come back.",
+    "A plumber fixed the pump below my apartment.",
+    "The museum's map marks the bridge with a purple arrow.",
+    "Pamela bought eight bags of basmati and some pepper.",
+    "Beneath the beam hung an empty bamboo birdcage.",
+    "My uncle plays the oboe in a small chamber group.",
+    "Put a spoonful of jam beside the buttered bun.",
+    "The camp by the bay has many broad maple stumps.",
+    "A beaver built its dam above the abandoned mill.",
+    "The postman dropped a package by the front steps.",
+    "Several poems by this author mention amber and pearl.",
+    "Pile the empty boxes up behind the blue cabin.",
+    "Both pupils mapped the number of beeches in the park.",
+    "Maybe the sheep were moved up to the upper meadow.",
+    "Jim wiped the lamp, then polished the wooden banister.",
+)
+"""Never said in training; each has five /p b m/ or more."""

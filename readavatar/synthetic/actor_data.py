@@ -1,0 +1,119 @@
+"""Digital actors' performances → batches for the expression stage: priors, benchmarks and ablations train on these."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from rich.progress import track
+
+from readavatar.assets import find_asset
+from readavatar.data.emotion_labels import EmotionCoding, coded
+from readavatar.data.expression_data import ExpressionData
+from readavatar.data.expression_windows import ExpressionClip
+from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace
+from readavatar.errors import UserError
+from readavatar.morphable import load_morphable_model
+from readavatar.synthetic.characters import make_character
+from readavatar.synthetic.corpus import Take, draw_takes
+from readavatar.synthetic.retarget import retarget
+from readavatar.synthetic.wording import LANGUAGES
+
+
+class ActorData(ExpressionData):
+    """As many characters as are asked for, each with minutes of speech in every emotion; nothing is rendered."""
+
+    def __init__(
+        self,
+        first_actor: int = 0,
+        num_actors: int = 1,
+        minutes: float = 10.0,
+        held_out_minutes: float = 0.5,
+        held_out_actors: int = 4,
+        languages: list[str] = ["en"],  # noqa: B006 (jsonargparse reads it; nobody writes to it)
+        change_sound: bool = False,
+        neutral_only: list[int] = [],  # noqa: B006
+        morphable_model: str = "auto",
+        speech_encoder: str = "auto",
+        layers: list[int] | None = None,
+        fps: float = 25.0,
+        window_seconds: float = 2.5,
+        batch_size: int = 16,
+        emotion_coding: EmotionCoding = "continuous",
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        """
+        Args:
+            first_actor: Seed of the first character; the others follow.
+            num_actors: Characters.
+            minutes: Of each.
+            held_out_minutes: Of each that is tested on: other sentences.
+            held_out_actors: Test on so many of them at most.
+            languages: That they speak.
+            change_sound: Put most of the sound into rooms and noise, so that real recordings are not strange.
+            neutral_only: Seeds of characters who are only seen in neutral.
+            morphable_model: Whose expressions; ``auto`` is ICT-FaceKit where it is on this machine, else the built-in.
+            speech_encoder: Of ``load_speech_encoder``.
+            layers: Its layers.
+            fps: Frames a second.
+            window_seconds: Length of the windows.
+            batch_size: Windows.
+            emotion_coding: ``one_hot`` forgets the strength of the labels, ``none`` the labels.
+            num_workers: Processes that load; windows are cheap, so that none is usually best.
+            seed: Of the order of the windows.
+        """
+        if num_actors < 1:
+            raise UserError(f"Expected one or more actors, but got {num_actors}.")
+        names = [f"actor {first_actor + index}" for index in range(num_actors)]
+        super().__init__(
+            clips=names,
+            people=names,
+            speech_encoder=speech_encoder,
+            layers=layers,
+            fps=fps,
+            window_seconds=window_seconds,
+            batch_size=batch_size,
+            emotion_coding=emotion_coding,
+            muted_share=0.0,  # they have muted shots of their own
+            num_workers=num_workers,
+            seed=seed,
+        )
+        self.first_actor, self.minutes = first_actor, minutes
+        self.held_out_minutes, self.held_out_actors = held_out_minutes, held_out_actors
+        self.languages, self.change_sound = tuple(languages), change_sound
+        self.neutral_only = neutral_only
+        self.morphable_model = morphable_model
+
+    def read_clips(self) -> tuple[list[ExpressionClip], list[tuple[ExpressionClip, int]]]:
+        """Let them act."""
+        name = self.morphable_model
+        self.face_model = ("ict" if find_asset("ict_facekit") else "builtin") if name == "auto" else name
+        self.model = load_morphable_model(self.face_model)
+        self.expression_names = tuple(self.model.expression_names)
+        self.emotion_space = EmotionSpace(MEAD_EMOTIONS)
+        training: list[ExpressionClip] = []
+        held_out: list[tuple[ExpressionClip, int]] = []
+        for person in track(range(len(self.people)), "acting", transient=True):
+            character = make_character(self.first_actor + person)
+            takes = draw_takes(
+                character, self.minutes, fps=self.fps, languages=self.languages, change_sound=self.change_sound
+            )
+            if character.seed in self.neutral_only:
+                takes = [take for take in takes if not bool(take.emotion.any())]
+            training += [self._clip(take, person) for take in takes]
+            if person < self.held_out_actors:
+                takes = draw_takes(character, self.held_out_minutes, fps=self.fps, held_out=True, change_sound=False)
+                held_out += [(self._clip(take, person), 0) for take in takes]
+        return training, held_out
+
+    def _clip(self, take: Take, person: int) -> ExpressionClip:
+        num_frames = len(take.expressions)
+        speech = self.encoder.encode(take.waveform, self.fps, num_frames)
+        return ExpressionClip(
+            speech=speech.half(),
+            emotion=coded(take.emotion, self.emotion_coding),
+            expressions=retarget(take.expressions, self.model),
+            is_valid=torch.ones(num_frames, dtype=torch.bool),
+            person=person,
+        )

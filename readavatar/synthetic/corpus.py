@@ -1,0 +1,201 @@
+"""Many characters' takes as sound and coefficients, without a picture: what a generator of expressions learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from readavatar.emotion import EmotionTrack
+from readavatar.errors import UserError
+from readavatar.synthetic.characters import Character
+from readavatar.synthetic.corpus_emotions import draw_emotion
+from readavatar.synthetic.performance import perform
+from readavatar.synthetic.sentences import HELD_OUT_SENTENCES
+from readavatar.synthetic.sound_changes import faint_noise, vary_sound
+from readavatar.synthetic.voice import PAUSES, Phoneme, silence, speak
+from readavatar.synthetic.wording import LANGUAGES, draw_sentence
+
+SHORTEST_TAKE, LONGEST_TAKE = 6.0, 15.0
+"""Seconds."""
+MUTED_SHARE = 0.10
+"""Of takes in which nothing is said."""
+OTHER_VOICE_SHARE = 0.5
+"""Of takes whose voice is not in the face's emotion: half of these neutral, half in one drawn apart."""
+UNCHANGED_SOUND_SHARE = 0.2
+"""Of takes whose sound is the synthesiser's own."""
+ENGLISH_SHARE = 0.5
+"""Of takes, where English is among several languages."""
+CORPUS_PAUSES = (0.3, 1.5)
+"""Seconds, least and most, between a take's sentences: long enough for the mouth to come to rest."""
+HELD_OUT_TAKES = 500_000
+"""Added to the numbers of held-out takes, so that their gestures are no training take's."""
+
+
+@dataclass(frozen=True)
+class Take:
+    """One performance: what is heard, what was asked for and what the face does."""
+
+    waveform: Float[Tensor, " num_samples"]
+    """16 kHz, as long as the frames."""
+    phonemes: tuple[Phoneme, ...]
+    emotion: Float[Tensor, "T N"]
+    """As asked of the face."""
+    expressions: Float[Tensor, "T E"]
+    """E are ``EXPRESSION_NAMES``, each in [0, 1]."""
+    fps: float
+    person: int
+    """The character's seed."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self.expressions) / self.fps
+
+
+def play(
+    character: Character,
+    take: int,
+    sentences: list[str],
+    emotion: EmotionTrack,
+    *,
+    voice_emotion: EmotionTrack | None = None,
+    fps: int | float = 25,
+    duration: int | float | None = None,
+    pauses: tuple[float, float] = PAUSES,
+) -> Take:
+    """Exactly what is asked, in clean sound.
+
+    Blinks, glances and beats are drawn from the character's seed and ``take`` alone: the same sentences in another
+    emotion are acted alike otherwise. For the same sound, too, give a ``voice_emotion``.
+
+    Args:
+        character: Who acts.
+        take: Which of the character's performances.
+        sentences: What is said; none is a muted shot.
+        emotion: What the face shows.
+        voice_emotion: What the voice tells of; by default the same.
+        fps: Frames a second.
+        duration: Seconds: the least that the take lasts, and a muted shot's length (by default 2).
+        pauses: Seconds, least and most, between sentences.
+
+    Raises:
+        UserError: An emotion that the actor cannot play, or a sentence that cannot be said.
+    """
+    seed = character.seed * 1_000_003 + take
+    if sentences:
+        speech = speak(
+            sentences,
+            voice=character.voice,
+            emotion=voice_emotion or emotion,
+            seed=seed,
+            duration=duration or 0.0,
+            pauses=pauses,
+        )
+    else:
+        speech = silence(duration or 2.0)
+    performance = perform(speech, emotion, fps=fps, seed=seed, style=character.style)
+    return Take(
+        waveform=performance.waveform,
+        phonemes=performance.phonemes,
+        emotion=performance.emotion,
+        expressions=performance.coefficients.expression_coefficients,
+        fps=float(fps),
+        person=character.seed,
+    )
+
+
+def draw_takes(
+    character: Character,
+    minutes: int | float,
+    *,
+    fps: int | float = 25,
+    held_out: bool = False,
+    languages: tuple[str, ...] = LANGUAGES,
+    change_sound: bool = True,
+) -> list[Take]:
+    """Random takes of 6 to 15 s: sentences, emotions, voices and rooms of every kind.
+
+    The same character gives the same takes, and fewer minutes the first of them.
+
+    Args:
+        character: Who acts.
+        minutes: Of all takes together, at least.
+        fps: Frames a second.
+        held_out: Say ``HELD_OUT_SENTENCES``, which no training take says, in English.
+        languages: What is spoken, of ``LANGUAGES``.
+        change_sound: Put most takes into a room with noise (``vary_sound``); otherwise the sound is clean.
+
+    Raises:
+        UserError: No minutes, or a language that there are no sentences in.
+    """
+    if not minutes > 0:
+        raise UserError(f"Expected more than 0 minutes of takes, but got {minutes}.")
+    unknown = [language for language in languages if language not in LANGUAGES]
+    if unknown or not languages:
+        raise UserError(f"Expected languages of {', '.join(LANGUAGES)}, but got {unknown or 'none'}.")
+    takes: list[Take] = []
+    while sum(take.duration for take in takes) < 60 * minutes:
+        number = len(takes) + (HELD_OUT_TAKES if held_out else 0)
+        takes.append(_draw_take(character, number, float(fps), held_out, languages, change_sound))
+    return takes
+
+
+def _draw_take(
+    character: Character, number: int, fps: float, held_out: bool, languages: tuple[str, ...], change_sound: bool
+) -> Take:
+    generator = np.random.default_rng([character.seed, 11, number])
+    emotion_generator, voice_generator, word_generator, sound_generator = generator.spawn(4)
+    duration = generator.uniform(SHORTEST_TAKE, LONGEST_TAKE)
+    emotion = draw_emotion(emotion_generator, duration)
+    muted, other_voice, neutral_voice = generator.random(3) < (MUTED_SHARE, OTHER_VOICE_SHARE, 0.5)
+    if muted:
+        take = play(character, number, [], emotion, fps=fps, duration=duration)
+        return replace(take, waveform=faint_noise(take.waveform, sound_generator)) if change_sound else take
+    voice_emotion = emotion
+    if other_voice:
+        voice_emotion = (
+            EmotionTrack.constant(emotion.space) if neutral_voice else draw_emotion(voice_generator, duration)
+        )
+    language = "en" if held_out else _draw_language(word_generator, languages)
+    speaker = character
+    if language != "en":
+        _, _, variant = character.voice.name.partition("+")
+        speaker = replace(character, voice=replace(character.voice, name=f"{language}+{variant}"))
+    sentences = _draw_text(word_generator, language, held_out, duration, character.voice.rate)
+    while True:
+        take = play(
+            speaker, number, sentences, emotion,
+            voice_emotion=voice_emotion, fps=fps, duration=SHORTEST_TAKE, pauses=CORPUS_PAUSES,
+        )  # fmt: skip
+        if take.duration <= LONGEST_TAKE or len(sentences) == 1:
+            break
+        sentences = sentences[:-1]
+    if change_sound and sound_generator.random() >= UNCHANGED_SOUND_SHARE:
+        take = replace(take, waveform=vary_sound(take.waveform, sound_generator))
+    return take
+
+
+def _draw_language(generator: np.random.Generator, languages: tuple[str, ...]) -> str:
+    others = [language for language in languages if language != "en"]
+    if "en" in languages and (not others or generator.random() < ENGLISH_SHARE):
+        return "en"
+    return others[int(generator.integers(len(others)))]
+
+
+def _draw_text(
+    generator: np.random.Generator, language: str, held_out: bool, duration: float, rate: float
+) -> list[str]:
+    """Sentences that take about ``duration`` seconds with their pauses: as many as fit, but one at least."""
+    order = [int(index) for index in generator.permutation(len(HELD_OUT_SENTENCES))]
+    seconds, sentences = 0.4, []
+    while True:
+        sentence = HELD_OUT_SENTENCES[order.pop()] if held_out else draw_sentence(generator, language)
+        # A word is five letters and a space; a Chinese character or a kana sounds as long as three letters.
+        letters = sum(3 if ord(letter) > 0x3000 else 1 for letter in sentence)
+        seconds += letters / 6 * 60 / rate + sum(CORPUS_PAUSES) / 2
+        if sentences and (seconds > duration or not order):
+            return sentences
+        sentences.append(sentence)
