@@ -66,6 +66,7 @@ _LATERAL = Viseme(0.24, 0.08, 0.0, 0.30, (1.0, 1.0), (0.8, 0.5, 0.2, 3.0))
 _VELAR = Viseme(0.22, 0.08, 0.0, 0.22, (0.8, -0.7), (0.7, 0.4, 0.15, 2.0))
 _RHOTIC = Viseme(0.14, 0.0, 0.50, 0.25, (0.6, 0.1), (1.0, 0.8, 1.2, 1.5))
 _LABIOVELAR = Viseme(0.08, 0.0, 1.0, 0.05, (0.5, -0.6), (1.4, 1.2, 3.0, 0.8))
+_BILABIAL_FRICATIVE = Viseme(0.08, 0.05, 0.15, 0.03, (0.1, 0.0), (1.3, 1.3, 0.4, 0.2))
 _PALATAL = Viseme(0.08, 0.45, 0.0, 0.30, (0.75, 0.3), (1.0, 1.0, 0.4, 1.5))
 _GLOTTAL = Viseme(0.20, 0.10, 0.0, 0.25, (0.1, 0.0), (0.15, 0.1, 0.05, 0.1))
 _SCHWA = Viseme(0.22, 0.10, 0.05, 0.25, (0.25, 0.0), (0.5, 0.4, 0.4, 0.4))
@@ -78,9 +79,10 @@ _VISEMES: dict[str, Viseme] = {
     **dict.fromkeys("ʃʒɕʑ", _POSTALVEOLAR),
     **dict.fromkeys("θð", _DENTAL),
     **dict.fromkeys("lɫɭʎɬɮ", _LATERAL),
-    **dict.fromkeys("kgɡŋxɣqχɢʁʀħʕ", _VELAR),
+    **dict.fromkeys("kgɡŋɴxɣqχɢʁʀħʕ", _VELAR),
     **dict.fromkeys("ɹrɻɽ", _RHOTIC),
-    **dict.fromkeys("wʍɥɸβ", _LABIOVELAR),
+    **dict.fromkeys("wʍɥ", _LABIOVELAR),
+    **dict.fromkeys("ɸβ", _BILABIAL_FRICATIVE),
     **dict.fromkeys("jç", _PALATAL),
     **dict.fromkeys("hʔɦ", _GLOTTAL),
     **dict.fromkeys("əɘɨᵻ", _SCHWA),
@@ -92,9 +94,11 @@ _VISEMES: dict[str, Viseme] = {
     "ɪ": _vowel(0.22, 0.40, 0.35, (0.55, 0.3)),
     "i": _vowel(0.14, 0.70, 0.40, (0.75, 0.3)),
     **dict.fromkeys("ɜɝɚ", Viseme(0.26, 0.0, 0.40, 0.30, (0.50, 0.0), _ROUND_VOWEL)),
-    **dict.fromkeys("uʉɯ", _round(0.12, 0.95, (0.65, -0.6))),
+    "ɯ": _vowel(0.16, 0.25, 0.30, (0.65, -0.6)),
+    "ɤ": _vowel(0.32, 0.25, 0.35, (0.35, -0.6)),
+    **dict.fromkeys("uʉ", _round(0.12, 0.95, (0.65, -0.6))),
     "ʊ": _round(0.18, 0.70, (0.55, -0.5)),
-    **dict.fromkeys("oɵɤ", _round(0.34, 0.80, (0.35, -0.6))),
+    **dict.fromkeys("oɵ", _round(0.34, 0.80, (0.35, -0.6))),
     **dict.fromkeys("ɔ", _round(0.52, 0.60, (0.20, -0.7))),
     **dict.fromkeys("ɒ", _round(0.62, 0.40, (0.10, -0.7))),
     **dict.fromkeys("yʏ", _round(0.12, 0.90, (0.75, 0.3))),
@@ -103,9 +107,28 @@ _VISEMES: dict[str, Viseme] = {
 
 
 def visemes_of(symbol: str) -> tuple[Viseme, ...]:
-    """One viseme a sound of an IPA symbol: two for diphthongs and affricates; silence for an empty one."""
-    sounds = [_VISEMES[letter] for letter in unicodedata.normalize("NFC", symbol) if letter in _VISEMES]
+    """One viseme a sound of an IPA symbol: two for diphthongs and affricates; silence for an empty one.
+
+    Marks (length, tone, nasality, a tongue a little lower) do not show on the lips and are left out.
+    """
+    sounds = [_VISEMES[letter] for letter in map(_base_letter, symbol_letters(symbol)) if letter in _VISEMES]
     return tuple(sounds) if sounds else (_SCHWA if symbol else SILENCE,)
+
+
+def symbol_letters(symbol: str) -> list[str]:
+    """The sounds of an IPA symbol as letters with their marks, composed where Unicode composes them."""
+    return [letter for letter in unicodedata.normalize("NFC", symbol) if unicodedata.category(letter)[0] == "L"]
+
+
+def _base_letter(letter: str) -> str:
+    """ç is a letter of its own; ä and õ are a and o with a mark."""
+    return letter if letter in _VISEMES else unicodedata.normalize("NFD", letter)[0]
+
+
+def unknown_letters(symbol: str) -> list[str]:
+    """Letters of an IPA symbol that no viseme stands for; modifiers (length, palatalisation) need none."""
+    letters = [letter for letter in symbol_letters(symbol) if unicodedata.category(letter) != "Lm"]
+    return [letter for letter in letters if _base_letter(letter) not in _VISEMES]
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from readavatar.synthetic.sentences import SENTENCES
+from readavatar.synthetic.sentences_abroad import SENTENCES_ABROAD
 
 PEOPLE = (
-    "The baker", "My neighbour", "A tall woman", "The old farmer", "Her brother", "The young pilot",
-    "Our teacher", "Somebody", "The judge", "Thomas", "Ruth", "A painter", "The whole team", "My father",
-    "Their cousin", "The guide", "Nobody here", "A few people", "The chef", "The new mayor", "Your aunt",
-    "Everyone upstairs", "The plumber", "Zoe", "A boy from Perth", "The author", "She", "He", "They", "The vet",
-    "One of them", "The shopkeeper",
+    "the baker", "my neighbour", "a tall woman", "the old farmer", "her brother", "the young pilot",
+    "our teacher", "somebody", "the judge", "Thomas", "Ruth", "a painter", "the whole team", "my father",
+    "their cousin", "the guide", "nobody here", "a few people", "the chef", "the new mayor", "your aunt",
+    "everyone upstairs", "the plumber", "Zoe", "a boy from Perth", "the author", "she", "he", "they", "the vet",
+    "one of them", "the shopkeeper",
 )  # fmt: skip
 DID = (
     "put", "moved", "painted", "bought", "measured", "found", "carried", "washed", "forgot", "chose", "repaired",
@@ -42,9 +43,8 @@ TIMES = (
     "until seven", "without a word", "by hand",
 )  # fmt: skip
 ORDERS = (
-    "Put", "Please move", "Bring me", "Show them", "Take", "Measure", "Wash", "Leave", "Could you carry",
-    "Would you hold", "Let us paint", "Don't forget", "Try to find", "You may keep", "We should sell",
-    "I would choose",
+    "Put", "Please move", "Bring me", "Show them", "Take", "Measure", "Wash", "Leave", "Let us paint",
+    "Don't forget", "Try to find", "You may keep", "We should sell", "I would choose",
 )  # fmt: skip
 FACTS = (
     "is rather long", "was made of brass", "looks quite small", "belongs to the school", "came from the north",
@@ -52,21 +52,17 @@ FACTS = (
     "will be moved soon", "weighs as much as a sheep", "was painted by hand", "is easy to reach",
     "fits behind the door", "must be warm by now", "arrived without a label",
 )  # fmt: skip
+QUESTIONS = (
+    "Could you carry", "Would you hold", "Did they measure", "Have you seen", "Who moved", "Why did Pam buy",
+    "Where should we put", "May I borrow", "When did Bob sell", "Shall we choose",
+)  # fmt: skip
 NUMBERS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "eleven", "twelve",
     "thirteen", "twenty", "forty", "fifty",
 )  # fmt: skip
 
-ABROAD: dict[str, tuple[str, ...]] = {
-    "de": ("Der Bäcker öffnet morgens früh seinen kleinen Laden.",),
-    "fr": ("Le boulanger ouvre sa petite boutique tôt le matin.",),
-    "es": ("El panadero abre su pequeña tienda por la mañana.",),
-    "it": ("Il panettiere apre il suo piccolo negozio la mattina presto.",),
-    "cmn": ("我们明天早上坐火车去北京看朋友。",),
-}
-"""By espeak-ng's name of the language."""
-
-LANGUAGES = ("en", *ABROAD)
+LANGUAGES = ("en", *SENTENCES_ABROAD)
+"""By espeak-ng's names."""
 WRITTEN_SHARE = 0.3
 """Of English sentences that are of ``SENTENCES``; the others are made up."""
 
@@ -74,34 +70,31 @@ WRITTEN_SHARE = 0.3
 def draw_sentence(generator: np.random.Generator, language: str = "en") -> str:
     """A sentence of no emotion in a language of ``LANGUAGES``; a held-out one never."""
     if language != "en":
-        return ABROAD[language][int(generator.integers(len(ABROAD[language])))]
+        written = SENTENCES_ABROAD[language]
+        return written[int(generator.integers(len(written)))]
     if generator.random() < WRITTEN_SHARE:
         return SENTENCES[int(generator.integers(len(SENTENCES)))]
     return random_sentence(generator)
 
 
 def random_sentence(generator: np.random.Generator) -> str:
-    """Make up an English sentence: one of some 10⁸."""
+    """Make up an English sentence, one of some 10⁸, that means little and feels nothing."""
 
     def one_of(words: tuple[str, ...]) -> str:
         return words[int(generator.integers(len(words)))]
 
-    template = int(generator.integers(7))
-    if template == 0:
-        return f"{one_of(PEOPLE)} {one_of(DID)} {one_of(THINGS)} {one_of(PLACES)}."
-    if template == 1:
-        return f"{one_of(PEOPLE)} {one_of(DID)} {one_of(THINGS)} {one_of(PLACES)} {one_of(TIMES)}."
-    if template == 2:
-        order = one_of(ORDERS)
-        mark = "?" if "you" in order.split() and not order.startswith("You") else "."
-        return f"{order} {one_of(THINGS)} {one_of(PLACES)}{mark}"
-    if template == 3:
-        thing = one_of(THINGS)
-        return f"{thing[0].upper()}{thing[1:]} {one_of(PLACES)} {one_of(FACTS)}."
-    if template == 4:
-        time = one_of(TIMES)
-        return f"{time[0].upper()}{time[1:]}, {one_of(PEOPLE).replace('The', 'the', 1)} {one_of(DID)} {one_of(THINGS)}."
-    if template == 5:
-        return f"The number is {', '.join(one_of(NUMBERS) for _ in range(int(generator.integers(3, 7))))}."
-    person = one_of(PEOPLE)
-    return f"{person} {one_of(DID)} {one_of(THINGS)}, and {one_of(THINGS)} {one_of(FACTS)}."
+    def number() -> str:
+        return "the number is " + ", ".join(one_of(NUMBERS) for _ in range(int(generator.integers(3, 7))))
+
+    templates = (
+        lambda: f"{one_of(PEOPLE)} {one_of(DID)} {one_of(THINGS)} {one_of(PLACES)}.",
+        lambda: f"{one_of(PEOPLE)} {one_of(DID)} {one_of(THINGS)} {one_of(PLACES)} {one_of(TIMES)}.",
+        lambda: f"{one_of(PEOPLE)} {one_of(DID)} {one_of(THINGS)}, and {one_of(THINGS)} {one_of(FACTS)}.",
+        lambda: f"{one_of(TIMES)}, {one_of(PEOPLE)} {one_of(DID)} {one_of(THINGS)}.",
+        lambda: f"{one_of(THINGS)} {one_of(PLACES)} {one_of(FACTS)}.",
+        lambda: f"{one_of(ORDERS)} {one_of(THINGS)} {one_of(PLACES)}.",
+        lambda: f"{one_of(QUESTIONS)} {one_of(THINGS)} {one_of(PLACES)}?",
+        lambda: f"{number()}.",
+    )
+    sentence = templates[int(generator.integers(len(templates)))]()
+    return sentence[0].upper() + sentence[1:]
