@@ -30,6 +30,7 @@ COMMANDS = {
     "doctor": "say whether clips will train, before they are trained on",
     "animate": "say any audio with any emotion, in the person's own footage",
     "sweep": "run a Weights & Biases sweep file on this machine",
+    "ablate": "train a stage without one of its parts at a time, and say what each is worth",
     "bench": "measure what readavatar does: its speed here, its errors against known truth",
     "assets": "list, get or verify the files that come from outside",
 }
