@@ -38,6 +38,9 @@ RESTING_EXPRESSIONS = (
 )  # fmt: skip
 """What faces at rest differ in, pairs of expressions."""
 LARGEST_OFFSET = 0.06
+RESTING_CLOSURE = 1.0
+"""Characters close their mouths in silence whatever they feel, so that what learns from them does so, too: a jaw that
+hung open through every pause of a surprised voice would be the emotion's, but looks like a sync error."""
 RESTING_SHARE = 0.4
 """Of the above that a face at rest shows a little of."""
 
@@ -82,6 +85,7 @@ def draw_style(generator: np.random.Generator, habit_generator: np.random.Genera
         intensity=generator.uniform(0.85, 1.05),
         liveliness=generator.uniform(0.6, 1.3),
         blinking=float(np.exp(generator.normal(0, 0.3))),
+        resting_closure=RESTING_CLOSURE,
         habits=draw_habits(habit_generator),
     )
 

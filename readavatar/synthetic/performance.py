@@ -23,6 +23,7 @@ from readavatar.synthetic.emotions import (
     emotional_factor,
     emotional_head_pose,
 )
+from readavatar.synthetic.resting import at_rest
 from readavatar.synthetic.visemes import DECAY, Articulation, articulate, mouth_expressions
 from readavatar.synthetic.voice import SAMPLE_RATE, Phoneme, Speech
 from readavatar.types import FaceCoefficients
@@ -56,6 +57,8 @@ class Style:
     """Factor on head sway and brow beats."""
     blinking: float = 1.0
     """Factor on how often the lids blink."""
+    resting_closure: float = 0.0
+    """How far the lips close when nothing is said for a while: 0 as far as the emotion lets them, 1 wholly."""
     habits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Expression → (factor, offset at rest in [0, 1]): how this face differs from the next in all that it does."""
 
@@ -126,9 +129,9 @@ def perform(
     head[:, 1] += sweep
     gaze[:, 0] -= TURN_LOOK * sweep
     mouth = mouth_expressions(articulation, style.vigour * emotional_factor(felt, names, VIGOUR))
-    expressions = blend_expressions(
-        mouth, emotional_expressions(felt, names, style.intensity), articulation, gestures, gaze, style.habits
-    )
+    resting = style.resting_closure * at_rest(speech.phonemes, times)
+    emotional = emotional_expressions(felt, names, style.intensity)
+    expressions = blend_expressions(mouth, emotional, articulation, gestures, gaze, style.habits, resting)
     columns = [expressions.get(name, np.zeros(num_frames)) for name in EXPRESSION_NAMES]
     coefficients = FaceCoefficients(
         shape_coefficients=torch.zeros(0) if shape_coefficients is None else shape_coefficients,
@@ -170,6 +173,8 @@ _CLOSED_KEEPS = {"mouthUpperUp": 0.0, "mouthLowerDown": 0.0, "mouthFunnel": 0.0,
                  "mouthSmile": 0.6, "mouthFrown": 0.6, "mouthDimple": 0.6, "noseSneer": 0.3,
                  "mouthShrugUpper": 0.0, "mouthShrugLower": 0.5}  # fmt: skip
 """What is left of an expression that parts the lips while they are closed."""
+_RESTING_KEEPS = {"mouthUpperUp": 0.0, "mouthLowerDown": 0.0, "mouthFunnel": 0.0, "noseSneer": 0.3}
+"""What is left of an expression that parts the lips while a mouth rests closed; smiles and frowns stay as they are."""
 _CLOSED_JAW = 0.10
 """The jaw's opening during a closure at most: a closed mouth in full surprise still drops the chin a little."""
 
@@ -181,14 +186,16 @@ def blend_expressions(
     gestures: Gestures,
     gaze: np.ndarray,
     habits: Mapping[str, tuple[float, float]] | None = None,
+    resting: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Speech, emotion and gestures in one face: (T,) an expression.
 
     Emotion gives way where it would spoil a sound: rounding weakens smiles and stretches, and whatever parts the lips
     lets go while they close, so that /p b m/ close in any emotion. A face's habits come before both closures and
-    blinks, which are complete on any face.
+    blinks, which are complete on any face. A mouth at rest (``resting``, (T,) in [0, 1]) closes but keeps its smile.
     """
     habits = habits or {}
+    resting = np.zeros_like(gestures.blink) if resting is None else resting
     closure, touch = articulation.closure, articulation.lip_to_teeth
     rounding = articulation.controls["round"]
     blended: dict[str, np.ndarray] = {}
@@ -203,11 +210,13 @@ def blend_expressions(
         if name in habits:
             factor, offset = habits[name]
             value = 1 - (1 - np.minimum(factor * value, 1)) * (1 - offset)
-        blended[name] = value * (1 - closure * (1 - _CLOSED_KEEPS.get(base, 1.0)))
+        value = value * (1 - closure * (1 - _CLOSED_KEEPS.get(base, 1.0)))
+        blended[name] = value * (1 - resting * (1 - _RESTING_KEEPS.get(base, 1.0)))
     jaw = blended["jawOpen"] * (1 - 0.8 * touch)
-    blended["jawOpen"] = jaw + closure * (np.minimum(jaw, _CLOSED_JAW) - jaw)
+    closed = np.maximum(closure, resting)
+    blended["jawOpen"] = jaw + closed * (np.minimum(jaw, _CLOSED_JAW) - jaw)
     # In ARKit's and ICT's terms mouthClose brings the lips together over an open jaw when it equals jawOpen.
-    blended["mouthClose"] = closure * blended["jawOpen"]
+    blended["mouthClose"] = closed * blended["jawOpen"]
 
     blink = gestures.blink
     for name, look in look_expressions(torch.from_numpy(gaze)).items():
