@@ -195,8 +195,8 @@ class AppearanceModule(pl.LightningModule):
             f"{values[f'{stage}/ssim_face']:.4f}, mouth {values[f'{stage}/psnr_mouth']:.2f} dB ({path})"
         )
 
-    def avatar_part(self) -> dict:
+    def avatar_parts(self) -> list[dict]:
         """The averaged network and what it was trained with, for the avatar's folder."""
         renderer = self.averaged.module
         description = self.trainer.datamodule.description()
-        return {"name": "appearance", "network": renderer, "config": {"network": renderer.config, **description}}
+        return [{"name": "appearance", "network": renderer, "config": {"network": renderer.config, **description}}]

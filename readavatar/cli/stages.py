@@ -60,6 +60,8 @@ class StageCLI(LightningCLI):
         """Settle where the run lives and which checkpoint it starts from."""
         config = self.config[self.subcommand]
         self.clip = _first_clip(config)
+        if not (config.avatar or self.clip):
+            raise UserError("Expected --avatar FOLDER, since these data are no clips that an avatar could be named by.")
         self.avatar = Path(config.avatar or Path("avatars") / Path(self.clip).resolve().name)
         package, *rest = config.model.class_path.split(".")
         self.stage = rest[0] if package == "readavatar" else package
@@ -118,7 +120,10 @@ def _settings(config: Namespace) -> dict:
     return json.loads(json.dumps({key: plain[key] for key in ("model", "data", "seed_everything")}, default=str))
 
 
-def _first_clip(config: Namespace) -> str:
+def _first_clip(config: Namespace) -> str | None:
+    """The clip that the avatar's footage is; None for data that are not clips."""
+    if "clips" not in config.data.init_args:
+        return None
     clips = config.data.init_args.clips
     clip = clips if isinstance(clips, str) else (clips or [None])[0]
     if clip is None:

@@ -2,6 +2,7 @@
 
     avatar.json              the model card: ``AvatarCard``
     expression.safetensors   stage 2's network; its configuration is in the file's metadata
+    expression_critics.safetensors   what judged it, for a training that begins from this one
     appearance.safetensors   stage 3's network, likewise
     training/<stage>/        checkpoints and logs; not needed to animate
 
@@ -27,7 +28,7 @@ from readavatar.errors import UserError
 from readavatar.files import replacing_file, sha256_of_file
 
 FORMAT_VERSION = 1
-PARTS = ("expression", "appearance")
+PARTS = ("expression", "expression_critics", "appearance")
 _HASH_DIGITS = 64
 """Of SHA-256, hexadecimal."""
 
@@ -38,7 +39,7 @@ class AvatarCard:
 
     name: str
     footage: str
-    """Clip store of the person, relative to the avatar's folder."""
+    """Clip store of the person, relative to the avatar's folder; empty for a prior, which is nobody's."""
     parts: dict[str, dict] = field(default_factory=dict)
     """By part: SHA-256 of its file, and the configuration that rebuilds its network."""
     intended_use: str = (
@@ -85,6 +86,11 @@ class Avatar:
     @property
     def footage(self) -> ClipStore:
         """The clip store of the person's footage."""
+        if not self.card.footage:
+            raise UserError(
+                f"Expected an avatar of a person at '{self.path}', but it has no footage; it is a prior to train from: "
+                "'readavatar fit --config configs/expression/default.yaml --data.clips CLIP'."
+            )
         return ClipStore(self.path / self.card.footage)
 
     @property
@@ -126,7 +132,12 @@ def load_network(network: nn.Module, part: AvatarPart) -> nn.Module:
 
 
 def write_avatar_part(
-    path: str | Path, name: str, network: nn.Module, config: dict, footage: str | Path, card_name: str | None = None
+    path: str | Path,
+    name: str,
+    network: nn.Module,
+    config: dict,
+    footage: str | Path | None,
+    card_name: str | None = None,
 ) -> None:
     """Put a trained network into the avatar's folder, which is made if need be; the other parts stay.
 
@@ -135,7 +146,7 @@ def write_avatar_part(
         name: One of ``PARTS``.
         network: Its state is stored.
         config: JSON values that rebuild the network and name what it was trained with.
-        footage: Clip store of the person.
+        footage: Clip store of the person; None for a prior.
         card_name: What to call the avatar; by default its folder's name.
 
     Raises:
@@ -155,7 +166,7 @@ def write_avatar_part(
     with replacing_file(weights) as temporary:
         safetensors.torch.save_file(state, temporary, {"readavatar": json.dumps(config)})
     card_path = path / "avatar.json"
-    relative = os.path.relpath(Path(footage).resolve(), path.resolve())
+    relative = os.path.relpath(Path(footage).resolve(), path.resolve()) if footage else ""
     card = Avatar(path).card if card_path.exists() else AvatarCard(card_name or path.resolve().name, relative)
     parts = {**card.parts, name: {"sha256": sha256_of_file(weights), "config": config}}
     with replacing_file(card_path) as temporary:
@@ -164,17 +175,18 @@ def write_avatar_part(
 
 
 class AvatarExport(pl.Callback):
-    """Puts a stage's network into the avatar's folder when its training ends."""
+    """Puts a stage's networks into the avatar's folder when its training ends."""
 
-    def __init__(self, avatar: str | Path, footage: str | Path) -> None:
+    def __init__(self, avatar: str | Path, footage: str | Path | None) -> None:
         """
         Args:
             avatar: The avatar's folder.
-            footage: The clip store of the person.
+            footage: The clip store of the person; None for a prior.
         """
         self.avatar, self.footage = avatar, footage
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Export, unless the stage leaves no network (tracking) or was stopped by an error."""
-        if trainer.is_global_zero and hasattr(pl_module, "avatar_part") and not trainer.interrupted:
-            write_avatar_part(self.avatar, **pl_module.avatar_part(), footage=self.footage)
+        if trainer.is_global_zero and hasattr(pl_module, "avatar_parts") and not trainer.interrupted:
+            for part in pl_module.avatar_parts():
+                write_avatar_part(self.avatar, **part, footage=self.footage)

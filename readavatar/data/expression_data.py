@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import pytorch_lightning as pl
@@ -12,17 +12,22 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader
 
 from readavatar.data.clip_store import ClipStore
+from readavatar.data.emotion_labels import EmotionCoding, label_names, read_emotion
 from readavatar.data.expression_windows import ExpressionBatch, ExpressionClip, ExpressionWindows, WindowOrder
+from readavatar.data.frame_rate import resample_frames
 from readavatar.data.speech_features import clip_speech_features, describe_encoder
-from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace
+from readavatar.emotion import EmotionSpace
 from readavatar.errors import UserError
 from readavatar.speech import SAMPLE_RATE, load_speech_encoder
 from readavatar.types import TrackedFace
 
-EmotionCoding = Literal["continuous", "one_hot", "none"]
+Strengths = Literal["labelled", "measured"]
 
 _HELD_OUT_SHARE = 0.2
 """Of a clip, the most that is held out."""
+_ONE_PERSON = "person"
+_SHOWN = 0.2
+"""Strength from which an emotion is seen."""
 _MOUTH_PREFIXES = ("jaw", "mouth", "cheekPuff", "tongue")
 """Of the names of the expressions that speech moves."""
 
@@ -33,14 +38,17 @@ class ExpressionData(pl.LightningDataModule):
     def __init__(
         self,
         clips: str | list[str],
+        people: list[str] | None = None,
         speech_encoder: str = "auto",
         layers: list[int] | None = None,
+        fps: float = 25.0,
         window_seconds: float = 2.5,
         held_out_seconds: float = 12.0,
         batch_size: int = 16,
         emotion_names: list[str] | None = None,
         emotion_coding: EmotionCoding = "continuous",
         muted_share: float = 0.1,
+        strengths: Strengths = "labelled",
         truth: bool = False,
         num_workers: int = 0,
         seed: int = 0,
@@ -48,8 +56,11 @@ class ExpressionData(pl.LightningDataModule):
         """
         Args:
             clips: Folders of fitted clip stores.
+            people: A name for each clip: who moves in it. Several learn together, each with a code of their own, so
+                that one lends emotions and another keeps their manner; by default all clips are of one person.
             speech_encoder: Of ``load_speech_encoder``.
             layers: Its layers.
+            fps: Frames a second at which motion is learnt; clips of another rate are resampled.
             window_seconds: Length of the windows.
             held_out_seconds: At the end of each clip, at most a fifth of it; never trained on.
             batch_size: Windows.
@@ -57,6 +68,8 @@ class ExpressionData(pl.LightningDataModule):
             emotion_coding: ``one_hot`` forgets the strength of the labels, ``none`` the labels.
             muted_share: Windows without a sound for each window with one, so that silence keeps the face's emotion and
                 rests the mouth; only where the expressions have names that tell the mouth's.
+            strengths: ``labelled``, or ``measured`` on the face where clips are labelled with names alone, at full
+                strength.
             truth: Learn from a digital actor's true coefficients instead of the fitted ones.
             num_workers: Processes that load; windows are cheap, so that none is usually best.
             seed: Of the order of the windows.
@@ -65,14 +78,20 @@ class ExpressionData(pl.LightningDataModule):
         self.paths = [clips] if isinstance(clips, str) else list(clips)
         if not self.paths:
             raise UserError("Expected one or more clip stores, but got none; name them with --data.clips clips/jane.")
-        for name, value in (("window_seconds", window_seconds), ("held_out_seconds", held_out_seconds)):
+        names = people or [_ONE_PERSON] * len(self.paths)
+        if len(names) != len(self.paths):
+            raise UserError(f"Expected a name in data.people for each of {len(self.paths)} clips, but got {names}.")
+        for name, value in (("window_seconds", window_seconds), ("held_out_seconds", held_out_seconds), ("fps", fps)):
             if not value > 0:
                 raise UserError(f"Expected {name} above 0, but got {value}.")
-        self.speech_encoder, self.layers = speech_encoder, layers
+        self.people = list(dict.fromkeys(names))
+        """Who moves, in the order of their codes; the first is whom the avatar is of."""
+        self.person_of_clip = [self.people.index(name) for name in names]
+        self.speech_encoder, self.layers, self.fps = speech_encoder, layers, float(fps)
         self.window_seconds, self.held_out_seconds = window_seconds, held_out_seconds
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.emotion_names, self.emotion_coding = emotion_names, emotion_coding
-        self.muted_share, self.truth = muted_share, truth
+        self.muted_share, self.strengths, self.truth = muted_share, strengths, truth
         self.context = 0
         """Frames of speech and emotion on either side of a window; the network that is trained sets it."""
         self.training: list[ExpressionClip] = []
@@ -85,19 +104,9 @@ class ExpressionData(pl.LightningDataModule):
         """Read the clips and share their frames out between training and testing."""
         if self.training:
             return
-        stores = [ClipStore(path) for path in self.paths]
-        self.face = self._read_face(stores[0])
-        self.fps = stores[0].fps
         self.encoder = load_speech_encoder(self.speech_encoder, self.layers)
-        self.emotion_space = EmotionSpace(tuple(self.emotion_names or _label_names(stores)))
         self.length = max(2, round(self.window_seconds * self.fps))
-        clips = [self._read(store) for store in stores]
-        splits = [
-            len(clip.speech) - round(self._held_out(store) * self.fps)
-            for clip, store in zip(clips, stores, strict=True)
-        ]
-        self.training = [clip.frames(0, split) for clip, split in zip(clips, splits, strict=True)]
-        self.held_out = list(zip(clips, splits, strict=True))
+        self.training, self.held_out = self.read_clips()
         self.places = [(index, first) for index, clip in enumerate(self.training) for first in clip.starts(self.length)]
         if not self.places:
             raise UserError(
@@ -105,6 +114,28 @@ class ExpressionData(pl.LightningDataModule):
                 f"{', '.join(map(str, self.paths))}; give longer clips or a smaller data.window_seconds."
             )
         self._add_muted()
+
+    def read_clips(self) -> tuple[list[ExpressionClip], list[tuple[ExpressionClip, int]]]:
+        """What is trained on, and what is held out: clips, each with the frame from which it is.
+
+        Sets ``face_model`` (a morphable model's name), ``expression_names`` and ``emotion_space``.
+        """
+        stores = [ClipStore(path) for path in self.paths]
+        face = self._read_face(stores[0])
+        self.face_model, self.expression_names = face.morphable_model, face.expression_names
+        self.emotion_space = EmotionSpace(tuple(self.emotion_names or label_names(stores)))
+        clips = [self._read(store, person) for store, person in zip(stores, self.person_of_clip, strict=True)]
+        if self.strengths == "measured":
+            from readavatar.data.emotion_strength import measured_strengths
+
+            emotions = measured_strengths(clips, self.emotion_space.names, self.fps)
+            clips = [replace(clip, emotion=emotion) for clip, emotion in zip(clips, emotions, strict=True)]
+        splits = [
+            len(clip.speech) - round(self._held_out(store) * self.fps)
+            for clip, store in zip(clips, stores, strict=True)
+        ]
+        training = [clip.frames(0, split) for clip, split in zip(clips, splits, strict=True)]
+        return training, list(zip(clips, splits, strict=True))
 
     @property
     def num_speech_features(self) -> int:
@@ -121,13 +152,20 @@ class ExpressionData(pl.LightningDataModule):
         """The coefficients of every frame that is trained on and in which the face was seen."""
         return torch.cat([clip.expressions[clip.is_valid] for clip in self.training])
 
+    @property
+    def unseen_emotions(self) -> list[int]:
+        """Which emotions the training clips do not show."""
+        strongest = torch.cat([clip.emotion for clip in self.training]).amax(0)
+        return torch.nonzero(strongest < _SHOWN)[:, 0].tolist()
+
     def description(self) -> dict:
         """JSON values that say what a network trained on these clips has to be given."""
         return {
             "speech_encoder": describe_encoder(self.encoder),
-            "morphable_model": self.face.morphable_model,
-            "expression_names": list(self.face.expression_names),
+            "morphable_model": self.face_model,
+            "expression_names": list(self.expression_names),
             "emotion_names": list(self.emotion_space.names),
+            "people": self.people,
             "fps": self.fps,
         }
 
@@ -161,48 +199,30 @@ class ExpressionData(pl.LightningDataModule):
     def _read_face(self, store: ClipStore) -> TrackedFace:
         return store.truth() if self.truth else store.tracking()
 
-    def _read(self, store: ClipStore) -> ExpressionClip:
+    def _read(self, store: ClipStore, person: int) -> ExpressionClip:
         face = self._read_face(store)
-        if face.expression_names != self.face.expression_names:
+        if face.expression_names != self.expression_names:
             raise UserError(
                 f"Expected clips fitted with one morphable model, but '{self.paths[0]}' is fitted with "
-                f"'{self.face.morphable_model}' and '{store.path}' with '{face.morphable_model}'; fit one again."
-            )
-        if abs(store.fps / self.fps - 1) > 0.01:
-            raise UserError(
-                f"Expected clips of one frame rate, but '{self.paths[0]}' has {self.fps:.2f} fps and '{store.path}' "
-                f"{store.fps:.2f}; prepare one of them again with the other's --fps."
+                f"'{self.face_model}' and '{store.path}' with '{face.morphable_model}'; fit one again."
             )
         expressions = face.coefficients.expression_coefficients
+        is_valid = store.landmarks().landmark_confidence > 0
+        num_frames = store.num_frames
+        if store.fps != self.fps:
+            num_frames = max(1, round(num_frames / store.fps * self.fps))
+            expressions = resample_frames(expressions, store.fps, self.fps, num_frames)
+            is_valid = resample_frames(is_valid[:, None].float(), store.fps, self.fps, num_frames)[:, 0] == 1
         return ExpressionClip(
-            speech=clip_speech_features(store, self.encoder),
-            emotion=self._read_emotion(store),
+            speech=clip_speech_features(store, self.encoder, self.fps, num_frames),
+            emotion=read_emotion(store, self.emotion_space, num_frames, self.fps, self.emotion_coding),
             expressions=expressions,
-            is_valid=store.landmarks().landmark_confidence > 0,
+            is_valid=is_valid,
+            person=person,
         )
 
-    def _read_emotion(self, store: ClipStore) -> Float[Tensor, "T N"]:
-        track, space = store.emotion(), self.emotion_space
-        emotion = torch.zeros(store.num_frames, space.num_emotions)
-        if track is None or self.emotion_coding == "none":
-            return emotion
-        labels = track.sample_frames(store.num_frames, store.fps)
-        for name, strength in zip(track.space.names, labels.T, strict=True):
-            if name in space.names:
-                emotion[:, space.names.index(name)] = strength
-            elif bool(strength.any()):
-                raise UserError(
-                    f"Expected labels of {', '.join(space.names)} in '{store.path}', but it shows '{name}'; add it to "
-                    "data.emotion_names or leave the clip out."
-                )
-        if self.emotion_coding == "one_hot":
-            strongest = emotion.argmax(1, keepdim=True)
-            shown = (emotion.gather(1, strongest) > 0).float()
-            emotion = torch.zeros_like(emotion).scatter_(1, strongest, shown)
-        return emotion
-
     def _add_muted(self) -> None:
-        mouth = [i for i, name in enumerate(self.face.expression_names) if name.startswith(_MOUTH_PREFIXES)]
+        mouth = [i for i, name in enumerate(self.expression_names) if name.startswith(_MOUTH_PREFIXES)]
         num_muted = round(self.muted_share * len(self.places))
         if not mouth or not num_muted:
             return
@@ -212,15 +232,6 @@ class ExpressionData(pl.LightningDataModule):
         self.training += [clip.muted(silence[: len(clip.speech)], mouth) for clip in self.training]
         evenly = torch.linspace(0, len(self.places) - 1, num_muted).long().tolist()
         self.places += [(self.places[index][0] + num_clips, self.places[index][1]) for index in evenly]
-
-
-def _label_names(stores: Sequence[ClipStore]) -> tuple[str, ...]:
-    """The names that the clips are labelled in, each once."""
-    names: dict[str, None] = {}
-    for store in stores:
-        if track := store.emotion():
-            names |= dict.fromkeys(track.space.names)
-    return tuple(names) or MEAD_EMOTIONS
 
 
 def _as_it_is(batch: ExpressionBatch) -> ExpressionBatch:

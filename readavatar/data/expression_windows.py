@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -23,6 +23,7 @@ class ExpressionBatch(_Tensors):
     speech: Float[Tensor, "B F D"]
     emotion: Float[Tensor, "B F N"]
     expressions: Float[Tensor, "B T E"]
+    person: Int[Tensor, " B"]
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,25 @@ class ExpressionClip:
     """Consecutive frames of one clip."""
 
     speech: Float[Tensor, "T D"]
+    """May be in half precision: hours of it fit into memory."""
     emotion: Float[Tensor, "T N"]
     expressions: Float[Tensor, "T E"]
     is_valid: Bool[Tensor, " T"]
     """Whether the detector saw the face."""
+    person: int = 0
+    """Whose face."""
 
     def frames(self, first: int, last: int) -> ExpressionClip:
         """Some of them."""
-        return ExpressionClip(**{name: values[first:last] for name, values in vars(self).items()})
+        kept = {name: values[first:last] for name, values in vars(self).items() if name != "person"}
+        return replace(self, **kept)
 
-    def window(self, first: int, length: int, context: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Speech and emotion with ``context`` frames on either side (the clip's ends are repeated), and expressions."""
+    def window(self, first: int, length: int, context: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Speech and emotion with ``context`` frames on either side (the clip's ends are repeated), expressions, and
+        whose they are."""
         index = torch.arange(first - context, first + length + context).clamp(0, len(self.speech) - 1)
-        return self.speech[index], self.emotion[index], self.expressions[first : first + length]
+        expressions = self.expressions[first : first + length]
+        return self.speech[index].float(), self.emotion[index], expressions, torch.tensor(self.person)
 
     def starts(self, length: int) -> list[int]:
         """Where a window may begin so that the face was seen in every frame of it."""
@@ -57,7 +64,7 @@ class ExpressionClip:
         rest = self.expressions[movement.topk(num_quiet, largest=False).indices].mean(0)
         expressions = self.expressions.clone()
         expressions[:, mouth] = rest[mouth]
-        return ExpressionClip(silence, self.emotion, expressions, self.is_valid)
+        return replace(self, speech=silence, expressions=expressions)
 
 
 class ExpressionWindows(Dataset):

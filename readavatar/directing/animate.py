@@ -20,6 +20,7 @@ from torch import Tensor
 from readavatar.appearance import AppearanceRenderer, render_face
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.clip_store import SAMPLE_RATE, ClipStore, Crop
+from readavatar.data.frame_rate import resample_frames
 from readavatar.data.render_inputs import build_render_inputs, speech_windows
 from readavatar.directing.composite import composite
 from readavatar.directing.footage import footage_order, monotone_runs
@@ -63,6 +64,7 @@ def animate(
     *,
     emotion: str = "neutral",
     seed: int = 0,
+    manner: str | None = None,
     start: float = 0.0,
     crop_only: bool = False,
 ) -> Animation:
@@ -76,6 +78,7 @@ def animate(
         out: The clip, ``.mp4``.
         emotion: What ``EmotionTrack.parse`` reads.
         seed: Of the motion.
+        manner: Whose way of moving, of the people that the avatar learned from; by default the avatar's own.
         start: Where in the footage to begin, seconds.
         crop_only: Write the face's crop, not the whole footage.
 
@@ -87,7 +90,6 @@ def animate(
     track_of_emotion = EmotionTrack.parse(emotion, avatar.emotion_space)
     waveform = read_waveform(audio, SAMPLE_RATE)
     num_frames = max(1, math.ceil(len(waveform) / SAMPLE_RATE * store.fps))
-    emotion_vectors = track_of_emotion.sample_frames(num_frames, store.fps)
     first = round(start * store.fps)
     if not 0 <= first < store.num_frames:
         raise UserError(
@@ -95,7 +97,7 @@ def animate(
         )
     order = footage_order(num_frames, store.num_frames, first)
     footage = store.tracking()
-    expressions = generate_motion(avatar, footage, waveform, emotion_vectors, store.fps, seed)
+    expressions = generate_motion(avatar, footage, waveform, track_of_emotion, num_frames, store.fps, seed, manner)
     expressions = _with_footage_gaze(expressions, footage, order)
     face = _retargeted(footage, order, expressions)
 
@@ -113,7 +115,12 @@ def animate(
         for frame in track(frames, description="rendering", total=num_frames, transient=True):
             writer.add(frame)
     return Animation(
-        Path(out), store.fps, emotion_vectors, avatar.emotion_space.names, expressions, footage.expression_names
+        path=Path(out),
+        fps=store.fps,
+        emotion=track_of_emotion.sample_frames(num_frames, store.fps),
+        emotion_names=avatar.emotion_space.names,
+        expressions=expressions,
+        expression_names=footage.expression_names,
     )
 
 
@@ -121,11 +128,17 @@ def generate_motion(
     avatar: Avatar,
     footage: TrackedFace,
     waveform: Float[Tensor, " num_samples"],
-    emotion: Float[Tensor, "T N"],
+    emotion: EmotionTrack,
+    num_frames: int,
     fps: float,
     seed: int,
+    manner: str | None = None,
 ) -> Float[Tensor, "T E"]:
-    """Stage 2: the expression coefficients of every frame."""
+    """Stage 2: the expression coefficients of every frame, learnt at the network's own rate and given at the footage's.
+
+    Raises:
+        UserError: Footage in another morphable model than the avatar's, or a manner that it did not learn.
+    """
     part = avatar.part("expression")
     if tuple(part.config["expression_names"]) != footage.expression_names:
         raise UserError(
@@ -133,9 +146,21 @@ def generate_motion(
             f"'{avatar.path}' learned its expressions in, but it is fitted with '{footage.morphable_model}'; fit both "
             "again."
         )
+    people = part.config["people"]
+    if manner is not None and manner not in people:
+        raise UserError(f"Expected a manner of {', '.join(people)}, but got '{manner}'.")
     generator = load_network(ExpressionGenerator(**part.config["network"]), part)
-    speech = _speech_features(part.config, waveform, fps, len(emotion))
-    return generate_expressions(generator, speech, emotion, seed=seed)
+    own_fps = part.config["fps"]
+    count = num_frames if own_fps == fps else math.ceil(num_frames / fps * own_fps) + 1
+    speech = _speech_features(part.config, waveform, own_fps, count)
+    expressions = generate_expressions(
+        generator,
+        speech,
+        emotion.sample_frames(count, own_fps),
+        seed=seed,
+        person=people.index(manner) if manner else 0,
+    )
+    return expressions if own_fps == fps else resample_frames(expressions, own_fps, fps, num_frames)
 
 
 def _speech_features(config: dict, waveform: Tensor, fps: float, num_frames: int) -> Float[Tensor, "T D"]:

@@ -1,7 +1,8 @@
 """Stage 2: speech and emotion → the motion of the face."""
 
+from readavatar.expression.discriminators import ExpressionDiscriminator
 from readavatar.expression.generation import generate_expressions
 from readavatar.expression.module import ExpressionModule
-from readavatar.expression.networks import ExpressionDiscriminator, ExpressionGenerator
+from readavatar.expression.networks import ExpressionGenerator
 
 __all__ = ["ExpressionDiscriminator", "ExpressionGenerator", "ExpressionModule", "generate_expressions"]

@@ -8,12 +8,14 @@ most, ``|c A|`` is their root mean square without a single vertex being computed
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from readavatar.morphable import MorphableModel
 
-PARTS = ("lips", "face", "upper_face")
+PARTS = ("lips", "face", "upper_face", "eyes", "brows")
+_LANDMARKS = {"eyes": slice(36, 48), "brows": slice(17, 27)}
+"""iBUG's; lids and brows move few vertices, which would drown in a face's."""
 _MILLIMETRES = 1000.0
 _SMALL = 1e-4
 """mm²: keeps the root's gradient finite where two motions meet."""
@@ -35,18 +37,19 @@ class FaceSpace(nn.Module):
     def __init__(self, model: MorphableModel) -> None:
         super().__init__()
         displacements = expression_displacements(model) * _MILLIMETRES
+        landmarks = model.landmarks_3d(displacements)
         for part in PARTS:
-            factor = _factor(displacements, model.vertex_mask(part))
-            self.register_buffer(f"{part}_factor", factor, persistent=False)
+            points = _LANDMARKS.get(part)
+            moved = displacements[:, model.vertex_mask(part)] if points is None else landmarks[:, points]
+            self.register_buffer(f"{part}_factor", _factor(moved), persistent=False)
         self.register_buffer("lip_displacements", displacements[:, model.vertex_mask("lips")], persistent=False)
         above, below = (torch.tensor(row) for row in zip(*_INNER_LIPS, strict=True))
-        landmarks = model.landmarks_3d(displacements)
         self.register_buffer("opening_slope", (landmarks[:, above] - landmarks[:, below])[..., 1].mean(1), False)
         landmarks = model.landmarks_3d(model.template[None] * _MILLIMETRES)
         self.register_buffer("opening_at_rest", (landmarks[:, above] - landmarks[:, below])[..., 1].mean(), False)
 
     def distance(self, part: str, first: Float[Tensor, "*b E"], second: Float[Tensor, "*b E"]) -> Float[Tensor, "*b"]:
-        """Root mean square over a part's vertices of their distance between two expressions."""
+        """Root mean square over a part's points of their distance between two expressions."""
         return ((first - second) @ getattr(self, f"{part}_factor")).square().sum(-1).add(_SMALL).sqrt()
 
     def displacement(self, part: str, expressions: Float[Tensor, "*b E"]) -> Float[Tensor, "*b r"]:
@@ -63,8 +66,8 @@ class FaceSpace(nn.Module):
         return difference.norm(dim=-1).amax(-1)
 
 
-def _factor(displacements: Float[Tensor, "E V 3"], mask: Bool[Tensor, " V"]) -> Float[Tensor, "E r"]:
-    flat = displacements[:, mask].flatten(1).double()
-    values, vectors = torch.linalg.eigh(flat @ flat.mT / int(mask.sum()))
+def _factor(displacements: Float[Tensor, "E V 3"]) -> Float[Tensor, "E r"]:
+    flat = displacements.flatten(1).double()
+    values, vectors = torch.linalg.eigh(flat @ flat.mT / displacements.shape[1])
     kept = values > 1e-8 * values.max()  # a Gram matrix is singular where expressions do not move the part
     return (vectors[:, kept] * values[kept].sqrt()).float()

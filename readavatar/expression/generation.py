@@ -52,6 +52,7 @@ def generate_expressions(
     emotion: Float[Tensor, "T N"],
     seed: int = 0,
     chunk: int = 1024,
+    person: int = 0,
 ) -> Float[Tensor, "T E"]:
     """Draw one of the motions that fit a sound and an emotion.
 
@@ -61,6 +62,7 @@ def generate_expressions(
         emotion: Of every frame, in [0, 1].
         seed: Which motion; equal seeds give equal motions.
         chunk: Frames computed at once; the result does not depend on it.
+        person: Whose manner, of the people the generator was trained with.
     """
     if len(speech_features) != len(emotion):
         raise ValueError(
@@ -71,10 +73,11 @@ def generate_expressions(
     numbers = torch.Generator().manual_seed(seed)
     noise = slow_noise(1, len(emotion) + 2 * context, generator.num_noise, generator.fps, numbers)
     device = generator.speech_mean.device
-    inputs = [pad_frames(speech_features, context), pad_frames(emotion, context), noise[0]]
-    parts = []
-    for first in range(0, len(emotion), chunk):
-        stop = min(first + chunk, len(emotion)) + 2 * context
-        parts.append(generator(*(values[None, first:stop].to(device) for values in inputs))[0])
+    speech_features, emotion = pad_frames(speech_features, context), pad_frames(emotion, context)
+    parts, whose = [], torch.tensor([person], device=device)
+    for first in range(0, noise.shape[1] - 2 * context, chunk):
+        near = slice(first, first + chunk + 2 * context)
+        inputs = (values[near].to(device)[None] for values in (speech_features, emotion))
+        parts.append(generator(*inputs, noise[None, :, near].to(device), whose)[0, 0])
     generator.train(was_training)
     return torch.cat(parts).to(speech_features.device)

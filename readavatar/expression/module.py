@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytorch_lightning as pl
 import torch
@@ -14,9 +14,12 @@ from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from readavatar.data.averaging import warming_average
-from readavatar.data.expression_data import ExpressionBatch
+from readavatar.data.expression_windows import ExpressionBatch
+from readavatar.errors import UserError
+from readavatar.expression.building import new_discriminator, new_generator
 from readavatar.expression.face_space import PARTS, FaceSpace
 from readavatar.expression.generation import slow_noise
+from readavatar.expression.keeping import EmotionKeeper
 from readavatar.expression.losses import (
     adversarial_loss,
     closure_loss,
@@ -26,7 +29,8 @@ from readavatar.expression.losses import (
     matching_loss,
     weighted_sum,
 )
-from readavatar.expression.networks import ExpressionDiscriminator, ExpressionGenerator
+from readavatar.expression.networks import ExpressionGenerator
+from readavatar.expression.prior import CRITICS, find_prior
 from readavatar.expression.scores import describe_scores, score_motion
 from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
 from readavatar.morphable import load_morphable_model
@@ -46,7 +50,8 @@ class ExpressionModule(pl.LightningModule):
         network: NetworkSettings = NetworkSettings(),  # noqa: B008 (all three are frozen)
         weights: LossWeights = LossWeights(),  # noqa: B008
         optimisation: Optimisation = Optimisation(),  # noqa: B008
-        generator_optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=5e-4, betas=(0.5, 0.99)),
+        prior: str = "auto",
+        generator_optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=2e-3, betas=(0.5, 0.99)),
         discriminator_optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=4e-4, betas=(0.0, 0.99)),
     ) -> None:
         """
@@ -54,6 +59,8 @@ class ExpressionModule(pl.LightningModule):
             network: Sizes.
             weights: Of the losses.
             optimisation: Everything else that a step depends on.
+            prior: Where to begin: ``auto`` is the prior that comes with readavatar, where it fits the clips' speech
+                features and expressions; ``none`` begins at random; or an avatar's folder.
             generator_optimizer: From parameters.
             discriminator_optimizer: From parameters.
         """
@@ -61,34 +68,53 @@ class ExpressionModule(pl.LightningModule):
         self.automatic_optimization = False
         self.network, self.weights, self.optimisation = network, weights, optimisation
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
-        self.is_adversarial = weights.adversarial > 0 or weights.matching > 0
+        self.prior = prior
+        self.is_adversarial = (weights.adversarial > 0 or weights.matching > 0) and optimisation.train == "all"
         self.generator: ExpressionGenerator | None = None
 
     def setup(self, stage: str) -> None:
         """Build the networks for what the data gives."""
         if self.generator is not None:
             return
-        data, sizes = self.trainer.datamodule, self.network
-        model = load_morphable_model(data.face.morphable_model)
-        num_inputs = (data.num_speech_features, data.emotion_space.num_emotions, model.num_expressions)
-        self.generator = ExpressionGenerator(
-            *num_inputs, data.fps, sizes.width, sizes.dilations, sizes.num_noise, sizes.dropout, sizes.speech_noise
-        )
-        expressions = data.training_expressions
-        self.generator.standardise_by(data.training_speech, expressions, model.expression_bounds)
-        self.averaged = AveragedModel(self.generator, multi_avg_fn=warming_average(self.optimisation.ema_decay))
-        if self.is_adversarial:
-            self.discriminator = ExpressionDiscriminator(
-                *num_inputs, sizes.discriminator_width, sizes.discriminator_scales
-            )
+        data = self.trainer.datamodule
+        model = load_morphable_model(data.face_model)
         self.space = FaceSpace(model)
+        expressions = data.training_expressions
+        self._build(data, model.expression_bounds, expressions)
+        self.averaged = AveragedModel(self.generator, multi_avg_fn=warming_average(self.optimisation.ema_decay))
         low, high = self.space.opening(expressions).quantile(torch.tensor([0.05, 0.95]))
         self.closed_below = float(torch.lerp(low, high, _CLOSED))
         data.context = self.generator.context
 
+    def _build(self, data, bounds: Float[Tensor, "E 2"], expressions: Float[Tensor, "F E"]) -> None:
+        """The networks, from the prior or at random."""
+        prior = find_prior(self.prior, data.description())
+        if prior:
+            self.print(f"Beginning from the prior '{prior.path}'.")
+            self.generator = prior.build_generator(len(data.people), bounds)
+        elif self.optimisation.train == "code":
+            raise UserError(
+                "Expected a prior, to which a code is learnt (optimisation.train: code), but none fits."
+            )
+        else:
+            self.generator = new_generator(self.network, data, len(bounds))
+            self.generator.standardise_by(data.training_speech, expressions, bounds)
+        if self.optimisation.train == "code":
+            self.generator.requires_grad_(False).codes.requires_grad_(True)
+        if self.is_adversarial:
+            known = prior and prior.build_discriminator()
+            self.discriminator = known or new_discriminator(self.network, self.generator)
+        unseen = data.unseen_emotions
+        is_kept = prior and unseen and self.weights.keep > 0 and self.optimisation.train == "all"
+        self.keeper = EmotionKeeper(prior.build_generator(1, bounds), unseen) if is_kept else None
+        without = [] if is_kept else ["keep"]  # no prior, or nothing that it alone knows
+        without += [] if self.is_adversarial else ["adversarial", "matching"]
+        self.active_weights = {name: value for name, value in asdict(self.weights).items() if name not in without}
+
     def configure_optimizers(self) -> list[Optimizer]:
         """The generator's, and the discriminators' if there are any."""
-        optimizers = [self.generator_optimizer(self.generator.parameters())]
+        learnt = [parameter for parameter in self.generator.parameters() if parameter.requires_grad]
+        optimizers = [self.generator_optimizer(learnt)]
         if self.is_adversarial:
             optimizers.append(self.discriminator_optimizer(self.discriminator.parameters()))
         for optimizer in optimizers:
@@ -110,7 +136,9 @@ class ExpressionModule(pl.LightningModule):
             judged, real = self._judge(samples[0], batch), self._judge(target, batch)
             terms["adversarial"] = lambda: adversarial_loss(judged)
             terms["matching"] = lambda: matching_loss(judged, real)
-        total, values = weighted_sum(terms, asdict(self.weights), self.global_step)
+        if self.keeper:
+            terms["keep"] = lambda: self.keeper(self.generator, batch, self._position("face"))
+        total, values = weighted_sum(terms, self.active_weights, self.global_step)
         optimizer = self.optimizers()[0] if self.is_adversarial else self.optimizers()
         optimizer.zero_grad()
         self.manual_backward(total)
@@ -128,7 +156,7 @@ class ExpressionModule(pl.LightningModule):
         penalised = settings.r1 > 0 and batch_index % settings.r1_every == 0
         target = batch.expressions.clone().requires_grad_(penalised)
         real = self._judge(target, batch)
-        other = ExpressionBatch(batch.speech.roll(1, 0), batch.emotion.roll(1, 0), batch.expressions)
+        other = replace(batch, speech=batch.speech.roll(1, 0), emotion=batch.emotion.roll(1, 0))
         fakes = [(1.0, self._judge(generated, batch)), (settings.mismatch, self._judge(batch.expressions, other))]
         total = loss = discriminator_loss(real, fakes)
         if penalised:
@@ -146,13 +174,14 @@ class ExpressionModule(pl.LightningModule):
         """``count`` motions for every window."""
         size, num_frames, _ = batch.speech.shape
         noise = slow_noise(count * size, num_frames, generator.num_noise, generator.fps, numbers).to(batch.speech)
-        speech, emotion = batch.speech.repeat(count, 1, 1), batch.emotion.repeat(count, 1, 1)
-        return generator(speech, emotion, noise).unflatten(0, (count, size))
+        return generator(batch.speech, batch.emotion, noise.unflatten(0, (count, size)), batch.person)
 
     def _judge(self, expressions: Float[Tensor, "B T E"], batch: ExpressionBatch) -> list[list[Tensor]]:
         inside = slice(self.generator.context, self.generator.context + expressions.shape[1])
         speech = self.generator.standard_speech(batch.speech[:, inside])
-        return self.discriminator(self.generator.standard_expressions(expressions), speech, batch.emotion[:, inside])
+        code = self.generator.codes[batch.person].detach()
+        motion = self.generator.standard_expressions(expressions)
+        return self.discriminator(motion, speech, batch.emotion[:, inside], code)
 
     def _position(self, part: str):
         return lambda first, second: self.space.distance(part, first, second)
@@ -195,8 +224,12 @@ class ExpressionModule(pl.LightningModule):
             scores = {name.removeprefix(f"{stage}/"): value for name, value in self.trainer.callback_metrics.items()}
             self.print(f"held out, {self.global_step} steps: {describe_scores(scores)}")
 
-    def avatar_part(self) -> dict:
-        """The averaged network and what it was trained with, for the avatar's folder."""
-        network = self.averaged.module
-        config = {"network": network.config, **self.trainer.datamodule.description()}
-        return {"name": "expression", "network": network, "config": config}
+    def avatar_parts(self) -> list[dict]:
+        """The averaged network and what it was trained with, for the avatar's folder; with it what can go on."""
+        network, description = self.averaged.module, self.trainer.datamodule.description()
+        parts = [{"name": "expression", "network": network, "config": {"network": network.config, **description}}]
+        if self.is_adversarial:
+            parts.append(
+                {"name": CRITICS, "network": self.discriminator, "config": {"network": self.discriminator.config}}
+            )
+        return parts

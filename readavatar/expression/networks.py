@@ -1,48 +1,91 @@
-"""Speech, emotion and noise → expression coefficients, and the networks that judge them.
+"""Speech, emotion, noise and a person's code → expression coefficients.
 
-No convolution here is padded: T + 2 · context frames in, T out. What a frame becomes depends on the frames around it
-alone, not on where a window begins, so that any length in chunks equals the whole.
+Nothing here is padded: T + 2 · context frames in, T out. What a frame becomes depends on the frames around it alone,
+not on where a window begins, so that any length in chunks equals the whole.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+
+Kind = Literal["convolution", "transformer"]
 
 _CONDITION_WIDTH = 64
+_NUM_HEADS = 4
+_CODE_STD = 0.1
+"""Of the people's codes before training."""
 _LEAST_STD = 1e-3
 """A feature that hardly varies in training is not to explode in use."""
 _MARGIN = 0.01
 """How near to its bounds, in shares of its range, a coefficient may be on average."""
 
 
-class _Block(nn.Module):
-    """A dilated convolution over three frames, steered by the condition (FiLM, Perez et al. 2018)."""
+class _Steered(nn.Module):
+    """Layer norm of each frame, scaled and shifted by the condition (FiLM, Perez et al. 2018)."""
 
-    def __init__(self, width: int, condition_width: int, dilation: int, dropout: float) -> None:
+    def __init__(self, width: int, condition_width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)  # over the channels of one frame, so chunks agree
+        self.steer = nn.Linear(condition_width, 2 * width)
+
+    def forward(self, hidden: Float[Tensor, "B F C"], condition: Float[Tensor, "B F K"]) -> Float[Tensor, "B F C"]:
+        scale, shift = self.steer(condition).chunk(2, -1)
+        return self.norm(hidden) * (1 + scale) + shift
+
+
+class _ConvolutionBlock(nn.Module):
+    """A dilated convolution over three frames."""
+
+    def __init__(self, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
         self.reach = dilation
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)  # over the channels of one frame, so chunks agree
-        self.steer = nn.Conv1d(condition_width, 2 * width, 1)
+        self.steered = _Steered(width, _CONDITION_WIDTH)
         self.over_time = nn.Conv1d(width, width, 3, dilation=dilation)
-        self.over_channels = nn.Conv1d(width, width, 1)
+        self.over_channels = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Float[Tensor, "B C F"], condition: Float[Tensor, "B K F"]) -> Float[Tensor, "B C G"]:
-        scale, shift = self.steer(condition).chunk(2, 1)
-        normed = self.norm(hidden.transpose(1, 2)).transpose(1, 2)
-        change = self.over_time(F.gelu(normed * (1 + scale) + shift))
-        return hidden[..., self.reach : -self.reach] + self.over_channels(self.dropout(F.gelu(change)))
+    def forward(self, hidden: Float[Tensor, "B F C"], condition: Float[Tensor, "B F K"]) -> Float[Tensor, "B G C"]:
+        change = self.over_time(F.silu(self.steered(hidden, condition)).mT).mT
+        return hidden[:, self.reach : -self.reach] + self.over_channels(self.dropout(F.silu(change)))
+
+
+class _TransformerBlock(nn.Module):
+    """Attention of each frame to the ``reach`` frames on either side, then a feed-forward layer of twice the width."""
+
+    def __init__(self, width: int, reach: int, dropout: float) -> None:
+        super().__init__()
+        self.reach = reach
+        self.steered_attention, self.steered_feed = (_Steered(width, _CONDITION_WIDTH) for _ in range(2))
+        self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
+        self.bias = nn.Parameter(torch.zeros(_NUM_HEADS, 2 * reach + 1))
+        """Of each relative position."""
+        self.out = nn.Linear(width, width)
+        self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Float[Tensor, "B F C"], condition: Float[Tensor, "B F K"]) -> Float[Tensor, "B G C"]:
+        inside = slice(self.reach, -self.reach)
+        normed = self.steered_attention(hidden, condition)
+        query = self.query(normed[:, inside]).unflatten(-1, (_NUM_HEADS, -1))
+        near = self.key_value(normed).unfold(1, 2 * self.reach + 1, 1)  # (B, G, 2C, W)
+        key, value = near.unflatten(2, (2 * _NUM_HEADS, -1)).chunk(2, 2)
+        scores = torch.einsum("bghc,bghcw->bghw", query, key) * query.shape[-1] ** -0.5 + self.bias
+        mixed = torch.einsum("bghw,bghcw->bghc", self.dropout(scores.softmax(-1)), value).flatten(2)
+        hidden = hidden[:, inside] + self.out(mixed)
+        return hidden + self.feed(self.dropout(self.steered_feed(hidden, condition[:, inside])))
+
+
+_BLOCKS = {"convolution": _ConvolutionBlock, "transformer": _TransformerBlock}
 
 
 class ExpressionGenerator(nn.Module):
-    """A temporal-convolutional residual network; emotion and noise steer every block."""
+    """A residual network over time; emotion, noise and the person's code steer every block."""
 
     def __init__(
         self,
@@ -50,21 +93,28 @@ class ExpressionGenerator(nn.Module):
         num_emotions: int,
         num_expressions: int,
         fps: float,
+        kind: Kind = "convolution",
         width: int = 96,
-        dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4, 8),
+        reaches: Sequence[int] = (1, 2, 4, 8, 1, 2),
         num_noise: int = 16,
-        dropout: float = 0.2,
-        speech_noise: float = 0.5,
+        num_people: int = 1,
+        code_width: int = 16,
+        dropout: float = 0.1,
+        speech_noise: float = 0.3,
     ) -> None:
         """
         Args:
             num_speech_features: D.
             num_emotions: N.
             num_expressions: E.
-            fps: Of the motion it was trained on; says how fast the noise changes.
+            fps: Of the features and the motion; says how fast the noise changes.
+            kind: Of the blocks.
             width: Channels of the blocks.
-            dilations: One block each.
+            reaches: One block each: the dilation of its convolution over three frames, or how many frames to either
+                side its attention spans.
             num_noise: Channels of noise.
+            num_people: P; each has a code for how they move.
+            code_width: Numbers in a code.
             dropout: Of the blocks, and twice that of the speech features.
             speech_noise: Standard deviation of what is added to the standardised speech features in training.
         """
@@ -74,30 +124,34 @@ class ExpressionGenerator(nn.Module):
             "num_emotions": num_emotions,
             "num_expressions": num_expressions,
             "fps": fps,
+            "kind": kind,
             "width": width,
-            "dilations": list(dilations),
+            "reaches": list(reaches),
             "num_noise": num_noise,
+            "num_people": num_people,
+            "code_width": code_width,
             "dropout": dropout,
             "speech_noise": speech_noise,
         }
         self.fps, self.num_noise, self.speech_noise = fps, num_noise, speech_noise
-        self.context = sum(dilations)
+        self.context = sum(reaches)
         """Frames that the network looks at before and after the one it gives."""
         self.register_buffer("speech_mean", torch.zeros(num_speech_features))
         self.register_buffer("speech_std", torch.ones(num_speech_features))
         self.register_buffer("expression_mean", torch.full((num_expressions,), 0.5))
         self.register_buffer("expression_std", torch.full((num_expressions,), 0.1))
         self.register_buffer("expression_bounds", torch.tensor([0.0, 1.0]).repeat(num_expressions, 1))
+        self.codes = nn.Parameter(_CODE_STD * torch.randn(num_people, code_width))
         self.speech_dropout = nn.Dropout1d(2 * dropout)  # whole features, so that it leans on no single one
-        self.listen = nn.Conv1d(num_speech_features, width, 1)
+        self.listen = nn.Linear(num_speech_features, width)
         self.condition = nn.Sequential(
-            nn.Conv1d(num_emotions + num_noise, _CONDITION_WIDTH, 1),
-            nn.GELU(),
-            nn.Conv1d(_CONDITION_WIDTH, _CONDITION_WIDTH, 1),
+            nn.Linear(num_emotions + code_width + num_noise, _CONDITION_WIDTH),
+            nn.SiLU(),
+            nn.Linear(_CONDITION_WIDTH, _CONDITION_WIDTH),
         )
-        self.feel = nn.Conv1d(_CONDITION_WIDTH, width, 1)
-        self.blocks = nn.ModuleList(_Block(width, _CONDITION_WIDTH, dilation, dropout) for dilation in dilations)
-        self.move = nn.Conv1d(width, num_expressions, 1)
+        self.feel = nn.Linear(_CONDITION_WIDTH, width)
+        self.blocks = nn.ModuleList(_BLOCKS[kind](width, reach, dropout) for reach in reaches)
+        self.move = nn.Linear(width, num_expressions)
 
     def standardise_by(
         self,
@@ -121,18 +175,25 @@ class ExpressionGenerator(nn.Module):
         return (expressions - self.expression_mean) / self.expression_std
 
     def forward(
-        self, speech: Float[Tensor, "B F D"], emotion: Float[Tensor, "B F N"], noise: Float[Tensor, "B F K"]
-    ) -> Float[Tensor, "B T E"]:
-        """F = T + 2 · context frames of features, emotion and noise → T frames of coefficients within their bounds."""
-        condition = self.condition(torch.cat([emotion, noise], dim=-1).mT)
+        self,
+        speech: Float[Tensor, "B F D"],
+        emotion: Float[Tensor, "B F N"],
+        noise: Float[Tensor, "S B F K"],
+        person: Int[Tensor, " B"],
+    ) -> Float[Tensor, "S B T E"]:
+        """F = T + 2 · context frames of features and emotion, and S noises → S motions of T frames within bounds."""
+        num_samples = len(noise)
+        code = self.codes[person][:, None].expand(-1, emotion.shape[1], -1)
+        told = torch.cat([emotion, code], dim=-1)[None].expand(num_samples, -1, -1, -1)
+        condition = self.condition(torch.cat([told, noise], dim=-1)).flatten(0, 1)
         heard = self.standard_speech(speech)
         if self.training:  # with dropout, what keeps minutes of speech from being learned by heart
-            heard = heard + self.speech_noise * torch.randn_like(heard)
-        hidden = self.listen(self.speech_dropout(heard.mT)) + self.feel(condition)
+            heard = torch.addcmul(heard, torch.randn_like(heard), heard.new_tensor(self.speech_noise))
+        hidden = self.listen(self.speech_dropout(heard.mT).mT).repeat(num_samples, 1, 1) + self.feel(condition)
         for block in self.blocks:
             hidden = block(hidden, condition)
-            condition = condition[..., block.reach : -block.reach]
-        return self._within_bounds(self.move(F.gelu(hidden)).mT)
+            condition = condition[:, block.reach : -block.reach]
+        return self._within_bounds(self.move(F.silu(hidden))).unflatten(0, (num_samples, -1))
 
     def _within_bounds(self, standard: Float[Tensor, "B T E"]) -> Float[Tensor, "B T E"]:
         """A sigmoid between the bounds that is, around the mean, the inverse of ``standard_expressions``."""
@@ -140,65 +201,3 @@ class ExpressionGenerator(nn.Module):
         mean = ((self.expression_mean - low) / (high - low)).clamp(_MARGIN, 1 - _MARGIN)
         slope = self.expression_std / (high - low) / (mean * (1 - mean))
         return low + (high - low) * torch.sigmoid(mean.logit() + slope * standard)
-
-
-class _PatchDiscriminator(nn.Module):
-    """Judges overlapping stretches of motion, each with the sound and emotion around it."""
-
-    def __init__(self, num_inputs: int, width: int) -> None:
-        super().__init__()
-        sizes = [num_inputs, width, width, width]
-        self.layers = nn.ModuleList(
-            spectral_norm(nn.Conv1d(before, after, 5, stride=1 + (index > 0), padding=2))
-            for index, (before, after) in enumerate(itertools.pairwise(sizes))
-        )
-        self.verdict = spectral_norm(nn.Conv1d(width, 1, 3, padding=1))
-
-    def forward(self, inputs: Float[Tensor, "B C T"]) -> list[Float[Tensor, "B _ _"]]:
-        features = []
-        for layer in self.layers:
-            inputs = F.leaky_relu(layer(inputs), 0.2)
-            features.append(inputs)
-        return [*features, self.verdict(inputs)]
-
-
-class ExpressionDiscriminator(nn.Module):
-    """Patch discriminators at several rates (after MelGAN, Kumar et al. 2019, sec. 2.2), spectrally normalised."""
-
-    def __init__(
-        self, num_speech_features: int, num_emotions: int, num_expressions: int, width: int = 64, scales: int = 3
-    ) -> None:
-        """
-        Args:
-            num_speech_features: D.
-            num_emotions: N.
-            num_expressions: E.
-            width: Channels of the layers.
-            scales: Discriminators, each at half the rate of the one before.
-        """
-        super().__init__()
-        self.listen = nn.Sequential(nn.Dropout1d(0.2), nn.Conv1d(num_speech_features, width, 1))
-        self.scales = nn.ModuleList(
-            _PatchDiscriminator(2 * num_expressions + width + num_emotions, width) for _ in range(scales)
-        )
-
-    def forward(
-        self,
-        expressions: Float[Tensor, "B T E"],
-        speech: Float[Tensor, "B T D"],
-        emotion: Float[Tensor, "B T N"],
-    ) -> list[list[Float[Tensor, "B _ _"]]]:
-        """Features and, last, verdicts (above 0: true) of each discriminator.
-
-        Args:
-            expressions: Standardised; their velocity is judged with them.
-            speech: Standardised features of the same frames.
-            emotion: Of the same frames.
-        """
-        velocity = F.pad(expressions.diff(dim=1), (0, 0, 1, 0))
-        inputs = torch.cat([expressions, velocity, self.listen(speech.mT).mT, emotion], dim=-1).mT
-        results = []
-        for scale in self.scales:
-            results.append(scale(inputs))
-            inputs = F.avg_pool1d(inputs, 2, ceil_mode=True)
-        return results

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+from readavatar.expression.networks import Kind
+
+Train = Literal["all", "code"]
 
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """Sizes of the generator and the discriminators."""
+    """Sizes of the generator and the discriminators; a prior's own take their place."""
 
+    kind: Kind = "convolution"
+    """Of the generator's blocks."""
     width: int = 96
     """Channels of the generator's blocks."""
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
-    """Of each block's convolution over three frames; their sum is how many frames it sees on either side."""
+    reaches: tuple[int, ...] = (1, 2, 4, 8, 1, 2)
+    """One block each: how many frames it sees on either side."""
     num_noise: int = 16
     """Channels of noise; 0 leaves one motion for each sound."""
-    dropout: float = 0.2
+    code_width: int = 16
+    """Numbers that tell how a person moves."""
+    dropout: float = 0.1
     """Of the generator's blocks, and twice that of the speech features."""
-    speech_noise: float = 0.5
+    speech_noise: float = 0.3
     """Added to the standardised speech features in training."""
     discriminator_width: int = 64
     discriminator_scales: int = 3
@@ -34,20 +43,30 @@ class LossWeights:
     """Of the whole face's."""
     upper_face: float = 0.5
     """Of those above the nose's tip, which move little and would drown in the face's."""
+    eyes: float = 0.5
+    """Of the lids' landmarks."""
+    brows: float = 0.5
+    """Of the brows'."""
     velocity: float = 2.0
-    """Change of all three from frame to frame."""
+    """Change of all of them from frame to frame."""
     closure: float = 0.5
     """Lips kept apart where the truth closes them (p, b, m)."""
     adversarial: float = 0.05
     """The discriminators' verdict."""
     matching: float = 0.1
     """L1 between the discriminators' features."""
+    sync: float = 0.0
+    """Lips that a frozen expert does not take for those of the sound."""
+    keep: float = 1.0
+    """What an emotion that the clips do not show does to the face, against what it does in the prior."""
 
 
 @dataclass(frozen=True)
 class Optimisation:
     """How the weights are found."""
 
+    train: Train = "all"
+    """``code`` learns how a person moves and leaves the prior's networks as they are: for seconds of footage."""
     samples: int = 2
     """Motions drawn for every sound in a step: with two or more, the distance between them counts as much in a position
     term's favour as the distance to the truth counts against (the energy score, Gneiting & Raftery 2007, eq. 22, whose

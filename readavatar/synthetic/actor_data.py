@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from rich.progress import track
 
@@ -17,7 +15,6 @@ from readavatar.morphable import load_morphable_model
 from readavatar.synthetic.characters import make_character
 from readavatar.synthetic.corpus import Take, draw_takes
 from readavatar.synthetic.retarget import retarget
-from readavatar.synthetic.wording import LANGUAGES
 
 
 class ActorData(ExpressionData):

@@ -87,7 +87,7 @@ def test_training_improves_held_out_frames_and_leaves_a_contact_sheet(clip, tmp_
     sheets = sorted((tmp_path / "b").glob("val-*.png"))
     assert Image.open(sheets[-1]).size[1] == 3 * 48
     assert "mouth" in capsys.readouterr().out
-    part = module.avatar_part()
+    (part,) = module.avatar_parts()
     rebuilt = AppearanceRenderer(**json.loads(json.dumps(part["config"]))["network"])
     rebuilt.load_state_dict(part["network"].state_dict())
     assert part["name"] == "appearance"

@@ -53,6 +53,26 @@ def test_training_never_sees_the_end_that_is_held_out(tmp_path):
     assert len(_data(store, held_out_seconds=60.0).training[0].speech) == 80  # a fifth at most
 
 
+def test_clips_of_another_rate_are_learned_at_the_networks(tmp_path):
+    store = write_talking_clip(tmp_path / "fast", seconds=4.0, fps="50", unseen=slice(60, 62))
+    data = _data(store, held_out_seconds=1e-6)
+    (clip,) = data.training
+    assert clip.speech.shape == (50, 80) and clip.expressions.shape == (50, 3)
+    truth = store.tracking().coefficients.expression_coefficients
+    torch.testing.assert_close(clip.expressions, (truth[0::2] + truth[1::2]) / 2, atol=0.01, rtol=0)
+    assert torch.nonzero(~clip.is_valid)[:, 0].tolist() == [30]
+
+
+def test_everybody_has_a_code(tmp_path):
+    clips = [write_talking_clip(tmp_path / name) for name in "abc"]
+    data = _data(clips, people=["ann", "bob", "ann"], batch_size=200)
+    assert data.people == ["ann", "bob"] and [clip.person for clip in data.training] == [0, 1, 0]
+    batch = next(iter(data.train_dataloader()))
+    for person, expressions in zip(batch.person.tolist(), batch.expressions, strict=True):
+        own = [clip for clip in data.training if clip.person == person]
+        assert any(torch.equal(window, expressions) for clip in own for window in clip.expressions.unfold(0, 10, 1).mT)
+
+
 def test_frames_without_a_face_are_in_no_window(tmp_path):
     data = _data(write_talking_clip(tmp_path / "a", unseen=slice(30, 32)))
     assert all(first + 10 <= 30 or first >= 32 for _, first in data.places)
@@ -122,13 +142,12 @@ def test_clips_that_cannot_be_learned_from_are_refused_in_one_line(tmp_path):
         "readavatar fit": [write_talking_clip(tmp_path / "untracked", is_tracked=False)],
         "has none": [write_talking_clip(tmp_path / "silent", has_audio=False)],
         "before the held-out end": [write_talking_clip(tmp_path / "short", seconds=0.2)],
-        "one frame rate": [good, write_talking_clip(tmp_path / "fast", fps="30")],
         "one morphable model": [good, write_talking_clip(tmp_path / "other", names=("a", "b", "c"))],
     }
     for message, clips in cases.items():
         with pytest.raises(UserError, match=message) as error:
             _data(clips)
         assert "\n" not in str(error.value)
-    for settings in ({"clips": []}, {"clips": "x", "window_seconds": 0.0}):
+    for settings in ({"clips": []}, {"clips": "x", "window_seconds": 0.0}, {"clips": ["x", "y"], "people": ["a"]}):
         with pytest.raises(UserError, match="Expected"):
             ExpressionData(**settings)

@@ -17,7 +17,7 @@ from readavatar.expression import ExpressionGenerator, ExpressionModule, generat
 from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
 
 SMALL = NetworkSettings(
-    width=16, dilations=(1, 2), num_noise=6, dropout=0.1, discriminator_width=8, discriminator_scales=2
+    width=16, reaches=(1, 2), num_noise=6, dropout=0.1, discriminator_width=8, discriminator_scales=2
 )
 
 
@@ -53,7 +53,7 @@ def _trainer(folder, max_steps, callbacks=(), **settings) -> pl.Trainer:
 
 def _module(**settings) -> ExpressionModule:
     pl.seed_everything(0, verbose=False)
-    return ExpressionModule(network=SMALL, **settings)
+    return ExpressionModule(network=SMALL, prior="none", **settings)
 
 
 class _Stop(pl.Callback):
@@ -85,7 +85,7 @@ def test_stopping_and_resuming_ends_with_the_weights_of_one_run(tmp_path, clip, 
         again = ModelCheckpoint(tmp_path / "stopped", "last", every_n_train_steps=stop)
         _trainer(tmp_path, 14, [again, _Stop(stop)]).fit(stopped, _data(clip, num_workers=num_workers))
     pl.seed_everything(123, verbose=False)
-    resumed = ExpressionModule(network=SMALL)
+    resumed = ExpressionModule(network=SMALL, prior="none")
     _trainer(tmp_path, 14, [checkpoints()]).fit(
         resumed, _data(clip, num_workers=num_workers), ckpt_path=tmp_path / "stopped" / "last.ckpt"
     )
@@ -97,9 +97,11 @@ def test_stopping_and_resuming_ends_with_the_weights_of_one_run(tmp_path, clip, 
 def test_a_window_is_fitted(tmp_path, clip):
     fast = lambda parameters: torch.optim.Adam(parameters, lr=1e-2)  # noqa: E731
     weights = LossWeights(adversarial=0.0, matching=0.0)
-    network = NetworkSettings(width=32, dilations=(1, 2, 4), num_noise=0, dropout=0.0, speech_noise=0.0)
+    network = NetworkSettings(width=32, reaches=(1, 2, 4), num_noise=0, dropout=0.0, speech_noise=0.0)
     pl.seed_everything(0, verbose=False)
-    module = ExpressionModule(network, weights, Optimisation(samples=1, ema_decay=0.9), generator_optimizer=fast)
+    module = ExpressionModule(
+        network, weights, Optimisation(samples=1, ema_decay=0.9), prior="none", generator_optimizer=fast
+    )
     data = _data(clip)
     _trainer(tmp_path, 150).fit(module, data)
     spoken = data.training[0]
@@ -122,7 +124,7 @@ def test_adversarial_training_keeps_the_spread_that_regression_mutes(tmp_path):
     ):
         pl.seed_everything(0, verbose=False)
         optimisation = Optimisation(samples=samples, ema_decay=0.95)
-        module = ExpressionModule(SMALL, weights, optimisation, fast, fast)
+        module = ExpressionModule(SMALL, weights, optimisation, "none", fast, fast)
         data = _data(store.path, window_seconds=0.8)
         data.setup("fit")
         mirrored = data.training[0].expressions.clone()
@@ -153,7 +155,7 @@ def test_held_out_seconds_are_scored_and_told(tmp_path, clip, capsys):
 def test_the_averaged_network_becomes_the_avatars_part(tmp_path, clip):
     module, data = _module(), _data(clip)
     _trainer(tmp_path, 3).fit(module, data)
-    part = module.avatar_part()
+    part, _ = module.avatar_parts()
     write_avatar_part(tmp_path / "avatar", **part, footage=clip)
     stored = Avatar(tmp_path / "avatar").part("expression")
     network = load_network(ExpressionGenerator(**stored.config["network"]), stored)

@@ -14,11 +14,11 @@ from readavatar.expression.generation import slow_noise
 BOUNDS = torch.tensor([[0.0, 1.0]] * 4 + [[-3.0, 3.0]])
 
 
-@pytest.fixture
-def generator():
+@pytest.fixture(params=["convolution", "transformer"])
+def generator(request):
     """Small, with statistics and random weights large enough to move."""
     torch.manual_seed(0)
-    network = ExpressionGenerator(6, 2, 5, 25.0, width=16, dilations=(1, 2, 4), num_noise=6)
+    network = ExpressionGenerator(6, 2, 5, 25.0, request.param, width=16, reaches=(1, 2, 4), num_noise=6, num_people=2)
     network.standardise_by(torch.randn(50, 6), 0.3 + 0.1 * torch.rand(50, 5), BOUNDS)
     return network.eval()
 
@@ -34,10 +34,10 @@ def test_any_length_in_chunks_equals_the_whole(generator):
 
 def test_a_frame_depends_on_its_context_and_nothing_beyond(generator):
     speech = torch.randn(1, 60, 6, requires_grad=True)
-    zeros = torch.zeros(1, 60, 2), torch.zeros(1, 60, 6)
+    zeros = torch.zeros(1, 60, 2), torch.zeros(1, 1, 60, 6), torch.zeros(1, dtype=torch.long)
     output = generator(speech, *zeros)
-    assert generator.context == 7 and output.shape == (1, 46, 5)
-    output[0, 20].sum().backward()
+    assert generator.context == 7 and output.shape == (1, 1, 46, 5)
+    output[0, 0, 20].sum().backward()
     heard = speech.grad[0].abs().sum(1) > 0
     assert torch.nonzero(heard)[:, 0].tolist() == list(range(20, 35))
 
@@ -64,6 +64,12 @@ def test_a_seed_fixes_one_of_many_motions(generator):
     speech, emotion = torch.randn(80, 6), torch.zeros(80, 2)
     first, same, other = (generate_expressions(generator, speech, emotion, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first, same) and (first - other).abs().max() > 1e-4
+
+
+def test_each_person_has_a_manner_of_their_own(generator):
+    speech, emotion = torch.randn(80, 6), torch.zeros(80, 2)
+    first, second = (generate_expressions(generator, speech, emotion, person=person) for person in (0, 1))
+    assert (first - second).abs().max() > 1e-4
 
 
 def test_emotion_steers_from_the_frame_it_changes_in(generator):
@@ -99,7 +105,7 @@ def test_noise_has_unit_variance_and_each_channel_its_pace():
 
 
 def test_without_noise_there_is_one_motion():
-    network = ExpressionGenerator(6, 2, 5, 25.0, width=8, dilations=(1,), num_noise=0)
+    network = ExpressionGenerator(6, 2, 5, 25.0, width=8, reaches=(1,), num_noise=0)
     speech, emotion = torch.randn(20, 6), torch.zeros(20, 2)
     first, second = (generate_expressions(network, speech, emotion, seed=seed) for seed in (0, 1))
     assert torch.equal(first, second)
@@ -107,17 +113,19 @@ def test_without_noise_there_is_one_motion():
 
 def test_discriminators_judge_at_several_rates_and_hear_the_sound():
     torch.manual_seed(0)
-    discriminator = ExpressionDiscriminator(6, 2, 5, width=8, scales=3).eval()
+    discriminator = ExpressionDiscriminator(6, 2, 5, 3, width=8, scales=3).eval()
     motion, speech, emotion = torch.randn(2, 50, 5), torch.randn(2, 50, 6), torch.zeros(2, 50, 2)
-    results = discriminator(motion, speech, emotion)
+    code = torch.zeros(2, 3)
+    results = discriminator(motion, speech, emotion, code)
     lengths = [result[-1].shape[-1] for result in results]
     assert len(lengths) == 3 and lengths == sorted(lengths, reverse=True)
-    other = discriminator(motion, speech.flip(1), emotion)
+    other = discriminator(motion, speech.flip(1), emotion, code)
     assert (results[0][-1] - other[0][-1]).abs().max() > 1e-5
 
 
-def test_the_default_generator_is_fifty_times_faster_than_speech():
-    network = ExpressionGenerator(768, 7, 53, 25.0)
+@pytest.mark.parametrize("kind", ["convolution", "transformer"])
+def test_the_default_generator_is_fifty_times_faster_than_speech(kind):
+    network = ExpressionGenerator(768, 7, 53, 25.0, kind)
     speech, emotion = torch.randn(1000, 768), torch.zeros(1000, 7)
     generate_expressions(network, speech, emotion)
     start = time.perf_counter()
@@ -127,7 +135,8 @@ def test_the_default_generator_is_fifty_times_faster_than_speech():
 
 def test_every_parameter_of_the_generator_gets_a_gradient(generator):
     generator.train()
-    output = generator(torch.randn(2, 40, 6), torch.rand(2, 40, 2), slow_noise(2, 40, 6, 25.0))
+    people = torch.tensor([0, 1])
+    output = generator(torch.randn(2, 40, 6), torch.rand(2, 40, 2), slow_noise(2, 40, 6, 25.0)[None], people)
     output.square().mean().backward()
     for name, parameter in generator.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name

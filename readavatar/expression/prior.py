@@ -1,0 +1,125 @@
+"""A generator that was trained on many people, as where a person's own training begins.
+
+A prior is an avatar without footage: its networks' weights and what they were trained with. It fits a training whose
+speech features are the same and whose expressions it knows by name; emotions are matched by name, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+import readavatar
+from readavatar.data.avatar import Avatar, AvatarPart
+from readavatar.errors import UserError
+from readavatar.expression.discriminators import ExpressionDiscriminator
+from readavatar.expression.networks import ExpressionGenerator
+
+_PACKAGE = Path(readavatar.__file__).parent
+_FOLDERS = tuple(folder / "checkpoints" / "expression_prior" for folder in (_PACKAGE, _PACKAGE.parent))
+"""In the wheel; in a checkout."""
+CRITICS = "expression_critics"
+"""The avatar's part that holds the discriminators."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Trained networks, and how to address them by a training's own names."""
+
+    path: Path
+    generator: AvatarPart
+    critics: AvatarPart | None
+    expression_columns: list[int]
+    """Of the prior's expressions, those of the training."""
+    emotion_columns: list[int | None]
+    """Likewise; None for an emotion that the prior does not know."""
+
+    def build_generator(self, num_people: int, bounds: Float[Tensor, "E 2"]) -> ExpressionGenerator:
+        """The prior's generator in the training's names; its new people move as the prior's do on average.
+
+        Args:
+            num_people: Codes.
+            bounds: Of the coefficients.
+        """
+        sizes = self.generator.config["network"] | {
+            "num_people": num_people,
+            "num_expressions": len(self.expression_columns),
+            "num_emotions": len(self.emotion_columns),
+        }
+        network, state = ExpressionGenerator(**sizes), dict(self.generator.state)
+        for name in ("move.weight", "move.bias", "expression_mean", "expression_std"):
+            state[name] = state[name][self.expression_columns]
+        state["expression_bounds"] = bounds
+        state["codes"] = state["codes"].mean(0, keepdim=True).repeat(num_people, 1)
+        known = len(self.generator.config["emotion_names"])
+        weight = state["condition.0.weight"]
+        columns = [weight[:, c] if c is not None else torch.zeros(len(weight)) for c in self.emotion_columns]
+        state["condition.0.weight"] = torch.cat([torch.stack(columns, 1), weight[:, known:]], 1)
+        network.load_state_dict(state)
+        return network
+
+    def build_discriminator(self) -> ExpressionDiscriminator | None:
+        """The prior's discriminators, where the training has its expressions and emotions in its order."""
+        if self.critics is None:
+            return None
+        sizes = self.critics.config["network"]
+        same = list(range(sizes["num_expressions"])), list(range(sizes["num_emotions"]))
+        if (self.expression_columns, self.emotion_columns) != same:
+            return None
+        network = ExpressionDiscriminator(**sizes)
+        network.load_state_dict(self.critics.state)
+        return network
+
+
+def find_prior(choice: str, description: Mapping) -> Prior | None:
+    """The prior for a training.
+
+    Args:
+        choice: ``auto`` (one that comes with readavatar, if one fits), ``none``, or the folder of a prior or an avatar.
+        description: Of the data: ``speech_encoder``, ``expression_names``, ``emotion_names``, ``fps``.
+
+    Raises:
+        UserError: The folder holds none, or it does not fit.
+    """
+    if choice == "none":
+        return None
+    if choice != "auto":
+        avatar = Avatar(choice)
+        if reason := _misfit(avatar.part_config("expression"), description):
+            raise UserError(f"Expected a prior that fits, but '{choice}' {reason}; give --model.prior none.")
+        return _read(avatar, description)
+    for folder in _FOLDERS:
+        for card in sorted(folder.glob("*/avatar.json")):
+            avatar = Avatar(card.parent)
+            if not _misfit(avatar.part_config("expression"), description):
+                return _read(avatar, description)
+    return None
+
+
+def _misfit(config: Mapping, description: Mapping) -> str | None:
+    """Why a prior does not fit."""
+    if config["speech_encoder"]["fingerprint"] != description["speech_encoder"]["fingerprint"]:
+        ours, theirs = (each["speech_encoder"] for each in (description, config))
+        return f"hears {theirs['name']} {theirs['layers'] or ''}, not {ours['name']} {ours['layers'] or ''}"
+    if config["fps"] != description["fps"]:
+        return f"moves at {config['fps']} fps, not {description['fps']}"
+    if missing := set(description["expression_names"]) - set(config["expression_names"]):
+        return f"does not know {len(missing)} of the expressions, such as '{min(missing)}'"
+    return None
+
+
+def _read(avatar: Avatar, description: Mapping) -> Prior:
+    part = avatar.part("expression")
+    expressions, emotions = part.config["expression_names"], part.config["emotion_names"]
+    return Prior(
+        path=avatar.path,
+        generator=part,
+        critics=avatar.part(CRITICS) if CRITICS in avatar.card.parts else None,
+        expression_columns=[expressions.index(name) for name in description["expression_names"]],
+        emotion_columns=[emotions.index(name) if name in emotions else None for name in description["emotion_names"]],
+    )
