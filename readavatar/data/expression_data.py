@@ -13,6 +13,7 @@ from torch.utils.data import ConcatDataset, DataLoader
 
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.emotion_labels import EmotionCoding, label_names, read_emotion
+from readavatar.data.emotion_strength import measured_strengths
 from readavatar.data.expression_windows import ExpressionBatch, ExpressionClip, ExpressionWindows, WindowOrder
 from readavatar.data.frame_rate import resample_frames
 from readavatar.data.speech_features import clip_speech_features, describe_encoder
@@ -126,8 +127,6 @@ class ExpressionData(pl.LightningDataModule):
         self.emotion_space = EmotionSpace(tuple(self.emotion_names or label_names(stores)))
         clips = [self._read(store, person) for store, person in zip(stores, self.person_of_clip, strict=True)]
         if self.strengths == "measured":
-            from readavatar.data.emotion_strength import measured_strengths
-
             emotions = measured_strengths(clips, self.emotion_space.names, self.fps)
             clips = [replace(clip, emotion=emotion) for clip, emotion in zip(clips, emotions, strict=True)]
         splits = [

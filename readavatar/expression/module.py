@@ -9,17 +9,15 @@ import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
 from pytorch_lightning.cli import OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from readavatar.data.averaging import warming_average
 from readavatar.data.expression_windows import ExpressionBatch
-from readavatar.errors import UserError
-from readavatar.expression.building import new_discriminator, new_generator
+from readavatar.expression.building import build_networks
 from readavatar.expression.face_space import PARTS, FaceSpace
 from readavatar.expression.generation import slow_noise
-from readavatar.expression.keeping import EmotionKeeper
 from readavatar.expression.losses import (
     adversarial_loss,
     closure_loss,
@@ -33,6 +31,8 @@ from readavatar.expression.networks import ExpressionGenerator
 from readavatar.expression.prior import CRITICS, find_prior
 from readavatar.expression.scores import describe_scores, score_motion
 from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
+from readavatar.expression.sync import lip_landmarks, sync_loss
+from readavatar.expression.sync_training import train_sync_expert
 from readavatar.morphable import load_morphable_model
 
 _TEST_SAMPLES = 8
@@ -69,7 +69,6 @@ class ExpressionModule(pl.LightningModule):
         self.network, self.weights, self.optimisation = network, weights, optimisation
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.prior = prior
-        self.is_adversarial = (weights.adversarial > 0 or weights.matching > 0) and optimisation.train == "all"
         self.generator: ExpressionGenerator | None = None
 
     def setup(self, stage: str) -> None:
@@ -78,44 +77,42 @@ class ExpressionModule(pl.LightningModule):
             return
         data = self.trainer.datamodule
         model = load_morphable_model(data.face_model)
-        self.space = FaceSpace(model)
-        expressions = data.training_expressions
-        self._build(data, model.expression_bounds, expressions)
-        self.averaged = AveragedModel(self.generator, multi_avg_fn=warming_average(self.optimisation.ema_decay))
-        low, high = self.space.opening(expressions).quantile(torch.tensor([0.05, 0.95]))
-        self.closed_below = float(torch.lerp(low, high, _CLOSED))
-        data.context = self.generator.context
-
-    def _build(self, data, bounds: Float[Tensor, "E 2"], expressions: Float[Tensor, "F E"]) -> None:
-        """The networks, from the prior or at random."""
         prior = find_prior(self.prior, data.description())
         if prior:
             self.print(f"Beginning from the prior '{prior.path}'.")
-            self.generator = prior.build_generator(len(data.people), bounds)
-        elif self.optimisation.train == "code":
-            raise UserError(
-                "Expected a prior, to which a code is learnt (optimisation.train: code), but none fits."
-            )
-        else:
-            self.generator = new_generator(self.network, data, len(bounds))
-            self.generator.standardise_by(data.training_speech, expressions, bounds)
-        if self.optimisation.train == "code":
-            self.generator.requires_grad_(False).codes.requires_grad_(True)
-        if self.is_adversarial:
-            known = prior and prior.build_discriminator()
-            self.discriminator = known or new_discriminator(self.network, self.generator)
-        unseen = data.unseen_emotions
-        is_kept = prior and unseen and self.weights.keep > 0 and self.optimisation.train == "all"
-        self.keeper = EmotionKeeper(prior.build_generator(1, bounds), unseen) if is_kept else None
-        without = [] if is_kept else ["keep"]  # no prior, or nothing that it alone knows
-        without += [] if self.is_adversarial else ["adversarial", "matching"]
-        self.active_weights = {name: value for name, value in asdict(self.weights).items() if name not in without}
+        networks = build_networks(self.network, self.weights, self.optimisation, prior, data, model)
+        self.generator, self.discriminator = networks.generator, networks.discriminator
+        self.sync_expert, self.keeper = networks.sync_expert, networks.keeper
+        self.register_buffer("knows_sync", torch.tensor(networks.knows_sync))
+        self.averaged = AveragedModel(self.generator, multi_avg_fn=warming_average(self.optimisation.ema_decay))
+        self.space = FaceSpace(model)
+        low, high = self.space.opening(data.training_expressions).quantile(torch.tensor([0.05, 0.95]))
+        self.closed_below = float(torch.lerp(low, high, _CLOSED))
+        # What there is no network for has no term.
+        absent = {"adversarial", "matching"} if self.discriminator is None else set()
+        absent |= {"keep"} if self.keeper is None else set()
+        absent |= {"sync"} if self.sync_expert is None else set()
+        self.active_weights = {name: value for name, value in asdict(self.weights).items() if name not in absent}
+        data.context = self.generator.context
+
+    def on_fit_start(self) -> None:
+        """The sync expert learns first, from the same clips."""
+        if self.sync_expert is None or bool(self.knows_sync):
+            return
+        data = self.trainer.datamodule
+        takes = [(clip.speech.float(), clip.expressions) for clip in data.training]
+        lips = lip_landmarks(load_morphable_model(data.face_model))
+        seed = int(torch.randint(2**31, ()))
+        expert = train_sync_expert(takes, lips, seed=seed, progress=self.trainer.progress_bar_callback is not None)
+        self.sync_expert.load_state_dict(expert.state_dict())
+        self.sync_expert.to(self.device)
+        self.knows_sync.fill_(True)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """The generator's, and the discriminators' if there are any."""
         learnt = [parameter for parameter in self.generator.parameters() if parameter.requires_grad]
         optimizers = [self.generator_optimizer(learnt)]
-        if self.is_adversarial:
+        if self.discriminator is not None:
             optimizers.append(self.discriminator_optimizer(self.discriminator.parameters()))
         for optimizer in optimizers:
             for group in optimizer.param_groups:
@@ -131,21 +128,24 @@ class ExpressionModule(pl.LightningModule):
         velocities = (samples.diff(dim=2), target.diff(dim=1))
         terms["velocity"] = lambda: sum(energy_score(self._position(part), *velocities) for part in PARTS)
         terms["closure"] = lambda: self._closure(samples, target)
-        if self.is_adversarial:
+        if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
             judged, real = self._judge(samples[0], batch), self._judge(target, batch)
             terms["adversarial"] = lambda: adversarial_loss(judged)
             terms["matching"] = lambda: matching_loss(judged, real)
-        if self.keeper:
+        if self.sync_expert is not None:
+            self.sync_expert.eval()
+            terms["sync"] = lambda: sync_loss(self.sync_expert, self._inside(batch.speech, target), samples[0])
+        if self.keeper is not None:
             terms["keep"] = lambda: self.keeper(self.generator, batch, self._position("face"))
         total, values = weighted_sum(terms, self.active_weights, self.global_step)
-        optimizer = self.optimizers()[0] if self.is_adversarial else self.optimizers()
+        optimizer = self.optimizers()[0] if self.discriminator is not None else self.optimizers()
         optimizer.zero_grad()
         self.manual_backward(total)
         torch.nn.utils.clip_grad_norm_(self.generator.parameters(), self.optimisation.clip_gradients)
         optimizer.step()
         self.averaged.update_parameters(self.generator)
-        if self.is_adversarial:
+        if self.discriminator is not None:
             values["discriminator"] = self._discriminator_step(samples[0].detach(), batch, batch_index)
         self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=len(target))
         self.log("loss", total.detach(), prog_bar=True, logger=False)
@@ -177,11 +177,14 @@ class ExpressionModule(pl.LightningModule):
         return generator(batch.speech, batch.emotion, noise.unflatten(0, (count, size)), batch.person)
 
     def _judge(self, expressions: Float[Tensor, "B T E"], batch: ExpressionBatch) -> list[list[Tensor]]:
-        inside = slice(self.generator.context, self.generator.context + expressions.shape[1])
-        speech = self.generator.standard_speech(batch.speech[:, inside])
+        speech = self.generator.standard_speech(self._inside(batch.speech, expressions))
         code = self.generator.codes[batch.person].detach()
         motion = self.generator.standard_expressions(expressions)
-        return self.discriminator(motion, speech, batch.emotion[:, inside], code)
+        return self.discriminator(motion, speech, self._inside(batch.emotion, expressions), code)
+
+    def _inside(self, values: Float[Tensor, "B F C"], like: Float[Tensor, "B T E"]) -> Float[Tensor, "B T C"]:
+        """Without the context."""
+        return values[:, self.generator.context : self.generator.context + like.shape[1]]
 
     def _position(self, part: str):
         return lambda first, second: self.space.distance(part, first, second)
@@ -228,8 +231,9 @@ class ExpressionModule(pl.LightningModule):
         """The averaged network and what it was trained with, for the avatar's folder; with it what can go on."""
         network, description = self.averaged.module, self.trainer.datamodule.description()
         parts = [{"name": "expression", "network": network, "config": {"network": network.config, **description}}]
-        if self.is_adversarial:
-            parts.append(
-                {"name": CRITICS, "network": self.discriminator, "config": {"network": self.discriminator.config}}
-            )
+        critics = {"discriminator": self.discriminator, "sync": self.sync_expert}
+        critics = {name: each for name, each in critics.items() if each is not None}
+        if critics:
+            config = {"network": {name: each.config for name, each in critics.items()}}
+            parts.append({"name": CRITICS, "network": nn.ModuleDict(critics), "config": config})
         return parts

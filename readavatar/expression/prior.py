@@ -9,22 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 import readavatar
 from readavatar.data.avatar import Avatar, AvatarPart
 from readavatar.errors import UserError
 from readavatar.expression.discriminators import ExpressionDiscriminator
 from readavatar.expression.networks import ExpressionGenerator
+from readavatar.expression.sync import SyncNetwork
 
+Network = TypeVar("Network", bound=nn.Module)
 _PACKAGE = Path(readavatar.__file__).parent
 _FOLDERS = tuple(folder / "checkpoints" / "expression_prior" for folder in (_PACKAGE, _PACKAGE.parent))
 """In the wheel; in a checkout."""
 CRITICS = "expression_critics"
-"""The avatar's part that holds the discriminators."""
+"""The avatar's part that holds what judged the generator in training: the discriminators and the sync expert."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,30 @@ class Prior:
 
     def build_discriminator(self) -> ExpressionDiscriminator | None:
         """The prior's discriminators, where the training has its expressions and emotions in its order."""
-        if self.critics is None:
+        config = self._critic("discriminator")
+        if config is None or (self.expression_columns, self.emotion_columns) != (
+            list(range(config["num_expressions"])),
+            list(range(config["num_emotions"])),
+        ):
             return None
-        sizes = self.critics.config["network"]
-        same = list(range(sizes["num_expressions"])), list(range(sizes["num_emotions"]))
-        if (self.expression_columns, self.emotion_columns) != same:
-            return None
-        network = ExpressionDiscriminator(**sizes)
-        network.load_state_dict(self.critics.state)
+        return self._load(ExpressionDiscriminator(**config), "discriminator")
+
+    def build_sync_expert(self, lips: Float[Tensor, "E 60"]) -> SyncNetwork | None:
+        """The prior's sync expert on the training's face.
+
+        Args:
+            lips: Of ``lip_landmarks``.
+        """
+        config = self._critic("sync")
+        return self._load(SyncNetwork(**config), "sync").on_face(lips).eval() if config else None
+
+    def _critic(self, name: str) -> dict | None:
+        return self.critics.config["network"].get(name) if self.critics else None
+
+    def _load(self, network: Network, name: str) -> Network:
+        prefix = f"{name}."
+        state = self.critics.state
+        network.load_state_dict({key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)})
         return network
 
 
