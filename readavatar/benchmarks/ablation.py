@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -170,7 +171,9 @@ def run_ablations(runs: Sequence[AblationRun], run_stage: StageCommand, scorer: 
             scores = scorer.measure(run)
         except UserError as error:
             raise UserError(f"{run.label}: {error}") from error
-        result = {"scorer": scorer.name, "seconds": time.perf_counter() - started, "scores": scores}
+        # JSON knows no NaN, which stands for nothing to measure.
+        finite = {name: value for name, value in scores.items() if math.isfinite(value)}
+        result = {"scorer": scorer.name, "seconds": time.perf_counter() - started, "scores": finite}
         with replacing_file(run.avatar / _RESULT) as temporary:
             temporary.write_text(json.dumps(result, indent=1))
 
