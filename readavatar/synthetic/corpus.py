@@ -30,6 +30,8 @@ ENGLISH_SHARE = 0.5
 """Of takes, where English is among several languages."""
 CORPUS_PAUSES = (0.3, 1.5)
 """Seconds, least and most, between a take's sentences: long enough for the mouth to come to rest."""
+FLUENT_SHARE = 0.3
+"""Of takes without such pauses."""
 HELD_OUT_TAKES = 500_000
 """Added to the numbers of held-out takes, so that their gestures are no training take's."""
 
@@ -150,7 +152,8 @@ def _draw_take(
     emotion_generator, voice_generator, word_generator, sound_generator = generator.spawn(4)
     duration = generator.uniform(SHORTEST_TAKE, LONGEST_TAKE)
     emotion = draw_emotion(emotion_generator, duration)
-    muted, other_voice, neutral_voice = generator.random(3) < (MUTED_SHARE, OTHER_VOICE_SHARE, 0.5)
+    chances = (MUTED_SHARE, OTHER_VOICE_SHARE, 0.5, FLUENT_SHARE)
+    muted, other_voice, neutral_voice, fluent = generator.random(4) < chances
     if muted:
         take = play(character, number, [], emotion, fps=fps, duration=duration)
         return replace(take, waveform=faint_noise(take.waveform, sound_generator)) if change_sound else take
@@ -164,11 +167,12 @@ def _draw_take(
     if language != "en":
         _, _, variant = character.voice.name.partition("+")
         speaker = replace(character, voice=replace(character.voice, name=f"{language}+{variant}"))
-    sentences = _draw_text(word_generator, language, held_out, duration, character.voice.rate)
+    pauses = PAUSES if fluent else CORPUS_PAUSES
+    sentences = _draw_text(word_generator, language, held_out, duration, character.voice.rate, sum(pauses) / 2)
     while True:
         take = play(
             speaker, number, sentences, emotion,
-            voice_emotion=voice_emotion, fps=fps, duration=SHORTEST_TAKE, pauses=CORPUS_PAUSES,
+            voice_emotion=voice_emotion, fps=fps, duration=SHORTEST_TAKE, pauses=pauses,
         )  # fmt: skip
         if take.duration <= LONGEST_TAKE or len(sentences) == 1:
             break
@@ -186,16 +190,17 @@ def _draw_language(generator: np.random.Generator, languages: tuple[str, ...]) -
 
 
 def _draw_text(
-    generator: np.random.Generator, language: str, held_out: bool, duration: float, rate: float
+    generator: np.random.Generator, language: str, held_out: bool, duration: float, rate: float, pause: float
 ) -> list[str]:
-    """Sentences that take about ``duration`` seconds with their pauses: as many as fit, but one at least."""
-    order = [int(index) for index in generator.permutation(len(HELD_OUT_SENTENCES))]
+    """Sentences that take about ``duration`` seconds with their pauses, one at least."""
+    held_out_order = [int(index) for index in generator.permutation(len(HELD_OUT_SENTENCES))]
     seconds, sentences = 0.4, []
     while True:
-        sentence = HELD_OUT_SENTENCES[order.pop()] if held_out else draw_sentence(generator, language)
+        sentence = HELD_OUT_SENTENCES[held_out_order.pop()] if held_out else draw_sentence(generator, language)
         # A word is five letters and a space; a Chinese character or a kana sounds as long as three letters.
         letters = sum(3 if ord(letter) > 0x3000 else 1 for letter in sentence)
-        seconds += letters / 6 * 60 / rate + sum(CORPUS_PAUSES) / 2
-        if sentences and (seconds > duration or not order):
+        lasts = letters / 6 * 60 / rate + pause
+        if sentences and seconds + lasts / 2 > duration:  # nearer to the duration without it
             return sentences
         sentences.append(sentence)
+        seconds += lasts

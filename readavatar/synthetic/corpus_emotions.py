@@ -60,9 +60,9 @@ def draw_mixture(generator: np.random.Generator, space: EmotionSpace) -> np.ndar
 def _changing(generator: np.random.Generator, duration: float, space: EmotionSpace) -> EmotionTrack:
     """Two to four vectors, held in turn, with ramps or steps between them."""
     num_held = int(generator.integers(2, 5))
-    # Changes at least half a second apart, so that each can be seen.
-    free = duration - 0.5 * num_held
-    starts = np.sort(generator.uniform(0, max(free, 0.1), num_held - 1)) + 0.5 * np.arange(1, num_held)
+    # Changes at least half a second apart in takes of 4 s and more, so that each can be seen.
+    apart = min(0.5, duration / (2 * num_held))
+    starts = np.sort(generator.uniform(0, duration - apart * num_held, num_held - 1)) + apart * np.arange(1, num_held)
     times, vectors = [0.0], [_held(generator, space)]
     for index, start in enumerate(starts):
         latest = starts[index + 1] if index + 1 < len(starts) else duration

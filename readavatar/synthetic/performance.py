@@ -210,8 +210,8 @@ def blend_expressions(
         if name in habits:
             factor, offset = habits[name]
             value = 1 - (1 - np.minimum(factor * value, 1)) * (1 - offset)
-        value = value * (1 - closure * (1 - _CLOSED_KEEPS.get(base, 1.0)))
-        blended[name] = value * (1 - resting * (1 - _RESTING_KEEPS.get(base, 1.0)))
+        left_by_closure = 1 - closure * (1 - _CLOSED_KEEPS.get(base, 1.0))
+        blended[name] = value * np.minimum(left_by_closure, 1 - resting * (1 - _RESTING_KEEPS.get(base, 1.0)))
     jaw = blended["jawOpen"] * (1 - 0.8 * touch)
     closed = np.maximum(closure, resting)
     blended["jawOpen"] = jaw + closed * (np.minimum(jaw, _CLOSED_JAW) - jaw)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from readavatar.synthetic.visemes import visemes_of
 from readavatar.synthetic.voice import Phoneme
 
 SHORTEST_REST = 0.3
@@ -15,17 +16,23 @@ RESTING_RAMP = 0.14
 def at_rest(phonemes: tuple[Phoneme, ...], times: np.ndarray) -> np.ndarray:
     """(T,) 1 where nothing has been said for a while and nothing is about to be; smooth ramps lie within the silence.
 
+    Beside a /p b m/ there is no ramp: lips that rest closed do not part before they close.
+
     Args:
         phonemes: A speech's; before its beginning and after its end nothing is said either.
         times: (T,) seconds.
     """
     rest = np.zeros_like(times)
-    end_of_all = phonemes[-1].end if phonemes else 0.0
-    for phoneme in phonemes:
+    never = np.full_like(times, np.inf)
+    for index, phoneme in enumerate(phonemes):
         if phoneme.symbol or phoneme.end - phoneme.start < SHORTEST_REST:
             continue
-        since = times - phoneme.start if phoneme.start > 0 else np.full_like(times, np.inf)
-        until = phoneme.end - times if phoneme.end < end_of_all else np.full_like(times, np.inf)
+        opens_late = index == len(phonemes) - 1 or visemes_of(phonemes[index + 1].symbol)[0].closure > 0
+        closed_early = index == 0 or visemes_of(phonemes[index - 1].symbol)[-1].closure > 0
+        since = never if closed_early else times - phoneme.start
+        until = never if opens_late else phoneme.end - times
         inside = np.clip(np.minimum(since, until) / RESTING_RAMP, 0, 1)
+        end = np.inf if index == len(phonemes) - 1 else phoneme.end
+        inside *= (times >= phoneme.start) & (times < end)
         rest = np.maximum(rest, inside * inside * (3 - 2 * inside))
     return rest

@@ -120,3 +120,15 @@ def test_a_mouth_rests_in_long_silences_only_and_never_while_it_speaks():
             assert inside.max() == 1
     assert rest[0] == 1 and rest[-1] == 1
     assert np.array_equal(at_rest((Phoneme("", 0.0, 1.0),), times[:100]), np.ones(100))
+
+
+def test_lips_that_rest_do_not_part_before_they_close_for_a_sound():
+    phonemes = (Phoneme("", 0.0, 0.5), Phoneme("m", 0.5, 0.6), Phoneme("a", 0.6, 1.0), Phoneme("", 1.0, 1.5))
+    times = np.arange(0.0, 1.5, 0.01)
+    rest = at_rest(phonemes, times)
+    assert (rest[times < 0.49] == 1).all() and rest[(times > 0.51) & (times < 1.0)].max() == 0
+    take = play(make_character(1), 0, ["My map."], EmotionTrack.parse("surprised", SPACE))
+    before = take.phonemes[1].start
+    assert take.phonemes[1].symbol == "m"
+    frames = (np.arange(len(take.expressions)) + 0.5) / FPS < before
+    assert np.abs(_curve(take, "mouthClose") - _curve(take, "jawOpen"))[frames].max() < 1e-6
