@@ -1,11 +1,22 @@
 """What ``readavatar bench`` runs; each benchmark is a function that returns named figures."""
 
+from readavatar.benchmarks.expression import bench_expression
+from readavatar.benchmarks.expression_footage import bench_expression_footage
 from readavatar.benchmarks.figures import Figure, measure, print_figures, write_figures
 from readavatar.benchmarks.rasterize import bench_rasterize
 from readavatar.benchmarks.stages import bench_stages
 from readavatar.benchmarks.tracking import bench_tracking
 
 BENCHMARKS = {"rasterize": bench_rasterize, "stages": bench_stages}
-"""Those that time; ``bench_tracking`` fits and measures."""
+"""Those that time; ``bench_tracking`` and ``bench_expression`` train and measure."""
 
-__all__ = ["BENCHMARKS", "Figure", "bench_tracking", "measure", "print_figures", "write_figures"]
+__all__ = [
+    "BENCHMARKS",
+    "Figure",
+    "bench_expression",
+    "bench_expression_footage",
+    "bench_tracking",
+    "measure",
+    "print_figures",
+    "write_figures",
+]

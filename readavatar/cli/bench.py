@@ -4,6 +4,10 @@ example: readavatar bench stages --json stages.json
 
 Stages and the rasteriser are timed; tracking is fitted and measured, against digital actors' truth and on footage:
   readavatar bench tracking --actors 3 --footage people --json tracking.json
+The expression network is trained on digital actors, beside a regression of its size, and measured against their truth:
+  readavatar bench expression --actors 3 --json expression.json --plot expression.png
+or one that is trained is measured, on the actors or on the held-out end of a fitted clip:
+  readavatar bench expression --avatar avatars/jane --footage clips/jane
 """
 
 from __future__ import annotations
@@ -15,31 +19,36 @@ from readavatar.cli.memory import keep_freed_memory
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``bench``'s arguments."""
-    parser.add_argument("name", choices=("rasterize", "stages", "tracking"), help="what to measure")
+    parser.add_argument("name", choices=("rasterize", "stages", "tracking", "expression"), help="what to measure")
     parser.add_argument(
-        "--morphable-model", metavar="MODEL", help="builtin, ict or a path (builtin; tracking: ict where it is here)"
+        "--morphable-model",
+        metavar="MODEL",
+        help="builtin, ict or a path (builtin; trained and fitted: ict where it is here)",
     )
     parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
-    tracking = parser.add_argument_group("tracking")
-    tracking.add_argument("--actors", type=int, default=3, metavar="N", help="how many digital actors to film (3)")
-    tracking.add_argument(
-        "--footage", metavar="FOLDER", help="one folder a person, each with that person's clip stores or videos"
+    trained = parser.add_argument_group("tracking and expression")
+    trained.add_argument("--actors", type=int, default=3, metavar="N", help="how many digital actors (3)")
+    trained.add_argument(
+        "--footage",
+        metavar="FOLDER",
+        help="tracking: one folder a person, each with that person's clip stores or videos; expression: a fitted clip",
     )
-    tracking.add_argument(
-        "--config",
-        default="configs/tracking/default.yaml",
-        metavar="FILE",
-        help="of the fit, put over the default: configs/tracking/fast.yaml, say",
+    trained.add_argument("--config", metavar="FILE", help="of the training, put over the default: fast.yaml, say")
+    trained.add_argument(
+        "--work", metavar="FOLDER", help="what is made once and kept: films, fits, trainings (bench_tracking, …)"
     )
-    tracking.add_argument(
-        "--work", default="bench_tracking", metavar="FOLDER", help="films and fits; films are made once"
+    expression = parser.add_argument_group("expression")
+    expression.add_argument("--avatar", metavar="FOLDER", help="measure this one instead of training")
+    expression.add_argument(
+        "--held-out", type=float, default=12.0, metavar="SECONDS", help="at the footage's end, never trained on (12)"
     )
+    expression.add_argument("--plot", metavar="FILE", help="draw dials, changes and the upper face into a .png")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run one benchmark."""
     keep_freed_memory()
-    figures = _tracking(arguments) if arguments.name == "tracking" else _timed(arguments)
+    figures = {"tracking": _tracking, "expression": _expression}.get(arguments.name, _timed)(arguments)
     if arguments.json:
         from readavatar.benchmarks import write_figures
 
@@ -65,6 +74,23 @@ def _tracking(arguments: argparse.Namespace) -> dict:
         morphable_model=arguments.morphable_model,
         actors=arguments.actors,
         footage=arguments.footage,
+        config=arguments.config or "configs/tracking/default.yaml",
+        work=arguments.work or "bench_tracking",
+    )
+
+
+def _expression(arguments: argparse.Namespace) -> dict:
+    from readavatar.benchmarks import bench_expression, bench_expression_footage
+    from readavatar.cli.stages import run as run_stage
+
+    if arguments.footage:
+        return bench_expression_footage(arguments.footage, arguments.avatar, arguments.held_out)
+    return bench_expression(
+        run_stage,
+        morphable_model=arguments.morphable_model,
+        actors=arguments.actors,
+        avatar=arguments.avatar,
         config=arguments.config,
-        work=arguments.work,
+        work=arguments.work or "bench_expression",
+        plot=arguments.plot,
     )

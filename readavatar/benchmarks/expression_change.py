@@ -1,0 +1,125 @@
+"""The expression scorecard's rows on change: a new emotion comes when it is asked for, and without a jerk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from readavatar.benchmarks.expression_motion import SPACE, Motion, true_motion
+from readavatar.benchmarks.expression_reader import EmotionReader
+from readavatar.benchmarks.expression_takes import Trial
+from readavatar.benchmarks.tracking_table import Row
+from readavatar.metrics import step_response
+from readavatar.synthetic import Take
+
+DELAY_WORST = "emotion change: half-way, seconds from the track's, worst"
+DELAY_MEAN = "emotion change: half-way, seconds from the track's, mean"
+RISE_WORST = "emotion change: 10–90 % rise beyond the track's, worst"
+RISE_MEAN = "emotion change: 10–90 % rise beyond the track's, mean"
+UNANSWERED = "emotion changes without an answer"
+JERK = "emotion change: largest vertex acceleration, over the truth's"
+CHANGE_ROWS = {
+    DELAY_WORST: Row("s", at_most=0.2),
+    DELAY_MEAN: Row("s", at_most=0.2),
+    RISE_WORST: Row("s", at_most=0.2),
+    RISE_MEAN: Row("s", at_most=0.2),
+    UNANSWERED: Row("%", at_most=0.0),
+    JERK: Row("ratio", at_most=1.25),
+}
+
+RAMP_SECONDS = 0.2
+"""From one emotion to the next: a change that is meant to be seen as sudden."""
+BEFORE, AFTER = 1.2, 1.2
+"""Seconds of a trial around the ramp's middle."""
+PLATEAU_SECONDS = 0.4
+"""At both ends of a trial."""
+NEAR_SECONDS = 0.5
+"""To either side of the change, where the acceleration is looked at."""
+_TRUTH_SEED = 100_000
+
+
+@dataclass(frozen=True)
+class Change:
+    """From one emotion (None is neutral) to another, and the answer of one of the two, mean over the lines."""
+
+    before: str | None
+    after: str | None
+    emotion: str
+    curve: Float[Tensor, " T"]
+
+
+def ask_changes(trial: Trial, motion: Motion, reader: EmotionReader) -> tuple[list[Change], float]:
+    """Neutral to each emotion, each emotion to neutral, and each to the next; in the middle of every line.
+
+    Returns:
+        The mean answer of each emotion that changes, and the largest acceleration near a change (root mean square over
+        the face, mean over all changes), mm a frame².
+    """
+    names = SPACE.names
+    pairs = [(None, name) for name in names] + [(name, None) for name in names]
+    pairs += list(zip(names, (*names[1:], names[0]), strict=True))
+    changes, accelerations = [], []
+    for before, after in pairs:
+        curves = []
+        for seed, line in enumerate(trial.lines):
+            asked, middle = change_track(line, before, after)
+            shown = motion(line, asked, seed)
+            curves.append(_around(reader.read(shown), middle, trial.fps))
+            accelerations.append(_acceleration(trial, shown, middle))
+        mean = torch.stack(curves).mean(0)
+        changes += [
+            Change(before, after, name, mean[:, names.index(name)]) for name in (before, after) if name is not None
+        ]
+    return changes, sum(accelerations) / len(accelerations)
+
+
+def measure_changes(trial: Trial, motion: Motion, reader: EmotionReader) -> tuple[dict[str, float], list[Change]]:
+    """``CHANGE_ROWS``, and the answers they are of.
+
+    Each answer is timed between its own two plateaus, so that an emotion that is shown weakly is not late for that; the
+    track takes ``RAMP_SECONDS``, 80 % of it from 10 to 90 %. An answer whose plateaus are the same is none.
+    """
+    changes, acceleration = ask_changes(trial, motion, reader)
+    _, true_acceleration = ask_changes(trial, _seeded(true_motion(trial.character)), reader)
+    plateau = round(PLATEAU_SECONDS * trial.fps)
+    responses = [step_response(change.curve, plateau, trial.fps) for change in changes]
+    answered = [response for response in responses if response.half == response.half]
+    middle = (round(BEFORE * trial.fps) - 0.5) / trial.fps  # the ramp's middle lies between two frames
+    delays = [abs(response.half - middle) for response in answered] or [float("nan")]
+    rises = [max(0.0, response.rise - 0.8 * RAMP_SECONDS) for response in answered] or [float("nan")]
+    rows = {
+        DELAY_WORST: max(delays),
+        DELAY_MEAN: sum(delays) / len(delays),
+        RISE_WORST: max(rises),
+        RISE_MEAN: sum(rises) / len(rises),
+        UNANSWERED: 100 * (1 - len(answered) / len(responses)),
+        JERK: acceleration / true_acceleration,
+    }
+    return rows, changes
+
+
+def change_track(line: Take, before: str | None, after: str | None) -> tuple[Float[Tensor, "T N"], int]:
+    """The emotion of every frame, and the frame that begins at the ramp's middle."""
+    num_frames = len(line.expressions)
+    middle = num_frames // 2
+    vectors = [SPACE.vector(name or "neutral") for name in (before, after)]
+    seconds = (torch.arange(num_frames) + 0.5 - middle) / line.fps
+    share = (seconds / RAMP_SECONDS + 0.5).clamp(0, 1)[:, None]
+    return (1 - share) * vectors[0] + share * vectors[1], middle
+
+
+def _seeded(motion: Motion) -> Motion:
+    return lambda take, emotion, seed: motion(take, emotion, _TRUTH_SEED + seed)
+
+
+def _around(readings: Float[Tensor, "T N"], middle: int, fps: float) -> Float[Tensor, "t N"]:
+    return readings[middle - round(BEFORE * fps) : middle + round(AFTER * fps)]
+
+
+def _acceleration(trial: Trial, expressions: Float[Tensor, "T E"], middle: int) -> float:
+    near = round(NEAR_SECONDS * trial.fps)
+    curves = trial.space.displacement("face", expressions[middle - near : middle + near])
+    return float(curves.diff(n=2, dim=0).norm(dim=1).max())
