@@ -12,7 +12,7 @@ from talking_takes import NUM_FEATURES, make_take, small_network
 from readavatar.errors import UserError
 from readavatar.expression.face_space import expression_displacements
 from readavatar.expression.sync import SyncNetwork, contrastive_loss, lip_landmarks, sync_loss
-from readavatar.expression.sync_training import train_sync_expert
+from readavatar.expression.sync_training import MOST_STEPS, _num_steps, train_sync_expert
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +121,11 @@ def test_the_seed_fixes_the_network_and_leaves_global_random_numbers_alone(lips)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), same.parameters(), strict=True))
     assert not torch.equal(first.lip_tower[0].weight, other.lip_tower[0].weight)
     assert not first.training and not any(parameter.requires_grad for parameter in first.parameters())
+
+
+def test_little_data_is_not_gone_through_more_often_than_helps():
+    takes = [make_take(0, 1000), make_take(1, 200)]
+    assert _num_steps(takes) == 150 and _num_steps(40 * takes) == MOST_STEPS
 
 
 def test_the_configuration_rebuilds_the_network(untrained):

@@ -42,6 +42,7 @@ def test_the_description_says_what_is_late(judge):
     speech, expressions = make_take(41, 200)
     late_lips = sync_offset(judge, speech[20:180], expressions[16:176])
     late_speech = sync_offset(judge, speech[16:176], expressions[20:180])
+    assert describe_offset(sync_offset(judge, speech, expressions)).startswith("lips and speech are in time")
     assert describe_offset(late_lips).startswith("the lips are late by 4.")
     assert describe_offset(late_speech).startswith("the speech is late by 4.")
 
