@@ -8,14 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from readavatar.benchmarks.ablation_expression import FIGURES, score_expression_avatar
 from readavatar.benchmarks.ablation_statistics import Aim
+from readavatar.benchmarks.expression_takes import FIRST_SEED
 from readavatar.errors import UserError
 
 StageCommand = Callable[[list[str]], int]
 """Runs ``readavatar fit|test`` with a command line's arguments."""
 
-FIRST_ACTOR = 901
-"""The digital actor of seed 0; the next seeds' follow. No prior is trained on actors from here on."""
+FIRST_ACTOR = FIRST_SEED
+"""The digital actor of seed 0; the next seeds' follow."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class AblationStage:
     """Measures avatars of digital actors."""
 
 
-_EXPRESSION_AIMS: dict[str, Aim] = {
+_EXPRESSION_AIMS: dict[str, Aim] = {name: aim for name, (_, aim) in FIGURES.items()} | {
     "lip_error": "lower",
     "lip_error_of_mean": "lower",
     "opening_correlation": "higher",
@@ -79,6 +81,7 @@ STAGES = {
         ("configs/expression/default.yaml",),
         _EXPRESSION_AIMS,
         actor_config="configs/expression/actor.yaml",
+        bench=Scorer("bench", lambda run: score_expression_avatar(run.avatar, run.actor, run.avatar.parents[1])),
     ),
     "appearance": AblationStage("appearance", ("configs/appearance/default.yaml",), _APPEARANCE_AIMS),
 }

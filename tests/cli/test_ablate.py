@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -93,9 +95,16 @@ def test_the_base_and_each_ablation_are_trained_with_each_seed(trainings, folder
 
 
 def test_without_footage_each_seed_has_a_digital_actor_of_its_own(trainings, folder, monkeypatch):
-    (folder.parents[1] / "configs" / "expression").mkdir(parents=True)
-    (folder.parents[1] / "configs" / "expression" / "actor.yaml").write_text("data: {}")
+    measured = []
+
+    def score(avatar, actor, work):
+        measured.append((avatar, actor, work))
+        return {"lip_error_mm": 1.0, "change_delay_s": math.nan}
+
+    monkeypatch.setattr(ablation_stages, "score_expression_avatar", score)
     assert main(["ablate", str(folder), "--out", "runs", "--seeds", "2"]) == 0
+    assert measured[-1] == (Path("runs/regression/1"), ablation_stages.FIRST_ACTOR + 1, Path("runs"))
+    assert json.loads(Path("runs/base/0/result.json").read_text())["scores"] == {"lip_error_mm": 1.0}
     actors = {(Path(_option(fit, "--avatar")).name, _option(fit, "--data.first_actor")) for fit in trainings.fits}
     assert actors == {("0", str(ablation_stages.FIRST_ACTOR)), ("1", str(ablation_stages.FIRST_ACTOR + 1))}
     assert all(any(word.endswith("actor.yaml") for word in fit) for fit in trainings.fits)
@@ -264,3 +273,28 @@ def test_a_dry_run_prints_commands_that_parse(trainings, stage, tmp_path, monkey
             main(["fit", *command, "--print_config"])
         assert exit_code.value.code in (0, None)
         assert yaml.safe_load(capsys.readouterr().out)["data"]["init_args"]["clips"] == "clips/jane"
+
+
+TINY = """
+model: {init_args: {network: {width: 8, reaches: [1], num_noise: 2, discriminator_width: 8, discriminator_scales: 1}}}
+data: {init_args: {window_seconds: 1.0, batch_size: 4, speech_encoder: log_mel}}
+trainer: {max_steps: 3, val_check_interval: 3, enable_progress_bar: false, accelerator: cpu}
+"""
+
+
+def test_real_trainings_are_measured_and_taken_up_again(folder, monkeypatch, capsys):
+    stage = ablation_stages.STAGES["expression"]
+    monkeypatch.setitem(ablation_stages.STAGES, "expression", dataclasses.replace(stage, bench=None))
+    (folder / "_base.yaml").write_text(TINY)
+    actor = ["--data.minutes=0.1", "--data.held_out_minutes=0.1", "--data.morphable_model=builtin"]
+    command = ["ablate", str(folder), "--out", "runs", "--seeds", "1", "--only", "regression", *actor]
+    assert main(command) == 0
+    first = json.loads(Path("runs/table.json").read_text())
+    assert set(first["figures"]["lip_error"]["runs"]) == {"base", "regression"}
+    assert first["figures"]["lip_error"]["runs"]["base"]["values"]["0"] > 0
+    Path("runs/regression/0/result.json").unlink()
+    capsys.readouterr()
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "regression, seed 0" in printed and "base, seed 0" not in printed and "going on from" in printed
+    assert json.loads(Path("runs/table.json").read_text()) == first
