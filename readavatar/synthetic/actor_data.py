@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from rich.progress import track
 
@@ -12,7 +14,7 @@ from readavatar.data.expression_windows import ExpressionClip
 from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace
 from readavatar.errors import UserError
 from readavatar.morphable import load_morphable_model
-from readavatar.synthetic.characters import make_character
+from readavatar.synthetic.characters import Character, make_character
 from readavatar.synthetic.corpus import Take, draw_takes
 from readavatar.synthetic.retarget import retarget
 
@@ -93,16 +95,20 @@ class ActorData(ExpressionData):
         held_out: list[tuple[ExpressionClip, int]] = []
         for person in track(range(len(self.people)), "acting", transient=True):
             character = make_character(self.first_actor + person)
-            takes = draw_takes(
-                character, self.minutes, fps=self.fps, languages=self.languages, change_sound=self.change_sound
-            )
-            if character.seed in self.neutral_only:
-                takes = [take for take in takes if not bool(take.emotion.any())]
-            training += [self._clip(take, person) for take in takes]
+            training += [self._clip(take, person) for take in self._draw(character)]
             if person < self.held_out_actors:
                 takes = draw_takes(character, self.held_out_minutes, fps=self.fps, held_out=True, change_sound=False)
                 held_out += [(self._clip(take, person), 0) for take in takes]
         return training, held_out
+
+    def _draw(self, character: Character) -> list[Take]:
+        settings = {"fps": self.fps, "languages": self.languages, "change_sound": self.change_sound}
+        if character.seed not in self.neutral_only:
+            return draw_takes(character, self.minutes, **settings)
+        # One take in six is neutral.
+        takes = [take for take in draw_takes(character, 12 * self.minutes, **settings) if not bool(take.emotion.any())]
+        seconds = itertools.accumulate((take.duration for take in takes), initial=0.0)
+        return [take for take, before in zip(takes, seconds, strict=False) if before < 60 * self.minutes]
 
     def _clip(self, take: Take, person: int) -> ExpressionClip:
         num_frames = len(take.expressions)
