@@ -18,6 +18,7 @@ from readavatar.benchmarks.expression_lips import measure_lips
 from readavatar.benchmarks.expression_motion import Motion, TrainedMotion, true_motion
 from readavatar.benchmarks.expression_plot import plot_scorecard
 from readavatar.benchmarks.expression_reader import EmotionReader, find_reader
+from readavatar.benchmarks.expression_sync import SyncJudge, find_judge, measure_sync
 from readavatar.benchmarks.expression_table import over_twin, print_columns, summarise_actors
 from readavatar.benchmarks.expression_takes import FIRST_SEED, Trial, make_trial
 from readavatar.benchmarks.expression_training import GAN, TWIN, train_actor
@@ -49,8 +50,8 @@ def bench_expression(
 ) -> dict[str, Score]:
     """Train on digital actors, measure on sentences that were held out, and print a table.
 
-    Trained avatars and the reader of emotions are kept in ``work``, so that another run only measures again. (They are
-    known by their settings: delete the folder after a change of what actors do.)
+    Trained avatars, the reader of emotions and the judge of sync are kept in ``work``, so that another run only
+    measures again. (They are known by their settings: delete the folder after a change of what actors do.)
 
     Args:
         fit: Runs ``readavatar fit`` with a command line's arguments.
@@ -59,7 +60,7 @@ def bench_expression(
         actors: How many; actor i has the seed ``FIRST_SEED`` + i, and its networks are trained with the seed i.
         avatar: Measure this one on all actors instead of training any: a prior, say, that has never seen them.
         config: Put over the expression stage's default for training.
-        work: Folder for avatars and the reader.
+        work: Folder for avatars, reader and judge.
         plot: Picture of the first actor's dials, a change and the upper face; ``.png``.
 
     Returns:
@@ -74,7 +75,7 @@ def bench_expression(
     # A short run names the mistake in an avatar before anything takes minutes.
     given = TrainedMotion(avatar) if avatar is not None else None
     judged = GAN if given is None else AVATAR
-    reader = find_reader(work)
+    reader, judge = find_reader(work), find_judge(work)
     found: dict[str, dict[str, dict[str, float]]] = {}
     heard: dict[str, Tensor] = {}
     for number in range(actors):
@@ -83,7 +84,7 @@ def bench_expression(
         trial = make_trial(FIRST_SEED + number, model, fps=fps)
         motions: dict[str, Motion] = {TRUTH: true_motion(trial.character), **trained}
         name = f"actor {FIRST_SEED + number}"
-        measured = {column: _measure(trial, motions[column], reader, f"{name}, {column}") for column in motions}
+        measured = {column: _measure(trial, motions[column], reader, judge, f"{name}, {column}") for column in motions}
         found[name] = {column: each.figures for column, each in measured.items()}
         found[name][judged] |= measure_cost(trial, trained[judged])
         if TWIN in found[name]:
@@ -92,6 +93,7 @@ def bench_expression(
             dials, changes = ({column: getattr(each, part) for column, each in measured.items()} for part in _DRAWN)
             plot_scorecard(plot, trial, motions, dials, changes)
         heard.clear()
+        judge.heard.clear()
     scores = summarise_actors(found)
     print_columns(f"expression, {actors} digital actor(s) ({model})", scores, list(motions), judged)
     return scores
@@ -108,7 +110,7 @@ def _train(
 
 
 @torch.no_grad()
-def _measure(trial: Trial, motion: Motion, reader: EmotionReader, what: str) -> Measured:
+def _measure(trial: Trial, motion: Motion, reader: EmotionReader, judge: SyncJudge, what: str) -> Measured:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, transient=True) as progress:
         task = progress.add_task(f"{what}: lips", total=None)
@@ -120,4 +122,6 @@ def _measure(trial: Trial, motion: Motion, reader: EmotionReader, what: str) -> 
         figures |= measure_dial(trial, motion, reader, dial)
         progress.update(task, description=f"{what}: changes")
         rows, changes = measure_changes(trial, motion, reader)
-    return Measured(figures | rows, dial, changes)
+        progress.update(task, description=f"{what}: sync")
+        figures |= rows | measure_sync(trial, motion, judge)
+    return Measured(figures, dial, changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +37,8 @@ BEFORE, AFTER = 1.2, 1.2
 """Seconds of a trial around the ramp's middle."""
 PLATEAU_SECONDS = 0.4
 """At both ends of a trial."""
+LEAST_ANSWER = 0.1
+"""By which an emotion has to rise or fall when it is wholly asked for, or no longer."""
 NEAR_SECONDS = 0.5
 """To either side of the change, where the acceleration is looked at."""
 _TRUTH_SEED = 100_000
@@ -80,13 +83,13 @@ def measure_changes(trial: Trial, motion: Motion, reader: EmotionReader) -> tupl
     """``CHANGE_ROWS``, and the answers they are of.
 
     Each answer is timed between its own two plateaus, so that an emotion that is shown weakly is not late for that; the
-    track takes ``RAMP_SECONDS``, 80 % of it from 10 to 90 %. An answer whose plateaus are the same is none.
+    track takes ``RAMP_SECONDS``, 80 % of it from 10 to 90 %. An answer of less than ``LEAST_ANSWER`` is none.
     """
     changes, acceleration = ask_changes(trial, motion, reader)
     _, true_acceleration = ask_changes(trial, _seeded(true_motion(trial.character)), reader)
     plateau = round(PLATEAU_SECONDS * trial.fps)
-    responses = [step_response(change.curve, plateau, trial.fps) for change in changes]
-    answered = [response for response in responses if response.half == response.half]
+    responses = [step_response(change.curve, plateau, trial.fps) for change in changes if _is_answer(change, plateau)]
+    answered = [response for response in responses if not math.isnan(response.half)]
     middle = (round(BEFORE * trial.fps) - 0.5) / trial.fps  # the ramp's middle lies between two frames
     delays = [abs(response.half - middle) for response in answered] or [float("nan")]
     rises = [max(0.0, response.rise - 0.8 * RAMP_SECONDS) for response in answered] or [float("nan")]
@@ -95,7 +98,7 @@ def measure_changes(trial: Trial, motion: Motion, reader: EmotionReader) -> tupl
         DELAY_MEAN: sum(delays) / len(delays),
         RISE_WORST: max(rises),
         RISE_MEAN: sum(rises) / len(rises),
-        UNANSWERED: 100 * (1 - len(answered) / len(responses)),
+        UNANSWERED: 100 * (1 - len(answered) / len(changes)),
         JERK: acceleration / true_acceleration,
     }
     return rows, changes
@@ -109,6 +112,11 @@ def change_track(line: Take, before: str | None, after: str | None) -> tuple[Flo
     seconds = (torch.arange(num_frames) + 0.5 - middle) / line.fps
     share = (seconds / RAMP_SECONDS + 0.5).clamp(0, 1)[:, None]
     return (1 - share) * vectors[0] + share * vectors[1], middle
+
+
+def _is_answer(change: Change, plateau: int) -> bool:
+    rise = float(change.curve[-plateau:].mean() - change.curve[:plateau].mean())
+    return (rise if change.emotion == change.after else -rise) >= LEAST_ANSWER
 
 
 def _seeded(motion: Motion) -> Motion:

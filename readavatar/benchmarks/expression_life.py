@@ -65,7 +65,7 @@ def _training(trial: Trial) -> list[Tensor]:
     return [take.expressions for take in trial.training]
 
 
-def _windows(trial: Trial, part: str, takes: list[Float[Tensor, "T E"]]) -> Float[Tensor, "W D"]:
+def _windows(trial: Trial, part: str, takes: list[Float[Tensor, "_ E"]]) -> Float[Tensor, "W D"]:
     """Scaled so that a window's square is the mean square displacement over its frames and the part's vertices, mm²."""
     length = round(WINDOW_SECONDS * trial.fps)
     step = max(1, round(STEP_SECONDS * trial.fps))

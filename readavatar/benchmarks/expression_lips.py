@@ -38,7 +38,7 @@ SHORTEST_SILENCE = 0.3
 """Seconds."""
 MUTED_SECONDS = 3.0
 """Of a shot without a word, which is counted with the silences between words."""
-_NO_RATIO = 0.02
+_NO_RATIO = 0.1
 """Millimetres: lip errors below are rounding, and their ratios mean nothing (the truth's against itself)."""
 _TRUTH_SEED = 100_000
 

@@ -95,11 +95,7 @@ class TrainedMotion:
 
     def listen(self, take: Take) -> Float[Tensor, "T D"]:
         """The take's speech features."""
-        num_frames = len(take.expressions)
-        key = f"{self.encoder.fingerprint} {num_frames} {hash(take.waveform.numpy().tobytes())}"
-        if key not in self.heard:
-            self.heard[key] = self.encoder.encode(take.waveform, take.fps, num_frames)
-        return self.heard[key]
+        return listen(self.encoder, take, self.heard)
 
     def asked(self, emotion: Float[Tensor, "T N"]) -> Float[Tensor, "T M"]:
         """An emotion of the actors' in the network's own order; what else it knows is not asked for."""
@@ -111,6 +107,15 @@ class TrainedMotion:
         """As ``Motion``."""
         motion = generate_expressions(self.generator, self.listen(take), self.asked(emotion), seed=seed)
         return without_gaze(motion[:, self._columns])
+
+
+def listen(encoder: SpeechEncoder, take: Take, heard: dict[str, Tensor]) -> Float[Tensor, "T D"]:
+    """A take's speech features, of all frames; computed once and kept in ``heard``."""
+    num_frames = len(take.expressions)
+    key = f"{encoder.fingerprint} {num_frames} {hash(take.waveform.numpy().tobytes())}"
+    if key not in heard:
+        heard[key] = encoder.encode(take.waveform, take.fps, num_frames)
+    return heard[key]
 
 
 def load_encoder_of(avatar: str | Path) -> SpeechEncoder:

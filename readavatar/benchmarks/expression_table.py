@@ -12,12 +12,13 @@ from readavatar.benchmarks.expression_cost import COST_ROWS
 from readavatar.benchmarks.expression_dial import DIAL_ROWS
 from readavatar.benchmarks.expression_life import FACE_DISTANCE, LIFE_ROWS, UPPER_DISTANCE
 from readavatar.benchmarks.expression_lips import LIP_ERROR, LIP_ROWS
+from readavatar.benchmarks.expression_sync import SYNC_ROWS
 from readavatar.benchmarks.tracking_table import Row, Score, summarise
 
 _OVER_TWIN = {LIP_ERROR: 1.1, FACE_DISTANCE: 0.5, UPPER_DISTANCE: 0.5}
 """What may be at most so many times the regression twin's."""
 TWIN_ROWS = {f"{name}, over the twin's": Row("ratio", at_most=limit) for name, limit in _OVER_TWIN.items()}
-_MEASURED = {**LIP_ROWS, **LIFE_ROWS, **DIAL_ROWS, **CHANGE_ROWS, **COST_ROWS}
+_MEASURED = {**LIP_ROWS, **LIFE_ROWS, **DIAL_ROWS, **CHANGE_ROWS, **SYNC_ROWS, **COST_ROWS}
 ROWS: dict[str, Row] = {}
 for _name, _row in _MEASURED.items():
     ROWS[_name] = _row

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def pooled_std(takes: Sequence[Float[Tensor, "T D"]]) -> float:
+def pooled_std(takes: Sequence[Float[Tensor, "_ D"]]) -> float:
     """Standard deviation within takes: variances about each take's own mean, summed over D and averaged over frames.
 
     What differs between takes alone (a face that is sad throughout) is no motion and does not count.
@@ -19,7 +19,7 @@ def pooled_std(takes: Sequence[Float[Tensor, "T D"]]) -> float:
     return math.sqrt(squares / sum(len(take) for take in takes))
 
 
-def pooled_fast_energy(takes: Sequence[Float[Tensor, "T D"]], fps: int | float, cutoff: int | float) -> float:
+def pooled_fast_energy(takes: Sequence[Float[Tensor, "_ D"]], fps: int | float, cutoff: int | float) -> float:
     """Mean square of the motion faster than ``cutoff`` Hz, summed over D and averaged over frames: an amount, no share.
 
     Each take's straight trend is taken out and its ends are faded (Hann), since a spectrum sees the jump between a
