@@ -2,6 +2,7 @@
 
 from readavatar.benchmarks.expression import bench_expression
 from readavatar.benchmarks.expression_footage import bench_expression_footage
+from readavatar.benchmarks.expression_recordings import bench_expression_recordings
 from readavatar.benchmarks.figures import Figure, measure, print_figures, write_figures
 from readavatar.benchmarks.rasterize import bench_rasterize
 from readavatar.benchmarks.stages import bench_stages
@@ -15,6 +16,7 @@ __all__ = [
     "Figure",
     "bench_expression",
     "bench_expression_footage",
+    "bench_expression_recordings",
     "bench_tracking",
     "measure",
     "print_figures",

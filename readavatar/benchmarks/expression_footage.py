@@ -13,6 +13,7 @@ from torch import Tensor
 from readavatar.assets import find_asset
 from readavatar.benchmarks.expression_motion import load_encoder_of
 from readavatar.benchmarks.expression_ridge import REACH, frame_windows, predict_by_ridge
+from readavatar.benchmarks.expression_sync import SyncJudge, find_judge
 from readavatar.benchmarks.tracking_table import Row, Score, print_scores
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.clip_store import ClipStore
@@ -22,7 +23,7 @@ from readavatar.errors import UserError
 from readavatar.expression import ExpressionGenerator, generate_expressions
 from readavatar.expression.face_space import FaceSpace
 from readavatar.metrics import motion_std, pearson_correlation, pooled_std
-from readavatar.morphable import load_morphable_model
+from readavatar.morphable import EXPRESSION_NAMES, load_morphable_model
 from readavatar.speech import SpeechEncoder, load_speech_encoder
 
 FOOTAGE = "footage"
@@ -32,13 +33,20 @@ OF_MEAN = f"mouth opening: correlation, mean of {NUM_SAMPLES} samples"
 OF_SAMPLES = "mouth opening: correlation of single samples"
 OPENING_SPREAD = "mouth opening: standard deviation of each sample, over the real"
 UPPER_SPREAD = "upper face: standard deviation of each sample, over the real"
+SAMPLE_OFFSETS = "sync, by a judge of its own: offset of each sample"
+REAL_OFFSET = "sync, by a judge of its own: offset of the real lips"
+MOST_OFFSET = 2.0
+"""Frames."""
 _AIMS_OF_MEAN = {"log_mel": 0.60, "whisper": 0.78}
 """By the encoder's name."""
 _SPREAD_ROW = Row("ratio", at_least=0.9, at_most=1.1)
 
 
 def bench_expression_footage(
-    clip: str | Path, avatar: str | Path | None = None, held_out: float = 12.0
+    clip: str | Path,
+    avatar: str | Path | None = None,
+    held_out: float = 12.0,
+    work: str | Path = "bench_expression",
 ) -> dict[str, Score]:
     """Measure on a clip's held-out end what a ridge regression tells of the mouth and, if given, what an avatar does.
 
@@ -46,6 +54,7 @@ def bench_expression_footage(
         clip: A fitted clip with sound.
         avatar: Trained on the clip without its last ``held_out`` seconds, or on other people.
         held_out: Seconds.
+        work: Folder that keeps the judge of sync.
 
     Returns:
         By ``footage: row``. An avatar's spreads are means with the least and the greatest over the samples, and hold
@@ -70,6 +79,9 @@ def bench_expression_footage(
         encoder = Avatar(avatar).part_config("expression")["speech_encoder"]["name"]
         held = [each[-count:][seen[-count:]] for each in (*samples, true)]
         measured = sample_scores(torch.stack(held[:-1]), held[-1], space, _AIMS_OF_MEAN.get(encoder))
+        if set(face.expression_names) == set(EXPRESSION_NAMES):
+            columns = [face.expression_names.index(name) for name in EXPRESSION_NAMES]
+            measured |= sync_scores(store, true[:, columns], samples[..., columns], find_judge(work))
         scores |= {f"{FOOTAGE}: {name}": score for name, score in measured.items()}
     print_scores(f"expression, the last {held_out:g} s of {store.path.name}", FOOTAGE, scores, [])
     return scores
@@ -102,6 +114,27 @@ def sample_scores(
         ),
         UPPER_SPREAD: _over_samples(Row("ratio"), uppers),
     }
+
+
+def sync_scores(
+    store: ClipStore, true: Float[Tensor, "T E"], samples: Float[Tensor, "S T E"], judge: SyncJudge
+) -> dict[str, Score]:
+    """Over the whole clip, since 12 s are few to tell by: by how many frames each sample is late, and the real lips.
+
+    Args:
+        store: Its sound.
+        true: As tracked, in the order of ``EXPRESSION_NAMES``.
+        samples: S draws, likewise.
+        judge: Of sync.
+    """
+    waveform, fps = store.waveform(), store.fps
+    asked = Row("frames", at_least=-MOST_OFFSET, at_most=MOST_OFFSET)
+    scores = {}
+    for name, row, motions in ((REAL_OFFSET, Row("frames"), [true]), (SAMPLE_OFFSETS, asked, list(samples))):
+        found = [judge.offset(waveform, motion, fps) for motion in motions]
+        if frames := [offset.frames for offset in found if offset is not None and offset.is_sure]:
+            scores[name] = _over_samples(row, frames)
+    return scores
 
 
 def _over_samples(row: Row, values: list[float]) -> Score:

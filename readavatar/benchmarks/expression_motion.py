@@ -95,7 +95,7 @@ class TrainedMotion:
 
     def listen(self, take: Take) -> Float[Tensor, "T D"]:
         """The take's speech features."""
-        return listen(self.encoder, take, self.heard)
+        return listen(self.encoder, take.waveform, take.fps, len(take.expressions), self.heard)
 
     def asked(self, emotion: Float[Tensor, "T N"]) -> Float[Tensor, "T M"]:
         """An emotion of the actors' in the network's own order; what else it knows is not asked for."""
@@ -109,12 +109,17 @@ class TrainedMotion:
         return without_gaze(motion[:, self._columns])
 
 
-def listen(encoder: SpeechEncoder, take: Take, heard: dict[str, Tensor]) -> Float[Tensor, "T D"]:
-    """A take's speech features, of all frames; computed once and kept in ``heard``."""
-    num_frames = len(take.expressions)
-    key = f"{encoder.fingerprint} {num_frames} {hash(take.waveform.numpy().tobytes())}"
+def listen(
+    encoder: SpeechEncoder,
+    waveform: Float[Tensor, " num_samples"],
+    fps: float,
+    num_frames: int,
+    heard: dict[str, Tensor],
+) -> Float[Tensor, "T D"]:
+    """A sound's speech features, computed once and kept in ``heard``."""
+    key = f"{encoder.fingerprint} {fps} {num_frames} {hash(waveform.numpy().tobytes())}"
     if key not in heard:
-        heard[key] = encoder.encode(take.waveform, take.fps, num_frames)
+        heard[key] = encoder.encode(waveform, fps, num_frames)
     return heard[key]
 
 

@@ -16,13 +16,14 @@ from torch import Tensor
 from readavatar.benchmarks.expression_motion import Motion, listen, without_gaze
 from readavatar.benchmarks.expression_takes import Trial
 from readavatar.benchmarks.tracking_table import Row
+from readavatar.data.frame_rate import resample_frames
 from readavatar.expression.sync import SyncNetwork, lip_landmarks
 from readavatar.expression.sync_offset import LEAST_WINDOWS, SyncOffset, sync_offset
 from readavatar.expression.sync_training import train_sync_expert
 from readavatar.files import replacing_file
 from readavatar.morphable import EXPRESSION_NAMES, MorphableModel, load_morphable_model
 from readavatar.speech import SpeechEncoder, load_speech_encoder
-from readavatar.synthetic import Take, draw_takes, make_character
+from readavatar.synthetic import draw_takes, make_character
 
 OFFSET = "sync, by a judge of its own: largest offset of a take"
 SURE = "sync: takes in which the judge is sure"
@@ -50,14 +51,27 @@ class SyncJudge:
 
     network: SyncNetwork
     encoder: SpeechEncoder
+    fps: float
+    """Its frames a second."""
     heard: dict[str, Tensor]
     """Features, kept."""
 
-    def offset(self, take: Take, expressions: Float[Tensor, "T E"]) -> SyncOffset | None:
-        """By how many frames a motion to a take's sound is late; None for takes that are too short to tell."""
+    def offset(
+        self, waveform: Float[Tensor, " num_samples"], expressions: Float[Tensor, "T E"], fps: float
+    ) -> SyncOffset | None:
+        """By how many of the judge's frames a motion to a sound is late; None where it is too short to tell.
+
+        Args:
+            waveform: 16 kHz.
+            expressions: E are ``EXPRESSION_NAMES``.
+            fps: Theirs; at another rate than the judge's they are resampled.
+        """
+        if fps != self.fps:
+            expressions = resample_frames(expressions, fps, self.fps, round(len(expressions) / fps * self.fps))
         if len(expressions) < LEAST_WINDOWS + 2 * self.network.context:
             return None
-        return sync_offset(self.network, listen(self.encoder, take, self.heard), expressions)
+        speech = listen(self.encoder, waveform, self.fps, len(expressions), self.heard)
+        return sync_offset(self.network, speech, expressions)
 
 
 def find_judge(work: str | Path, settings: JudgeSettings | None = None) -> SyncJudge:
@@ -76,7 +90,7 @@ def find_judge(work: str | Path, settings: JudgeSettings | None = None) -> SyncJ
         network = _train(settings, encoder, face)
         with replacing_file(path) as temporary:
             safetensors.torch.save_file(network.state_dict(), temporary)
-    return SyncJudge(network, encoder, {})
+    return SyncJudge(network, encoder, settings.fps, {})
 
 
 def _train(settings: JudgeSettings, encoder: SpeechEncoder, face: MorphableModel) -> SyncNetwork:
@@ -84,14 +98,17 @@ def _train(settings: JudgeSettings, encoder: SpeechEncoder, face: MorphableModel
     seeds = range(settings.first_seed, settings.first_seed + settings.num_characters)
     for seed in track(seeds, description="the sync judge listens", transient=True):
         for take in draw_takes(make_character(seed), settings.minutes, fps=settings.fps):
-            takes.append((listen(encoder, take, {}), without_gaze(take.expressions)))
+            speech = encoder.encode(take.waveform, take.fps, len(take.expressions))
+            takes.append((speech, without_gaze(take.expressions)))
     return train_sync_expert(takes, lip_landmarks(face), steps=settings.steps, seed=settings.seed, progress=True)
 
 
 def measure_sync(trial: Trial, motion: Motion, judge: SyncJudge) -> dict[str, float]:
     """``SYNC_ROWS``, of the held-out takes in which something is said; the offset is of those the judge is sure of."""
     spoken = [take for take in trial.takes if any(phoneme.symbol for phoneme in take.phonemes)]
-    found = [judge.offset(take, motion(take, take.emotion, seed)) for seed, take in enumerate(spoken)]
+    found = [
+        judge.offset(take.waveform, motion(take, take.emotion, seed), take.fps) for seed, take in enumerate(spoken)
+    ]
     offsets = [offset for offset in found if offset is not None]
     sure = [abs(offset.frames) for offset in offsets if offset.is_sure]
     return {

@@ -6,8 +6,9 @@ Stages and the rasteriser are timed; tracking is fitted and measured, against di
   readavatar bench tracking --actors 3 --footage people --json tracking.json
 The expression network is trained on digital actors, beside a regression of its size, and measured against their truth:
   readavatar bench expression --actors 3 --json expression.json --plot expression.png
-or one that is trained is measured, on the actors or on the held-out end of a fitted clip:
+or one that is trained is measured, on the actors, on the held-out end of a fitted clip, or on recordings:
   readavatar bench expression --avatar avatars/jane --footage clips/jane
+  readavatar bench expression --avatar avatars/jane --speech recordings
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     expression.add_argument("--avatar", metavar="FOLDER", help="measure this one instead of training")
     expression.add_argument(
         "--held-out", type=float, default=12.0, metavar="SECONDS", help="at the footage's end, never trained on (12)"
+    )
+    expression.add_argument(
+        "--speech", metavar="FOLDER", help="with --avatar: judge its sync on the recordings there instead"
     )
     expression.add_argument("--plot", metavar="FILE", help="draw dials, changes and the upper face into a .png")
 
@@ -80,17 +84,23 @@ def _tracking(arguments: argparse.Namespace) -> dict:
 
 
 def _expression(arguments: argparse.Namespace) -> dict:
-    from readavatar.benchmarks import bench_expression, bench_expression_footage
+    from readavatar.benchmarks import bench_expression, bench_expression_footage, bench_expression_recordings
     from readavatar.cli.stages import run as run_stage
+    from readavatar.errors import UserError
 
+    work = arguments.work or "bench_expression"
     if arguments.footage:
-        return bench_expression_footage(arguments.footage, arguments.avatar, arguments.held_out)
+        return bench_expression_footage(arguments.footage, arguments.avatar, arguments.held_out, work)
+    if arguments.speech and not arguments.avatar:
+        raise UserError("Expected --avatar FOLDER with --speech: whose face is to say it?")
+    if arguments.speech:
+        return bench_expression_recordings(arguments.speech, arguments.avatar, work)
     return bench_expression(
         run_stage,
         morphable_model=arguments.morphable_model,
         actors=arguments.actors,
         avatar=arguments.avatar,
         config=arguments.config,
-        work=arguments.work or "bench_expression",
+        work=work,
         plot=arguments.plot,
     )

@@ -1,0 +1,33 @@
+"""Avatars whose expression network has learnt nothing, for what a scorecard does beside judging."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from readavatar.data.avatar import write_avatar_part
+from readavatar.data.speech_features import describe_encoder
+from readavatar.emotion import MEAD_EMOTIONS
+from readavatar.expression import ExpressionGenerator
+from readavatar.morphable import EXPRESSION_NAMES
+from readavatar.speech import load_speech_encoder
+
+
+def write_untrained(folder: Path, seed: int = 0, fps: float = 25.0, num_people: int = 1, **changes) -> Path:
+    """An expression part with random weights that hears log-mel energies; ``changes`` go into its configuration."""
+    torch.manual_seed(seed)
+    encoder = load_speech_encoder("log_mel")
+    sizes = {"num_speech_features": encoder.num_features, "num_emotions": 7, "num_expressions": len(EXPRESSION_NAMES)}
+    network = ExpressionGenerator(**sizes, fps=fps, width=16, reaches=(1, 2), num_people=num_people)
+    config = {
+        "network": network.config,
+        "speech_encoder": describe_encoder(encoder),
+        "morphable_model": "builtin",
+        "expression_names": list(EXPRESSION_NAMES),
+        "emotion_names": list(MEAD_EMOTIONS),
+        "people": [f"person {index}" for index in range(num_people)],
+        "fps": fps,
+    }
+    write_avatar_part(folder, "expression", network, config | changes, footage=None)
+    return folder
