@@ -39,6 +39,8 @@ PLATEAU_SECONDS = 0.4
 """At both ends of a trial."""
 LEAST_ANSWER = 0.1
 """By which an emotion has to rise or fall when it is wholly asked for, or no longer."""
+LEAST_PAUSE = 0.3
+"""Seconds of silence between two sentences."""
 NEAR_SECONDS = 0.5
 """To either side of the change, where the acceleration is looked at."""
 _TRUTH_SEED = 100_000
@@ -55,7 +57,7 @@ class Change:
 
 
 def ask_changes(trial: Trial, motion: Motion, reader: EmotionReader) -> tuple[list[Change], float]:
-    """Neutral to each emotion, each emotion to neutral, and each to the next; in the middle of every line.
+    """Neutral to each emotion, each emotion to neutral, and each to the next; within a sentence of every line.
 
     Returns:
         The mean answer of each emotion that changes, and the largest acceleration near a change (root mean square over
@@ -105,9 +107,16 @@ def measure_changes(trial: Trial, motion: Motion, reader: EmotionReader) -> tupl
 
 
 def change_track(line: Take, before: str | None, after: str | None) -> tuple[Float[Tensor, "T N"], int]:
-    """The emotion of every frame, and the frame that begins at the ramp's middle."""
+    """The emotion of every frame, and the frame that begins at the ramp's middle.
+
+    That is the middle of the line's longest sentence: a mouth that closes for a pause would hide half of an emotion.
+    """
     num_frames = len(line.expressions)
-    middle = num_frames // 2
+    pauses = [each for each in line.phonemes if not each.symbol and each.end - each.start >= LEAST_PAUSE]
+    edges = [0.0, *(time for each in pauses for time in (each.start, each.end)), num_frames / line.fps]
+    start, end = max(zip(edges[::2], edges[1::2], strict=True), key=lambda sentence: sentence[1] - sentence[0])
+    around = round(BEFORE * line.fps), num_frames - round(AFTER * line.fps)
+    middle = min(max(round((start + end) / 2 * line.fps), around[0]), around[1])
     vectors = [SPACE.vector(name or "neutral") for name in (before, after)]
     seconds = (torch.arange(num_frames) + 0.5 - middle) / line.fps
     share = (seconds / RAMP_SECONDS + 0.5).clamp(0, 1)[:, None]
