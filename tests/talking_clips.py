@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import readavatar.data.expression_data
+import readavatar.expression.module
 from readavatar.data.clip_store import ClipInfo, ClipStore, Crop, writing_clip_store
 from readavatar.emotion import EmotionTrack
 from readavatar.morphable.model import MorphableData, MorphableModel
@@ -48,6 +50,12 @@ def talking_model() -> MorphableModel:
             vertex_masks=masks,
         )
     )
+
+
+def use_talking_model(monkeypatch) -> None:
+    """Let the expression stage find it, whatever model the clips name."""
+    for module in (readavatar.expression.module, readavatar.data.expression_data):
+        monkeypatch.setattr(module, "load_morphable_model", lambda name: talking_model())
 
 
 def write_talking_clip(

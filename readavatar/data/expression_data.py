@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader
 
+from readavatar.data.blinks import blink_frames, blink_pulses, lid_gap, pulse_frames
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.emotion_labels import EmotionCoding, label_names, read_emotion
 from readavatar.data.emotion_strength import measured_strengths
@@ -19,6 +20,7 @@ from readavatar.data.frame_rate import resample_frames
 from readavatar.data.speech_features import clip_speech_features, describe_encoder
 from readavatar.emotion import EmotionSpace
 from readavatar.errors import UserError
+from readavatar.morphable import MorphableModel, load_morphable_model
 from readavatar.speech import SAMPLE_RATE, load_speech_encoder
 from readavatar.types import TrackedFace
 
@@ -107,7 +109,10 @@ class ExpressionData(pl.LightningDataModule):
             return
         self.encoder = load_speech_encoder(self.speech_encoder, self.layers)
         self.length = max(2, round(self.window_seconds * self.fps))
-        self.training, self.held_out = self.read_clips()
+        training, held_out = self.read_clips()
+        model = load_morphable_model(self.face_model)
+        self.training = [_with_blinks(clip, model, self.fps) for clip in training]
+        self.held_out = [(_with_blinks(clip, model, self.fps), first) for clip, first in held_out]
         self.places = [(index, first) for index, clip in enumerate(self.training) for first in clip.starts(self.length)]
         if not self.places:
             raise UserError(
@@ -150,6 +155,17 @@ class ExpressionData(pl.LightningDataModule):
     def training_expressions(self) -> Float[Tensor, "T E"]:
         """The coefficients of every frame that is trained on and in which the face was seen."""
         return torch.cat([clip.expressions[clip.is_valid] for clip in self.training])
+
+    @property
+    def blink_rates(self) -> Float[Tensor, " P"]:
+        """Blinks a second of each person."""
+        rates = []
+        for person in range(len(self.people)):
+            own = [clip for clip in self.training if clip.person == person]
+            # A pulse's area is known, and a clip's copies count as the clip does.
+            blinks = sum(float(clip.blinks.sum()) for clip in own) / pulse_frames(self.fps)
+            rates.append(blinks / max(1, sum(len(clip.blinks) for clip in own)) * self.fps)
+        return torch.tensor(rates)
 
     @property
     def unseen_emotions(self) -> list[int]:
@@ -231,6 +247,11 @@ class ExpressionData(pl.LightningDataModule):
         self.training += [clip.muted(silence[: len(clip.speech)], mouth) for clip in self.training]
         evenly = torch.linspace(0, len(self.places) - 1, num_muted).long().tolist()
         self.places += [(self.places[index][0] + num_clips, self.places[index][1]) for index in evenly]
+
+
+def _with_blinks(clip: ExpressionClip, model: MorphableModel, fps: float) -> ExpressionClip:
+    frames = blink_frames(lid_gap(model, clip.expressions), fps)
+    return replace(clip, blinks=blink_pulses(frames, len(clip.expressions), fps))
 
 
 def _as_it_is(batch: ExpressionBatch) -> ExpressionBatch:

@@ -22,6 +22,7 @@ class ExpressionBatch(_Tensors):
 
     speech: Float[Tensor, "B F D"]
     emotion: Float[Tensor, "B F N"]
+    blinks: Float[Tensor, "B F"]
     expressions: Float[Tensor, "B T E"]
     person: Int[Tensor, " B"]
 
@@ -38,18 +39,21 @@ class ExpressionClip:
     """Whether the detector saw the face."""
     person: int = 0
     """Whose face."""
+    blinks: Float[Tensor, " T"] | None = None
+    """Of ``blink_pulses``."""
 
     def frames(self, first: int, last: int) -> ExpressionClip:
         """Some of them."""
-        kept = {name: values[first:last] for name, values in vars(self).items() if name != "person"}
+        kept = {name: values[first:last] for name, values in vars(self).items() if isinstance(values, Tensor)}
         return replace(self, **kept)
 
-    def window(self, first: int, length: int, context: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Speech and emotion with ``context`` frames on either side (the clip's ends are repeated), expressions, and
-        whose they are."""
+    def window(self, first: int, length: int, context: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Speech, emotion and blinks with ``context`` frames on either side (the clip's ends are repeated),
+        expressions, and whose they are."""
         index = torch.arange(first - context, first + length + context).clamp(0, len(self.speech) - 1)
         expressions = self.expressions[first : first + length]
-        return self.speech[index].float(), self.emotion[index], expressions, torch.tensor(self.person)
+        told = (self.speech[index].float(), self.emotion[index], self.blinks[index])
+        return *told, expressions, torch.tensor(self.person)
 
     def starts(self, length: int) -> list[int]:
         """Where a window may begin so that the face was seen in every frame of it."""

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from readavatar.morphable import MorphableModel
+from readavatar.morphable.displacements import expression_displacements
 
 PARTS = ("lips", "face", "upper_face", "eyes", "brows")
 _LANDMARKS = {"eyes": slice(36, 48), "brows": slice(17, 27)}
@@ -21,14 +22,6 @@ _SMALL = 1e-4
 """mm²: keeps the root's gradient finite where two motions meet."""
 _INNER_LIPS = ((61, 67), (62, 66), (63, 65))
 """Pairs of iBUG landmarks above and below the mouth's opening."""
-
-
-def expression_displacements(model: MorphableModel) -> Float[Tensor, "E V 3"]:
-    """Displacement by one unit of each expression, metres; models that articulate are taken at the neutral face."""
-    step = 1e-2
-    neutral, eye = torch.zeros(1, model.num_shape), torch.eye(model.num_expressions)
-    rest = model.deform(neutral, torch.zeros(1, model.num_expressions))
-    return torch.cat([(model.deform(neutral, step * unit[None]) - rest) / step for unit in eye])
 
 
 class FaceSpace(nn.Module):

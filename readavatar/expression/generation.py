@@ -7,8 +7,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from readavatar.data.blinks import blink_pulses
 from readavatar.expression.networks import ExpressionGenerator
 
+_BETWEEN_BLINKS = 0.5
+"""Seconds, at least."""
 _NOISE_SECONDS = (0.08, 0.3, 1.2)
 """Standard deviations of the Gaussians that smooth the noise: a flash of the brows, a syllable, a phrase."""
 
@@ -39,10 +42,22 @@ def slow_noise(
     return noise
 
 
-def pad_frames(values: Float[Tensor, "T C"], context: int) -> Float[Tensor, "F C"]:
-    """The first and last frames repeated ``context`` times."""
-    index = torch.arange(-context, len(values) + context).clamp(0, len(values) - 1)
-    return values[index.to(values.device)]
+def random_blinks(num_frames: int, fps: float, rate: float, generator: torch.Generator) -> Float[Tensor, " F"]:
+    """Pulses of blinks at random times: a Poisson process with a dead time.
+
+    Args:
+        num_frames: F.
+        fps: Frames a second.
+        rate: Blinks a second, on average.
+        generator: Of random numbers.
+    """
+    if rate <= 0:
+        return torch.zeros(num_frames)
+    mean = max(1 / rate - _BETWEEN_BLINKS, _BETWEEN_BLINKS)
+    count = 10 + int(2 * num_frames / fps * rate)  # more than there will be
+    waits = _BETWEEN_BLINKS - mean * torch.rand(count, generator=generator).clamp(min=1e-6).log()
+    times = waits.cumsum(0) - mean * torch.rand((), generator=generator)
+    return blink_pulses((times * fps)[(times > 0) & (times < num_frames / fps)], num_frames, fps)
 
 
 @torch.no_grad()
@@ -53,6 +68,7 @@ def generate_expressions(
     seed: int = 0,
     chunk: int = 1024,
     person: int = 0,
+    blinks: Float[Tensor, " T"] | None = None,
 ) -> Float[Tensor, "T E"]:
     """Draw one of the motions that fit a sound and an emotion.
 
@@ -63,6 +79,7 @@ def generate_expressions(
         seed: Which motion; equal seeds give equal motions.
         chunk: Frames computed at once; the result does not depend on it.
         person: Whose manner, of the people the generator was trained with.
+        blinks: Of ``blink_pulses``; by default random ones, as often as that person blinks.
     """
     if len(speech_features) != len(emotion):
         raise ValueError(
@@ -73,11 +90,14 @@ def generate_expressions(
     numbers = torch.Generator().manual_seed(seed)
     noise = slow_noise(1, len(emotion) + 2 * context, generator.num_noise, generator.fps, numbers)
     device = generator.speech_mean.device
-    speech_features, emotion = pad_frames(speech_features, context), pad_frames(emotion, context)
+    if blinks is None:
+        blinks = random_blinks(len(emotion), generator.fps, float(generator.blink_rates[person]), numbers)
     parts, whose = [], torch.tensor([person], device=device)
-    for first in range(0, noise.shape[1] - 2 * context, chunk):
-        near = slice(first, first + chunk + 2 * context)
-        inputs = (values[near].to(device)[None] for values in (speech_features, emotion))
-        parts.append(generator(*inputs, noise[None, :, near].to(device), whose)[0, 0])
+    for first in range(0, len(emotion), chunk):
+        last = min(first + chunk, len(emotion))
+        near = torch.arange(first - context, last + context).clamp(0, len(emotion) - 1)  # the ends are held
+        inputs = (values[near].to(device)[None] for values in (speech_features, emotion, blinks))
+        around = noise[None, :, first : last + 2 * context].to(device)
+        parts.append(generator(*inputs, around, whose)[0, 0])
     generator.train(was_training)
     return torch.cat(parts).to(speech_features.device)

@@ -41,7 +41,7 @@ class EmotionKeeper(nn.Module):
         distance: Callable[[Tensor, Tensor], Tensor],
     ) -> Float[Tensor, ""]:
         """Mean distance between the two networks' effects of an emotion drawn at random, in sound of the batch."""
-        speech, person = batch.speech[:_WINDOWS], batch.person[:_WINDOWS]
+        speech, blinks, person = (each[:_WINDOWS] for each in (batch.speech, batch.blinks, batch.person))
         size, num_frames, _ = speech.shape
         noise = slow_noise(size, num_frames, generator.num_noise, generator.fps).to(speech)[None]
         chosen = torch.tensor(self.emotions, device=speech.device)[torch.randint(len(self.emotions), (size,))]
@@ -51,9 +51,11 @@ class EmotionKeeper(nn.Module):
         without = torch.zeros_like(asked)
         was_training = generator.training
         generator.eval()  # dropout would differ between the two and pass for an effect of the emotion
-        ours = generator(speech, asked, noise, person) - generator(speech, without, noise, person)
+        ours = generator(speech, asked, blinks, noise, person) - generator(speech, without, blinks, noise, person)
         generator.train(was_training)
         with torch.no_grad():
             nobody = torch.zeros_like(person)
-            theirs = self.prior(speech, asked, noise, nobody) - self.prior(speech, without, noise, nobody)
+            theirs = self.prior(speech, asked, blinks, noise, nobody) - self.prior(
+                speech, without, blinks, noise, nobody
+            )
         return distance(ours, theirs).mean()

@@ -51,8 +51,8 @@ class ExpressionModule(pl.LightningModule):
         weights: LossWeights = LossWeights(),  # noqa: B008
         optimisation: Optimisation = Optimisation(),  # noqa: B008
         prior: str = "auto",
-        generator_optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=2e-3, betas=(0.5, 0.99)),
-        discriminator_optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=4e-4, betas=(0.0, 0.99)),
+        generator_optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=5e-3, betas=(0.5, 0.99)),
+        discriminator_optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=3e-3, betas=(0.0, 0.99)),
     ) -> None:
         """
         Args:
@@ -82,6 +82,7 @@ class ExpressionModule(pl.LightningModule):
             self.print(f"Beginning from the prior '{prior.path}'.")
         networks = build_networks(self.network, self.weights, self.optimisation, prior, data, model)
         self.generator, self.discriminator = networks.generator, networks.discriminator
+        self.generator.blink_rates.copy_(data.blink_rates)
         self.sync_expert, self.keeper = networks.sync_expert, networks.keeper
         self.register_buffer("knows_sync", torch.tensor(networks.knows_sync))
         self.averaged = AveragedModel(self.generator, multi_avg_fn=warming_average(self.optimisation.ema_decay))
@@ -174,7 +175,7 @@ class ExpressionModule(pl.LightningModule):
         """``count`` motions for every window."""
         size, num_frames, _ = batch.speech.shape
         noise = slow_noise(count * size, num_frames, generator.num_noise, generator.fps, numbers).to(batch.speech)
-        return generator(batch.speech, batch.emotion, noise.unflatten(0, (count, size)), batch.person)
+        return generator(batch.speech, batch.emotion, batch.blinks, noise.unflatten(0, (count, size)), batch.person)
 
     def _judge(self, expressions: Float[Tensor, "B T E"], batch: ExpressionBatch) -> list[list[Tensor]]:
         speech = self.generator.standard_speech(self._inside(batch.speech, expressions))

@@ -18,12 +18,14 @@ Kind = Literal["convolution", "transformer"]
 
 _CONDITION_WIDTH = 64
 _NUM_HEADS = 4
-_CODE_STD = 0.1
+_CODE_STD = 0.5
 """Of the people's codes before training."""
+_RARE = 4.0
+"""Emotions and blinks are 0 most of the time; this brings them to about unit variance, and they are learnt as soon."""
 _LEAST_STD = 1e-3
 """A feature that hardly varies in training is not to explode in use."""
-_MARGIN = 0.01
-"""How near to its bounds, in shares of its range, a coefficient may be on average."""
+_LEAK = 0.1
+"""Slope beyond a coefficient's bounds, in training."""
 
 
 class _Steered(nn.Module):
@@ -141,11 +143,13 @@ class ExpressionGenerator(nn.Module):
         self.register_buffer("expression_mean", torch.full((num_expressions,), 0.5))
         self.register_buffer("expression_std", torch.full((num_expressions,), 0.1))
         self.register_buffer("expression_bounds", torch.tensor([0.0, 1.0]).repeat(num_expressions, 1))
+        self.register_buffer("blink_rates", torch.zeros(num_people))
+        """Hz, of each person."""
         self.codes = nn.Parameter(_CODE_STD * torch.randn(num_people, code_width))
         self.speech_dropout = nn.Dropout1d(2 * dropout)  # whole features, so that it leans on no single one
         self.listen = nn.Linear(num_speech_features, width)
         self.condition = nn.Sequential(
-            nn.Linear(num_emotions + code_width + num_noise, _CONDITION_WIDTH),
+            nn.Linear(num_emotions + code_width + 1 + num_noise, _CONDITION_WIDTH),
             nn.SiLU(),
             nn.Linear(_CONDITION_WIDTH, _CONDITION_WIDTH),
         )
@@ -178,13 +182,16 @@ class ExpressionGenerator(nn.Module):
         self,
         speech: Float[Tensor, "B F D"],
         emotion: Float[Tensor, "B F N"],
+        blinks: Float[Tensor, "B F"],
         noise: Float[Tensor, "S B F K"],
         person: Int[Tensor, " B"],
     ) -> Float[Tensor, "S B T E"]:
-        """F = T + 2 · context frames of features and emotion, and S noises → S motions of T frames within bounds."""
+        """F = T + 2 · context frames of features, emotion and blinks, and S noises → S motions of T frames."""
         num_samples = len(noise)
         code = self.codes[person][:, None].expand(-1, emotion.shape[1], -1)
-        told = torch.cat([emotion, code], dim=-1)[None].expand(num_samples, -1, -1, -1)
+        told = torch.cat([_RARE * emotion, code, _RARE * blinks[..., None]], dim=-1)[None].expand(
+            num_samples, -1, -1, -1
+        )
         condition = self.condition(torch.cat([told, noise], dim=-1)).flatten(0, 1)
         heard = self.standard_speech(speech)
         if self.training:  # with dropout, what keeps minutes of speech from being learned by heart
@@ -196,8 +203,12 @@ class ExpressionGenerator(nn.Module):
         return self._within_bounds(self.move(F.silu(hidden))).unflatten(0, (num_samples, -1))
 
     def _within_bounds(self, standard: Float[Tensor, "B T E"]) -> Float[Tensor, "B T E"]:
-        """A sigmoid between the bounds that is, around the mean, the inverse of ``standard_expressions``."""
+        """The inverse of ``standard_expressions``, clamped; in training with a slope beyond the bounds, too.
+
+        Most coefficients rest at a bound (an open lid is a blink of exactly 0). A sigmoid would be driven into its tail
+        there, out of which no gradient leads back.
+        """
+        free = self.expression_mean + self.expression_std * standard
         low, high = self.expression_bounds.unbind(-1)
-        mean = ((self.expression_mean - low) / (high - low)).clamp(_MARGIN, 1 - _MARGIN)
-        slope = self.expression_std / (high - low) / (mean * (1 - mean))
-        return low + (high - low) * torch.sigmoid(mean.logit() + slope * standard)
+        bounded = free.clamp(low, high)
+        return bounded + _LEAK * (free - bounded) if self.training else bounded

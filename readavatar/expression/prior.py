@@ -59,6 +59,7 @@ class Prior:
             state[name] = state[name][self.expression_columns]
         state["expression_bounds"] = bounds
         state["codes"] = state["codes"].mean(0, keepdim=True).repeat(num_people, 1)
+        state["blink_rates"] = state["blink_rates"].mean(0, keepdim=True).repeat(num_people)
         known = len(self.generator.config["emotion_names"])
         weight = state["condition.0.weight"]
         columns = [weight[:, c] if c is not None else torch.zeros(len(weight)) for c in self.emotion_columns]

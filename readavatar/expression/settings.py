@@ -55,7 +55,7 @@ class LossWeights:
     """The discriminators' verdict."""
     matching: float = 0.1
     """L1 between the discriminators' features."""
-    sync: float = 0.0
+    sync: float = 0.1
     """Lips that a frozen expert does not take for those of the sound."""
     keep: float = 1.0
     """What an emotion that the clips do not show does to the face, against what it does in the prior."""
@@ -79,5 +79,5 @@ class Optimisation:
     """Batches between two gradient penalties, whose weight grows as much."""
     ema_decay: float = 0.998
     """Of the averaged weights, which are those that are tested and exported."""
-    clip_gradients: float = 1.0
+    clip_gradients: float = 10.0
     """Largest norm of the generator's gradient."""

@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from readavatar.expression.face_space import expression_displacements
 from readavatar.morphable import MorphableModel
+from readavatar.morphable.displacements import expression_displacements
 
 Take = tuple[Tensor, Tensor]
 """Speech features (T, D) and expression coefficients (T, E) of the same frames."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
-from talking_clips import write_talking_clip
+from talking_clips import use_talking_model, write_talking_clip
 
 from readavatar.data.expression_data import ExpressionData
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 
 SPACE = EmotionSpace(("happy", "sad"))
+
+
+@pytest.fixture(autouse=True)
+def _talking_model(monkeypatch):
+    use_talking_model(monkeypatch)
 
 
 def _data(clips, **settings) -> ExpressionData:

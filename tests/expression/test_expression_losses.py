@@ -7,7 +7,7 @@ import torch
 from talking_clips import talking_model
 
 from readavatar.errors import UserError
-from readavatar.expression.face_space import PARTS, FaceSpace, expression_displacements
+from readavatar.expression.face_space import PARTS, FaceSpace
 from readavatar.expression.losses import (
     adversarial_loss,
     closure_loss,
@@ -18,6 +18,7 @@ from readavatar.expression.losses import (
     weighted_sum,
 )
 from readavatar.expression.scores import describe_scores, score_motion
+from readavatar.morphable.displacements import expression_displacements
 
 
 @pytest.fixture(scope="module")

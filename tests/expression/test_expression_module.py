@@ -6,9 +6,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
-from talking_clips import talking_model, write_talking_clip
+from talking_clips import use_talking_model, write_talking_clip
 
-import readavatar.expression.module
 from readavatar.data.avatar import Avatar, load_network, write_avatar_part
 from readavatar.data.expression_data import ExpressionData
 from readavatar.data.resume import ExactResume
@@ -23,7 +22,7 @@ SMALL = NetworkSettings(
 
 @pytest.fixture(autouse=True)
 def _talking_model(monkeypatch):
-    monkeypatch.setattr(readavatar.expression.module, "load_morphable_model", lambda name: talking_model())
+    use_talking_model(monkeypatch)
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import time
 import pytest
 import torch
 
+from readavatar.data.blinks import blink_pulses, pulse_frames
 from readavatar.expression import ExpressionDiscriminator, ExpressionGenerator, generate_expressions
-from readavatar.expression.generation import slow_noise
+from readavatar.expression.generation import random_blinks, slow_noise
 
 BOUNDS = torch.tensor([[0.0, 1.0]] * 4 + [[-3.0, 3.0]])
 
@@ -34,7 +35,7 @@ def test_any_length_in_chunks_equals_the_whole(generator):
 
 def test_a_frame_depends_on_its_context_and_nothing_beyond(generator):
     speech = torch.randn(1, 60, 6, requires_grad=True)
-    zeros = torch.zeros(1, 60, 2), torch.zeros(1, 1, 60, 6), torch.zeros(1, dtype=torch.long)
+    zeros = torch.zeros(1, 60, 2), torch.zeros(1, 60), torch.zeros(1, 1, 60, 6), torch.zeros(1, dtype=torch.long)
     output = generator(speech, *zeros)
     assert generator.context == 7 and output.shape == (1, 1, 46, 5)
     output[0, 0, 20].sum().backward()
@@ -54,10 +55,29 @@ def test_coefficients_stay_within_their_bounds_and_begin_around_the_mean(generat
     )
 
 
-def test_the_sigmoid_is_the_inverse_of_standardisation_around_the_mean(generator):
+def test_the_output_is_the_inverse_of_standardisation_within_bounds(generator):
     small = 0.01 * torch.randn(1, 3, 5)
     restored = generator.standard_expressions(generator._within_bounds(small))
-    torch.testing.assert_close(restored, small, atol=1e-3, rtol=0.05)
+    torch.testing.assert_close(restored, small, atol=1e-4, rtol=1e-3)
+
+
+def test_a_coefficient_beyond_its_bounds_finds_back_in_training(generator):
+    beyond = torch.full((1, 1, 5), -5000.0, requires_grad=True)
+    generator._within_bounds(beyond).sum().backward()
+    assert not beyond.grad.any()
+    generator.train()._within_bounds(beyond).sum().backward()
+    assert (beyond.grad > 0).all()
+
+
+def test_blinks_come_when_they_are_asked_for_and_as_often_as_a_person_blinks(generator):
+    speech, emotion = torch.randn(80, 6), torch.zeros(80, 2)
+    open_eyed = generate_expressions(generator, speech, emotion)
+    asked = blink_pulses(torch.tensor([40.0]), 80, 25.0)
+    changed = (generate_expressions(generator, speech, emotion, blinks=asked) - open_eyed).abs().sum(1)
+    assert changed[38:43].min() > 1e-4 and changed[:25].max() < 1e-4
+    pulses = random_blinks(25 * 1200, 25.0, 0.4, torch.Generator().manual_seed(0))
+    assert float(pulses.sum()) / pulse_frames(25.0) / 1200 == pytest.approx(0.4, abs=0.05)
+    assert not random_blinks(100, 25.0, 0.0, torch.Generator()).any()
 
 
 def test_a_seed_fixes_one_of_many_motions(generator):
@@ -136,7 +156,8 @@ def test_the_default_generator_is_fifty_times_faster_than_speech(kind):
 def test_every_parameter_of_the_generator_gets_a_gradient(generator):
     generator.train()
     people = torch.tensor([0, 1])
-    output = generator(torch.randn(2, 40, 6), torch.rand(2, 40, 2), slow_noise(2, 40, 6, 25.0)[None], people)
+    told = torch.randn(2, 40, 6), torch.rand(2, 40, 2), torch.rand(2, 40)
+    output = generator(*told, slow_noise(2, 40, 6, 25.0)[None], people)
     output.square().mean().backward()
     for name, parameter in generator.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name

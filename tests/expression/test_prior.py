@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import pytorch_lightning as pl
 import torch
-from talking_clips import FPS, talking_model, write_talking_clip
+from talking_clips import FPS, talking_model, use_talking_model, write_talking_clip
 
-import readavatar.expression.module
 import readavatar.expression.prior
 from readavatar.data.avatar import Avatar, write_avatar_part
 from readavatar.data.expression_data import ExpressionData
@@ -45,7 +44,7 @@ def _fit(folder, clips, steps=3, **settings) -> ExpressionModule:
 
 @pytest.fixture(autouse=True)
 def _talking_model(monkeypatch):
-    monkeypatch.setattr(readavatar.expression.module, "load_morphable_model", lambda name: talking_model())
+    use_talking_model(monkeypatch)
 
 
 @pytest.fixture
@@ -132,7 +131,7 @@ def test_seconds_of_footage_teach_a_code_and_nothing_else(tmp_path, clips, prior
     learnt = _fit(tmp_path, clips[1:], prior=str(folder), optimisation=Optimisation(train="code"), steps=5)
     after = learnt.generator.state_dict()
     for name in before:
-        if name not in ("codes", "condition.0.weight", "expression_bounds"):
+        if name not in ("codes", "blink_rates", "condition.0.weight", "expression_bounds"):
             assert torch.equal(before[name], after[name]), name
     assert (after["codes"] - before["codes"].mean(0)).abs().max() > 1e-4
     with pytest.raises(UserError, match="Expected a prior"):
