@@ -58,7 +58,9 @@ def train_sync_expert(
             network.standardise_by(takes, lips)
         network.train().requires_grad_(True)
         optimizer = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, max(2, steps), pct_start=_WARM_UP)
+        # OneCycleLR divides by the warm-up's length less one: ten steps would be one too few, or many.
+        planned = max(2 * round(1 / _WARM_UP), steps)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, planned, pct_start=_WARM_UP)
         for _ in track(range(steps), "Learning sync", disable=not progress, transient=True):
             speech, expressions = _draw(long_enough, starts, window)
             loss = contrastive_loss(network.hear(speech), network.see(expressions), network.scale)
