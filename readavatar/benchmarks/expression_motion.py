@@ -71,7 +71,8 @@ class TrainedMotion:
         part = Avatar(avatar).part("expression")
         self.generator = load_network(ExpressionGenerator(**part.config["network"]), part)
         if not Avatar(avatar).card.footage:  # a prior of many, in whose manner together it meets a new person
-            self.generator.codes.copy_(self.generator.codes.mean(0, keepdim=True).expand_as(self.generator.codes))
+            for each in (self.generator.codes, self.generator.blink_rates):
+                each.copy_(each.mean(0, keepdim=True).expand_as(each))
         self.encoder = load_encoder_of(avatar)
         self.heard = {} if heard is None else heard
         names = tuple(part.config["expression_names"])

@@ -10,8 +10,10 @@ from rich.progress import track
 
 from readavatar.benchmarks.expression_footage import MOST_OFFSET
 from readavatar.benchmarks.expression_motion import SPACE, TrainedMotion
+from readavatar.benchmarks.expression_sheets import write_motion_sheet
 from readavatar.benchmarks.expression_sync import find_judge
 from readavatar.benchmarks.tracking_table import Row, Score, print_scores
+from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
 from readavatar.expression.sync_offset import SURE as SURE_CONFIDENCE
 from readavatar.media.waveform import read_waveform
@@ -26,14 +28,20 @@ _CONFIDENCE = Row("", at_least=SURE_CONFIDENCE)
 
 
 def bench_expression_recordings(
-    folder: str | Path, avatar: str | Path, work: str | Path = "bench_expression"
+    folder: str | Path,
+    avatar: str | Path,
+    work: str | Path = "bench_expression",
+    emotion: str = "neutral",
+    sheets: str | Path | None = None,
 ) -> dict[str, Score]:
-    """Let an avatar say every recording, in neutral, and ask the judge of sync by how much it is late.
+    """Let an avatar say every recording and ask the judge of sync by how much it is late.
 
     Args:
         folder: With sound files, however deep; or one file.
         avatar: Whose expression network moves.
         work: Folder that keeps the judge.
+        emotion: In which.
+        sheets: Folder for a contact sheet of each recording's motion.
 
     Returns:
         By ``recordings: offset, FILE`` and ``recordings: confidence, FILE``; files too short to tell by are left out.
@@ -47,9 +55,13 @@ def bench_expression_recordings(
     for file in track(files, description="recordings", transient=True):
         waveform = read_waveform(file, SAMPLE_RATE)
         num_frames = max(1, round(len(waveform) / SAMPLE_RATE * motion.fps))
-        emotion = torch.zeros(num_frames, SPACE.num_emotions)
-        take = Take(waveform, (), emotion, torch.zeros(num_frames, len(EXPRESSION_NAMES)), motion.fps, 0)
-        offset = judge.offset(waveform, motion(take, emotion, 0), motion.fps)
+        asked = EmotionTrack.parse(emotion, SPACE).sample_frames(num_frames, motion.fps)
+        take = Take(waveform, (), asked, torch.zeros(num_frames, len(EXPRESSION_NAMES)), motion.fps, 0)
+        moved = motion(take, asked, 0)
+        if sheets is not None:
+            Path(sheets).mkdir(parents=True, exist_ok=True)
+            write_motion_sheet(Path(sheets) / f"{file.stem}.png", moved, motion.fps)
+        offset = judge.offset(waveform, moved, motion.fps)
         if offset is None:
             print(f"{file.name}: too short to judge")
             continue

@@ -46,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     expression.add_argument(
         "--speech", metavar="FOLDER", help="with --avatar: judge its sync on the recordings there instead"
     )
+    expression.add_argument("--emotion", default="neutral", metavar="TRACK", help="of the recordings (neutral)")
+    expression.add_argument("--sheets", metavar="FOLDER", help="draw each recording's motion into a .png there")
     expression.add_argument("--plot", metavar="FILE", help="draw dials, changes and the upper face into a .png")
 
 
@@ -94,7 +96,9 @@ def _expression(arguments: argparse.Namespace) -> dict:
     if arguments.speech and not arguments.avatar:
         raise UserError("Expected --avatar FOLDER with --speech: whose face is to say it?")
     if arguments.speech:
-        return bench_expression_recordings(arguments.speech, arguments.avatar, work)
+        return bench_expression_recordings(
+            arguments.speech, arguments.avatar, work, arguments.emotion, arguments.sheets
+        )
     return bench_expression(
         run_stage,
         morphable_model=arguments.morphable_model,

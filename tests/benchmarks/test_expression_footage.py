@@ -106,9 +106,11 @@ def test_every_recording_is_judged_or_named_as_too_short(clip, judge, tmp_path, 
     (tmp_path / "sounds" / "deep").mkdir(parents=True)
     soundfile.write(tmp_path / "sounds" / "long.wav", clip.waveform().numpy(), 16_000)
     soundfile.write(tmp_path / "sounds" / "deep" / "short.wav", clip.waveform().numpy()[:16_000], 16_000)
-    scores = bench_expression_recordings(tmp_path / "sounds", write_untrained(tmp_path / "avatar"), tmp_path)
+    avatar, sheets = write_untrained(tmp_path / "avatar"), tmp_path / "sheets"
+    scores = bench_expression_recordings(tmp_path / "sounds", avatar, tmp_path, "happy:0.5", sheets)
     assert set(scores) == {"recordings: offset, long.wav", "recordings: confidence, long.wav"}
     assert "short.wav: too short" in capsys.readouterr().out
+    assert sorted(sheet.name for sheet in sheets.iterdir()) == ["long.png", "short.png"]
     assert find_recordings(tmp_path / "sounds" / "long.wav") == [tmp_path / "sounds" / "long.wav"]
 
 
