@@ -30,11 +30,23 @@ _LONGEST = 0.5
 """Seconds; lids that stay down longer are lowered or squint."""
 
 
-def lid_gap(model: MorphableModel, expressions: Float[Tensor, "T E"]) -> Float[Tensor, " T"]:
-    """Height between the upper and the lower lids' edges, metres, mean of both eyes."""
-    moved, rest = (model.landmarks_3d(each)[..., 1] for each in (expression_displacements(model), model.template[None]))
-    slope, height = (points[:, _UPPER_LIDS].mean(1) - points[:, _LOWER_LIDS].mean(1) for points in (moved, rest))
-    return expressions @ slope + height
+class LidGap:
+    """How wide a morphable model's lids are open; linear in its expressions, so it is worked out once."""
+
+    def __init__(self, model: MorphableModel) -> None:
+        """
+        Args:
+            model: Whose lids.
+        """
+        moved, rest = expression_displacements(model), model.template[None]
+        self.slope, (self.at_rest,) = (
+            points[:, _UPPER_LIDS].mean(1) - points[:, _LOWER_LIDS].mean(1)
+            for points in (model.landmarks_3d(each)[..., 1] for each in (moved, rest))
+        )
+
+    def __call__(self, expressions: Float[Tensor, "T E"]) -> Float[Tensor, " T"]:
+        """Height between the upper and the lower lids' edges, metres, mean of both eyes."""
+        return expressions @ self.slope + self.at_rest
 
 
 def blink_frames(gap: Float[Tensor, " T"], fps: float) -> Float[Tensor, " K"]:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader
 
-from readavatar.data.blinks import blink_frames, blink_pulses, lid_gap, pulse_frames
+from readavatar.data.blinks import LidGap, blink_frames, blink_pulses, pulse_frames
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.emotion_labels import EmotionCoding, label_names, read_emotion
 from readavatar.data.emotion_strength import measured_strengths
@@ -20,7 +20,7 @@ from readavatar.data.frame_rate import resample_frames
 from readavatar.data.speech_features import clip_speech_features, describe_encoder
 from readavatar.emotion import EmotionSpace
 from readavatar.errors import UserError
-from readavatar.morphable import MorphableModel, load_morphable_model
+from readavatar.morphable import load_morphable_model
 from readavatar.speech import SAMPLE_RATE, load_speech_encoder
 from readavatar.types import TrackedFace
 
@@ -110,9 +110,9 @@ class ExpressionData(pl.LightningDataModule):
         self.encoder = load_speech_encoder(self.speech_encoder, self.layers)
         self.length = max(2, round(self.window_seconds * self.fps))
         training, held_out = self.read_clips()
-        model = load_morphable_model(self.face_model)
-        self.training = [_with_blinks(clip, model, self.fps) for clip in training]
-        self.held_out = [(_with_blinks(clip, model, self.fps), first) for clip, first in held_out]
+        lids = LidGap(load_morphable_model(self.face_model))
+        self.training = [_with_blinks(clip, lids, self.fps) for clip in training]
+        self.held_out = [(_with_blinks(clip, lids, self.fps), first) for clip, first in held_out]
         self.places = [(index, first) for index, clip in enumerate(self.training) for first in clip.starts(self.length)]
         if not self.places:
             raise UserError(
@@ -149,7 +149,7 @@ class ExpressionData(pl.LightningDataModule):
     @property
     def training_speech(self) -> Float[Tensor, "T D"]:
         """The features of every frame that is trained on."""
-        return torch.cat([clip.speech for clip in self.training])
+        return torch.cat([clip.speech for clip in self.training]).float()
 
     @property
     def training_expressions(self) -> Float[Tensor, "T E"]:
@@ -249,8 +249,8 @@ class ExpressionData(pl.LightningDataModule):
         self.places += [(self.places[index][0] + num_clips, self.places[index][1]) for index in evenly]
 
 
-def _with_blinks(clip: ExpressionClip, model: MorphableModel, fps: float) -> ExpressionClip:
-    frames = blink_frames(lid_gap(model, clip.expressions), fps)
+def _with_blinks(clip: ExpressionClip, lids: LidGap, fps: float) -> ExpressionClip:
+    frames = blink_frames(lids(clip.expressions), fps)
     return replace(clip, blinks=blink_pulses(frames, len(clip.expressions), fps))
 
 

@@ -80,6 +80,8 @@ class ExpressionModule(pl.LightningModule):
         prior = find_prior(self.prior, data.description())
         if prior:
             self.print(f"Beginning from the prior '{prior.path}'.")
+        begins_taught = prior and self.optimisation.train == "all"
+        self.rate = self.optimisation.rate_from_prior if begins_taught else 1.0
         networks = build_networks(self.network, self.weights, self.optimisation, prior, data, model)
         self.generator, self.discriminator = networks.generator, networks.discriminator
         self.generator.blink_rates.copy_(data.blink_rates)
@@ -117,7 +119,7 @@ class ExpressionModule(pl.LightningModule):
             optimizers.append(self.discriminator_optimizer(self.discriminator.parameters()))
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                group["initial_lr"] = group["lr"]
+                group["initial_lr"] = self.rate * group["lr"]
         return optimizers
 
     def training_step(self, batch: ExpressionBatch, batch_index: int) -> None:

@@ -67,6 +67,8 @@ class Optimisation:
 
     train: Train = "all"
     """``code`` learns how a person moves and leaves the prior's networks as they are: for seconds of footage."""
+    rate_from_prior: float = 0.2
+    """Times the learning rates of what begins from a prior: it is to be kept, not found."""
     samples: int = 2
     """Motions drawn for every sound in a step: with two or more, the distance between them counts as much in a position
     term's favour as the distance to the truth counts against (the energy score, Gneiting & Raftery 2007, eq. 22, whose

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from readavatar.data.blinks import blink_frames, blink_pulses, lid_gap, pulse_frames
+from readavatar.data.blinks import LidGap, blink_frames, blink_pulses, pulse_frames
 from readavatar.morphable import load_morphable_model
 from readavatar.synthetic import draw_takes, make_character
 from readavatar.synthetic.retarget import retarget
@@ -13,11 +13,12 @@ from readavatar.synthetic.retarget import retarget
 
 def test_every_blink_of_an_actor_is_found_and_nothing_else():
     model = load_morphable_model("builtin")
+    lids = LidGap(model)
     names = list(model.expression_names)
     for take in draw_takes(make_character(3), 0.5, change_sound=False):
         expressions = retarget(take.expressions, model)
         closed = expressions[:, names.index("eyeBlink_L")]
-        found = blink_frames(lid_gap(model, expressions), take.fps).long().tolist()
+        found = blink_frames(lids(expressions), take.fps).long().tolist()
         inner = closed[1:-1]
         true = 1 + torch.nonzero((inner > 0.5) & (inner >= closed[:-2]) & (inner > closed[2:]))[:, 0]
         assert len(found) == len(true) and all(min(abs(frame - true)) <= 1 for frame in found)
