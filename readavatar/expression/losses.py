@@ -19,6 +19,7 @@ def energy_score(
     distance: Callable[[Tensor, Tensor], Tensor],
     samples: Float[Tensor, "S B T E"],
     target: Float[Tensor, "B T E"],
+    repulsion: float = 1.0,
 ) -> Float[Tensor, ""]:
     """Mean distance of samples to the target, less half the mean distance between samples.
 
@@ -29,12 +30,13 @@ def energy_score(
         distance: Between two motions, frame by frame.
         samples: S motions drawn for the same sound.
         target: The true one.
+        repulsion: Times the distance between samples; 0 is a regression of each.
     """
     score = distance(samples, target.expand_as(samples)).mean()
     if len(samples) == 1:
         return score
     first, second = torch.triu_indices(len(samples), len(samples), 1)
-    return score - 0.5 * distance(samples[first], samples[second]).mean()
+    return score - 0.5 * repulsion * distance(samples[first], samples[second]).mean()
 
 
 def closure_loss(

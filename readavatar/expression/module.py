@@ -127,9 +127,9 @@ class ExpressionModule(pl.LightningModule):
         self._set_learning_rates()
         samples = self._draw(self.generator, batch, self.optimisation.samples)
         target = batch.expressions
-        terms = {part: lambda part=part: energy_score(self._position(part), samples, target) for part in PARTS}
-        velocities = (samples.diff(dim=2), target.diff(dim=1))
-        terms["velocity"] = lambda: sum(energy_score(self._position(part), *velocities) for part in PARTS)
+        motions, velocities = (samples, target), (samples.diff(dim=2), target.diff(dim=1))
+        terms = {part: lambda part=part: self._energy_score(part, *motions) for part in PARTS}
+        terms["velocity"] = lambda: sum(self._energy_score(part, *velocities) for part in PARTS)
         terms["closure"] = lambda: self._closure(samples, target)
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
@@ -189,6 +189,16 @@ class ExpressionModule(pl.LightningModule):
         """Without the context."""
         return values[:, self.generator.context : self.generator.context + like.shape[1]]
 
+    def _energy_score(self, part: str, samples: Tensor, target: Tensor) -> Float[Tensor, ""]:
+        warm_up = self.optimisation.warm_up
+        repulsion = min(1.0, self._progress / warm_up) if warm_up > 0 else 1.0
+        return energy_score(self._position(part), samples, target, repulsion)
+
+    @property
+    def _progress(self) -> float:
+        """Share of the training that is done."""
+        return min(self.global_step / self.trainer.estimated_stepping_batches, 1.0)
+
     def _position(self, part: str):
         return lambda first, second: self.space.distance(part, first, second)
 
@@ -197,8 +207,7 @@ class ExpressionModule(pl.LightningModule):
         return closure_loss(self.space.opening(samples), opening, opening < self.closed_below)
 
     def _set_learning_rates(self) -> None:
-        progress = min(self.global_step / self.trainer.estimated_stepping_batches, 1.0)
-        factor = _LAST_RATE + (1 - _LAST_RATE) * (1 + math.cos(math.pi * progress)) / 2
+        factor = _LAST_RATE + (1 - _LAST_RATE) * (1 + math.cos(math.pi * self._progress)) / 2
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor

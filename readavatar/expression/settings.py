@@ -51,7 +51,7 @@ class LossWeights:
     """Change of all of them from frame to frame."""
     closure: float = 0.5
     """Lips kept apart where the truth closes them (p, b, m)."""
-    adversarial: float = 0.05
+    adversarial: float = 0.1
     """The discriminators' verdict."""
     matching: float = 0.1
     """L1 between the discriminators' features."""
@@ -73,6 +73,9 @@ class Optimisation:
     """Motions drawn for every sound in a step: with two or more, the distance between them counts as much in a position
     term's favour as the distance to the truth counts against (the energy score, Gneiting & Raftery 2007, eq. 22, whose
     best is the true distribution); with one, the terms are a regression and mute what the sound does not tell."""
+    warm_up: float = 0.5
+    """Share of the training over which the distance between samples comes to count in full: they learn first what the
+    sound and the emotion tell, then to differ in what these don't."""
     mismatch: float = 0.5
     """Weight of true motion with another window's sound and emotion, as an example of the false."""
     r1: float = 0.1
