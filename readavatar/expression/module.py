@@ -52,7 +52,7 @@ class ExpressionModule(pl.LightningModule):
         optimisation: Optimisation = Optimisation(),  # noqa: B008
         prior: str = "auto",
         generator_optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=5e-3, betas=(0.5, 0.99)),
-        discriminator_optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=3e-3, betas=(0.0, 0.99)),
+        discriminator_optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=1e-3, betas=(0.0, 0.99)),
     ) -> None:
         """
         Args:
@@ -133,7 +133,7 @@ class ExpressionModule(pl.LightningModule):
         terms["closure"] = lambda: self._closure(samples, target)
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
-            judged, real = self._judge(samples[0], batch), self._judge(target, batch)
+            judged, real = (self._judge(self._standard(motion), batch) for motion in (samples[0], target))
             terms["adversarial"] = lambda: adversarial_loss(judged)
             terms["matching"] = lambda: matching_loss(judged, real)
         if self.sync_expert is not None:
@@ -157,13 +157,15 @@ class ExpressionModule(pl.LightningModule):
         settings = self.optimisation
         self.discriminator.requires_grad_(True)
         penalised = settings.r1 > 0 and batch_index % settings.r1_every == 0
-        target = batch.expressions.clone().requires_grad_(penalised)
-        real = self._judge(target, batch)
+        # The penalty is on standardised motion: per raw unit a coefficient that hardly moves has a huge gradient, and
+        # the discriminators would learn to say the same of everything.
+        true, false = self._standard(batch.expressions).requires_grad_(penalised), self._standard(generated)
+        real = self._judge(true, batch)
         other = replace(batch, speech=batch.speech.roll(1, 0), emotion=batch.emotion.roll(1, 0))
-        fakes = [(1.0, self._judge(generated, batch)), (settings.mismatch, self._judge(batch.expressions, other))]
+        fakes = [(1.0, self._judge(false, batch)), (settings.mismatch, self._judge(true.detach(), other))]
         total = loss = discriminator_loss(real, fakes)
         if penalised:
-            total = loss + settings.r1 * settings.r1_every * gradient_penalty(real, target)
+            total = loss + settings.r1 * settings.r1_every * gradient_penalty(real, true)
         # Not through Lightning's wrapper, which would count this as a step of training: max_steps are batches.
         optimizer = self.optimizers(use_pl_optimizer=False)[1]
         optimizer.zero_grad()
@@ -179,11 +181,14 @@ class ExpressionModule(pl.LightningModule):
         noise = slow_noise(count * size, num_frames, generator.num_noise, generator.fps, numbers).to(batch.speech)
         return generator(batch.speech, batch.emotion, batch.blinks, noise.unflatten(0, (count, size)), batch.person)
 
-    def _judge(self, expressions: Float[Tensor, "B T E"], batch: ExpressionBatch) -> list[list[Tensor]]:
-        speech = self.generator.standard_speech(self._inside(batch.speech, expressions))
+    def _standard(self, expressions: Float[Tensor, "B T E"]) -> Float[Tensor, "B T E"]:
+        return self.generator.standard_expressions(expressions)
+
+    def _judge(self, motion: Float[Tensor, "B T E"], batch: ExpressionBatch) -> list[list[Tensor]]:
+        """The discriminators on standardised motion."""
+        speech = self.generator.standard_speech(self._inside(batch.speech, motion))
         code = self.generator.codes[batch.person].detach()
-        motion = self.generator.standard_expressions(expressions)
-        return self.discriminator(motion, speech, self._inside(batch.emotion, expressions), code)
+        return self.discriminator(motion, speech, self._inside(batch.emotion, motion), code)
 
     def _inside(self, values: Float[Tensor, "B F C"], like: Float[Tensor, "B T E"]) -> Float[Tensor, "B T C"]:
         """Without the context."""

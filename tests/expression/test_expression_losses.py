@@ -75,6 +75,13 @@ def test_the_energy_score_of_one_sample_is_the_distance():
     assert energy_score(_absolute, torch.stack([target + 0.5, target - 0.5]), target) == pytest.approx(0.0)
 
 
+def test_without_repulsion_the_energy_score_is_a_regression_of_every_sample():
+    target = torch.rand(2, 3, 1)
+    apart = torch.stack([target + 0.5, target - 0.5])
+    assert energy_score(_absolute, apart, target, 0.0) == pytest.approx(0.5)
+    assert energy_score(_absolute, apart, target, 0.5) == pytest.approx(0.25)
+
+
 def test_the_energy_score_prefers_the_true_spread_to_the_average():
     numbers = torch.Generator().manual_seed(0)
     target = torch.randn(1, 20_000, 1, generator=numbers)

@@ -155,6 +155,14 @@ def test_what_the_prior_knows_of_an_unseen_emotion_is_kept(tmp_path, clips, prio
     assert "keep" not in _fit(tmp_path, clips[:1], prior="none", steps=1).active_weights
 
 
+def test_what_begins_from_a_prior_learns_at_a_lower_rate(tmp_path, clips, prior):
+    def rate(**settings):
+        module = _fit(tmp_path, clips[1:], steps=1, optimisation=Optimisation(rate_from_prior=0.1), **settings)
+        return module.optimizers()[0].param_groups[0]["initial_lr"]
+
+    assert rate(prior=str(prior[0])) == pytest.approx(0.1 * rate(prior="none"))
+
+
 def test_a_prior_is_nobodys_avatar(prior):
     with pytest.raises(UserError, match="it is a prior"):
         _ = Avatar(prior[0]).footage
