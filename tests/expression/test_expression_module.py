@@ -8,11 +8,13 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from talking_clips import use_talking_model, write_talking_clip
 
+import readavatar.expression.module
 from readavatar.data.avatar import Avatar, load_network, write_avatar_part
 from readavatar.data.expression_data import ExpressionData
 from readavatar.data.resume import ExactResume
 from readavatar.errors import UserError
 from readavatar.expression import ExpressionGenerator, ExpressionModule, generate_expressions
+from readavatar.expression.losses import gradient_penalty
 from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
 
 SMALL = NetworkSettings(
@@ -140,6 +142,22 @@ def test_adversarial_training_keeps_the_spread_that_regression_mutes(tmp_path):
         )
         ratios[name] = float(brows.std() / torch.cat([spoken.expressions[:, 0], mirrored[:, 0]]).std())
     assert ratios["regression"] < 0.5 < 0.7 < ratios["adversarial"] < 1.3
+
+
+def test_the_gradient_penalty_knows_no_units(tmp_path, clip, monkeypatch):
+    """On raw coefficients, one that hardly moves had a gradient ten thousand times the others'."""
+    spreads = []
+
+    def watched(real, motion):
+        spreads.append(motion.detach().flatten(0, 1).std(0))
+        return gradient_penalty(real, motion)
+
+    monkeypatch.setattr(readavatar.expression.module, "gradient_penalty", watched)
+    module, data = _module(), _data(clip)
+    data.setup("fit")
+    data.training[0].expressions[:, 2] *= 0.1
+    _trainer(tmp_path, 1).fit(module, data)
+    assert len(spreads) == 1 and (spreads[0] > 0.3).all() and (spreads[0] < 3).all()
 
 
 def test_held_out_seconds_are_scored_and_told(tmp_path, clip, capsys):
