@@ -77,7 +77,7 @@ def test_the_clip_says_that_it_is_synthetic(demo):
 
 def test_the_avatar_is_whole(demo):
     avatar = Avatar(demo / "avatar")
-    assert set(avatar.card.parts) == {"expression", "appearance"}
+    assert set(avatar.card.parts) == {"expression", "expression_critics", "appearance"}
     assert avatar.footage.is_tracked
 
 
