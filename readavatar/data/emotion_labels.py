@@ -42,7 +42,7 @@ def read_emotion(
     """
     track = store.emotion()
     emotion = torch.zeros(num_frames, space.num_emotions)
-    if track is None:
+    if track is None or coding == "none":
         return emotion
     labels = track.sample_frames(num_frames, fps)
     for name, strength in zip(track.space.names, labels.T, strict=True):

@@ -112,6 +112,8 @@ class ExpressionData(pl.LightningDataModule):
         training, held_out = self.read_clips()
         lids = LidGap(load_morphable_model(self.face_model))
         self.training = [_with_blinks(clip, lids, self.fps) for clip in training]
+        self.spoken = tuple(self.training)
+        """Without the muted copies, whose silence tells nothing of lips."""
         self.held_out = [(_with_blinks(clip, lids, self.fps), first) for clip, first in held_out]
         self.places = [(index, first) for index, clip in enumerate(self.training) for first in clip.starts(self.length)]
         if not self.places:

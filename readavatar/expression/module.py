@@ -103,7 +103,7 @@ class ExpressionModule(pl.LightningModule):
         if self.sync_expert is None or bool(self.knows_sync):
             return
         data = self.trainer.datamodule
-        takes = [(clip.speech.float(), clip.expressions) for clip in data.training]
+        takes = [(clip.speech.float(), clip.expressions) for clip in data.spoken]
         lips = lip_landmarks(load_morphable_model(data.face_model))
         seed = int(torch.randint(2**31, ()))
         expert = train_sync_expert(takes, lips, seed=seed, progress=self.trainer.progress_bar_callback is not None)

@@ -109,6 +109,7 @@ def test_an_emotion_that_is_not_to_be_steered_by_is_refused(tmp_path):
 def test_muted_windows_rest_the_mouth_and_leave_the_brows(tmp_path):
     data = _data(write_talking_clip(tmp_path / "a"), muted_share=0.5)
     spoken, muted = data.training
+    assert len(data.spoken) == 1 and data.spoken[0] is spoken
     num_spoken = sum(clip == 0 for clip, _ in data.places)
     assert len(data.places) == num_spoken + round(0.5 * num_spoken)
     assert torch.equal(spoken.expressions[:, 0], muted.expressions[:, 0])
