@@ -1,5 +1,6 @@
 """What ``readavatar bench`` runs; each benchmark is a function that returns named figures."""
 
+from readavatar.benchmarks.appearance import bench_appearance
 from readavatar.benchmarks.expression import bench_expression
 from readavatar.benchmarks.expression_footage import bench_expression_footage
 from readavatar.benchmarks.expression_recordings import bench_expression_recordings
@@ -9,11 +10,12 @@ from readavatar.benchmarks.stages import bench_stages
 from readavatar.benchmarks.tracking import bench_tracking
 
 BENCHMARKS = {"rasterize": bench_rasterize, "stages": bench_stages}
-"""Those that time; ``bench_tracking`` and ``bench_expression`` train and measure."""
+"""Those that time; ``bench_tracking``, ``bench_expression`` and ``bench_appearance`` train and measure."""
 
 __all__ = [
     "BENCHMARKS",
     "Figure",
+    "bench_appearance",
     "bench_expression",
     "bench_expression_footage",
     "bench_expression_recordings",

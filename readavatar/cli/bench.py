@@ -9,6 +9,11 @@ The expression network is trained on digital actors, beside a regression of its 
 or one that is trained is measured, on the actors, on the held-out end of a fitted clip, or on recordings:
   readavatar bench expression --avatar avatars/jane --footage clips/jane
   readavatar bench expression --avatar avatars/jane --speech recordings
+The appearance network is trained on digital actors whose tongue and teeth no coefficient tells, and measured there; or
+trained on a fitted clip (or one that is trained is taken) and measured on its held-out end; or driven by speech:
+  readavatar bench appearance --actors 1
+  readavatar bench appearance --footage clips/jane --avatar avatars/jane --sheets sheets
+  readavatar bench appearance --avatar avatars/jane --speech speech.wav --emotions happy,sad --sheets sheets
 """
 
 from __future__ import annotations
@@ -20,41 +25,58 @@ from readavatar.cli.memory import keep_freed_memory
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``bench``'s arguments."""
-    parser.add_argument("name", choices=("rasterize", "stages", "tracking", "expression"), help="what to measure")
+    names = ("rasterize", "stages", "tracking", "expression", "appearance")
+    parser.add_argument("name", choices=names, help="what to measure")
     parser.add_argument(
         "--morphable-model",
         metavar="MODEL",
         help="builtin, ict or a path (builtin; trained and fitted: ict where it is here)",
     )
     parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
-    trained = parser.add_argument_group("tracking and expression")
+    trained = parser.add_argument_group("tracking, expression and appearance")
     trained.add_argument("--actors", type=int, default=3, metavar="N", help="how many digital actors (3)")
     trained.add_argument(
         "--footage",
         metavar="FOLDER",
-        help="tracking: one folder a person, each with that person's clip stores or videos; expression: a fitted clip",
+        help="tracking: one folder a person, each with that person's clip stores or videos; else: a fitted clip",
     )
-    trained.add_argument("--config", metavar="FILE", help="of the training, put over the default: fast.yaml, say")
+    trained.add_argument(
+        "--config",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="of the training, put over the default: fast.yaml, say; appearance: any number of them",
+    )
     trained.add_argument(
         "--work", metavar="FOLDER", help="what is made once and kept: films, fits, trainings (bench_tracking, …)"
     )
-    expression = parser.add_argument_group("expression")
+    expression = parser.add_argument_group("expression and appearance")
     expression.add_argument("--avatar", metavar="FOLDER", help="measure this one instead of training")
     expression.add_argument(
-        "--held-out", type=float, default=12.0, metavar="SECONDS", help="at the footage's end, never trained on (12)"
+        "--held-out",
+        type=float,
+        metavar="SECONDS",
+        help="at the footage's end, never trained on (expression 12; appearance 10, and at most a quarter)",
     )
     expression.add_argument(
-        "--speech", metavar="FOLDER", help="with --avatar: judge its sync on the recordings there instead"
+        "--speech",
+        metavar="PATH",
+        help="with --avatar: expression judges its sync on the recordings there, appearance lets it say the recording",
     )
     expression.add_argument("--emotion", default="neutral", metavar="TRACK", help="of the recordings (neutral)")
-    expression.add_argument("--sheets", metavar="FOLDER", help="draw each recording's motion into a .png there")
+    expression.add_argument("--emotions", default="all", metavar="NAMES", help="appearance: happy,sad or all (all)")
+    expression.add_argument(
+        "--strengths", default="0.3,0.6,1.0", metavar="NUMBERS", help="appearance: of each emotion (0.3,0.6,1.0)"
+    )
+    expression.add_argument("--sheets", metavar="FOLDER", help="draw what is judged into .png files there")
     expression.add_argument("--plot", metavar="FILE", help="draw dials, changes and the upper face into a .png")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run one benchmark."""
     keep_freed_memory()
-    figures = {"tracking": _tracking, "expression": _expression}.get(arguments.name, _timed)(arguments)
+    trained = {"tracking": _tracking, "expression": _expression, "appearance": _appearance}
+    figures = trained.get(arguments.name, _timed)(arguments)
     if arguments.json:
         from readavatar.benchmarks import write_figures
 
@@ -80,7 +102,7 @@ def _tracking(arguments: argparse.Namespace) -> dict:
         morphable_model=arguments.morphable_model,
         actors=arguments.actors,
         footage=arguments.footage,
-        config=arguments.config or "configs/tracking/default.yaml",
+        config=_one_config(arguments) or "configs/tracking/default.yaml",
         work=arguments.work or "bench_tracking",
     )
 
@@ -92,7 +114,8 @@ def _expression(arguments: argparse.Namespace) -> dict:
 
     work = arguments.work or "bench_expression"
     if arguments.footage:
-        return bench_expression_footage(arguments.footage, arguments.avatar, arguments.held_out, work)
+        held_out = 12.0 if arguments.held_out is None else arguments.held_out
+        return bench_expression_footage(arguments.footage, arguments.avatar, held_out, work)
     if arguments.speech and not arguments.avatar:
         raise UserError("Expected --avatar FOLDER with --speech: whose face is to say it?")
     if arguments.speech:
@@ -104,7 +127,35 @@ def _expression(arguments: argparse.Namespace) -> dict:
         morphable_model=arguments.morphable_model,
         actors=arguments.actors,
         avatar=arguments.avatar,
-        config=arguments.config,
+        config=_one_config(arguments),
         work=work,
         plot=arguments.plot,
     )
+
+
+def _appearance(arguments: argparse.Namespace) -> dict:
+    from readavatar.benchmarks import bench_appearance
+    from readavatar.cli.stages import run as run_stage
+
+    return bench_appearance(
+        run_stage,
+        morphable_model=arguments.morphable_model,
+        actors=arguments.actors,
+        footage=arguments.footage,
+        avatar=arguments.avatar,
+        speech=arguments.speech,
+        emotions=arguments.emotions,
+        strengths=arguments.strengths,
+        held_out=10.0 if arguments.held_out is None else arguments.held_out,
+        configs=arguments.config,
+        work=arguments.work or "bench_appearance",
+        sheets=arguments.sheets,
+    )
+
+
+def _one_config(arguments: argparse.Namespace) -> str | None:
+    from readavatar.errors import UserError
+
+    if len(arguments.config) > 1:
+        raise UserError(f"Expected one --config for {arguments.name}, but got {len(arguments.config)}.")
+    return arguments.config[0] if arguments.config else None
