@@ -40,6 +40,8 @@ from readavatar.types import TrackedFace, _Tensors
 CACHE_VERSION = 1
 """Raise when ``build_render_maps`` changes what it gives."""
 _CHUNK = 16
+HELD_OUT_SHARE = 0.25
+"""Of a clip, at most: an 8 s clip keeps 6 s to train on."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ class AppearanceData(pl.LightningDataModule):
             speech_encoder: Of ``load_speech_encoder``.
             layers: Its layers.
             speech_window: Video frames of speech that a frame is given, odd.
-            held_out_seconds: At the end of each clip, at most a fifth of it; never trained on.
+            held_out_seconds: At the end of each clip, at most a quarter of it; never trained on.
             validation_frames: How many held-out frames ``validate`` looks at, evenly spread; ``test`` looks at all.
             batch_size: Frames.
             consecutive: 2 gives batches of neighbouring frames, which the ``temporal`` loss needs.
@@ -259,7 +261,7 @@ class AppearanceData(pl.LightningDataModule):
                 load_appearance_clip(store, face, self.morphable_model, self.encoder, self.frame_size, self.painted)
             )
             seen = torch.nonzero(store.landmarks().landmark_confidence > 0)[:, 0].tolist()
-            first_held_out = store.num_frames - round(min(self.held_out_seconds * store.fps, store.num_frames / 5))
+            first_held_out = store.num_frames - num_held_out(store.num_frames, store.fps, self.held_out_seconds)
             self.training += [(index, frame) for frame in seen if frame < first_held_out]
             self.held_out += [(index, frame) for frame in seen if frame >= first_held_out]
         if not self.training or not self.held_out:
@@ -267,6 +269,11 @@ class AppearanceData(pl.LightningDataModule):
                 f"Expected frames with a face to train and to test on in {', '.join(self.paths)}, but got "
                 f"{len(self.training)} and {len(self.held_out)}."
             )
+
+
+def num_held_out(num_frames: int, fps: float, seconds: int | float) -> int:
+    """How many frames at a clip's end are never trained on."""
+    return round(min(seconds * fps, num_frames * HELD_OUT_SHARE))
 
 
 def load_appearance_clip(
