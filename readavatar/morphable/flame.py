@@ -29,13 +29,13 @@ from readavatar.errors import UserError
 from readavatar.morphable.landmarks import checked_landmarks, face_origin
 from readavatar.morphable.model import REGION_NAMES, MorphableData, MorphableModel, gaze_rotation
 from readavatar.morphable.obj import read_obj
-from readavatar.morphable.pickles import as_array, read_array_pickle
 from readavatar.morphable.surface import (
     connected_parts,
     corner_landmarks,
     cylindrical_uvs,
     landmark_masks,
 )
+from readavatar.pickles import as_array, read_array_pickle
 
 NUM_PUBLISHED_SHAPE = 300
 """Of the published ``shapedirs``' 400 columns, the identity's; the rest are expressions."""

@@ -12,8 +12,8 @@ import torch
 
 from readavatar.errors import UserError
 from readavatar.morphable.obj import read_obj, read_obj_vertices
-from readavatar.morphable.pickles import as_array, read_array_pickle
 from readavatar.morphable.surface import connected_parts, corner_landmarks, cylindrical_uvs
+from readavatar.pickles import as_array, read_array_pickle
 
 QUAD = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\nusemtl skin\nf 1/1 2/2 3/3 4/4\n"
 
