@@ -1,0 +1,108 @@
+"""Gaze experts: frozen networks that say where a pictured face looks, through which a loss can reach the pixels.
+
+The expert's frame is that of its normalised camera, which looks straight at the face with the eyes level: (yaw, pitch)
+in radians, yaw to the subject's left, pitch up, both 0 where the face looks into the camera. It is not the head frame
+of ``FaceCoefficients.gaze``: a head that turns with its eyes fixed in it turns this gaze too. Between two pictures of
+one frame the head is the same, so that their difference is one of the eyes.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from readavatar.assets import find_asset
+from readavatar.errors import UserError
+from readavatar.gaze.placement import FacePlacement, face_crops
+from readavatar.gaze.resnet import ResNet18
+
+EXPERT_NAMES = ("auto", "eth_xgaze", "none")
+XGAZE_ASSET = "eth_xgaze_resnet18"
+_CROP_SIZE = 224
+"""Pixels of ETH-XGaze's normalised face."""
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's RGB, by which the checkpoint's training images were standardised."""
+
+
+@runtime_checkable
+class GazeExpert(Protocol):
+    """Pictures of faces → where they look; differentiable in the pictures, and never trained here."""
+
+    def __call__(self, images: Float[Tensor, "B 3 H W"], placement: FacePlacement) -> Float[Tensor, "B 2"]:
+        """(yaw, pitch), radians, in the frame that the module describes.
+
+        Args:
+            images: In [0, 1], gamma-encoded.
+            placement: Of the face in each.
+        """
+        ...
+
+
+class FaceGazeNetwork(nn.Module):
+    """ETH-XGaze's baseline (Zhang et al. 2020): a ResNet on the normalised face."""
+
+    def __init__(self, network: nn.Module, crop_size: int = _CROP_SIZE) -> None:
+        """
+        Args:
+            network: Standardised faces (B, 3, crop_size, crop_size) → ETH-XGaze's angles (B, 2): pitch (up), then yaw
+                (to the subject's right).
+            crop_size: Pixels.
+        """
+        super().__init__()
+        self.network, self.crop_size = network.eval().requires_grad_(False), crop_size
+        self.register_buffer("mean", torch.tensor(_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("deviation", torch.tensor(_DEVIATION)[:, None, None], persistent=False)
+
+    def train(self, mode: bool = True) -> FaceGazeNetwork:
+        """Stay as it is: batch statistics would make the verdict on one frame depend on the others."""
+        return super().train(False)
+
+    def forward(self, images: Float[Tensor, "B 3 H W"], placement: FacePlacement) -> Float[Tensor, "B 2"]:
+        """See ``GazeExpert``."""
+        crops = face_crops(images, placement, self.crop_size)
+        pitch, yaw = self.network((crops - self.mean) / self.deviation).unbind(1)
+        return torch.stack([-yaw, pitch], 1)
+
+
+def load_gaze_expert(name: str = "auto") -> FaceGazeNetwork | None:
+    """Load an expert by name; never asks the network.
+
+    Args:
+        name: Of ``EXPERT_NAMES``. ``none`` gives None; so does ``auto`` where ETH-XGaze's weights are not on this
+            machine.
+
+    Raises:
+        UserError: An unknown name, or weights that are not there.
+    """
+    if name not in EXPERT_NAMES:
+        raise UserError(f"Expected a gaze expert of {', '.join(EXPERT_NAMES)}, but got '{name}'.")
+    if name == "none":
+        return None
+    path = find_asset(XGAZE_ASSET)
+    if path is None and name == "eth_xgaze":
+        raise UserError(
+            f"Expected ETH-XGaze's weights for the gaze expert 'eth_xgaze', but they are not on this machine; run "
+            f"'readavatar assets get {XGAZE_ASSET}'."
+        )
+    return load_eth_xgaze(path) if path else None
+
+
+def load_eth_xgaze(path: str | Path) -> FaceGazeNetwork:
+    """Read a ResNet-18 checkpoint with two outputs such as ``eth-xgaze_resnet18.pth``.
+
+    Raises:
+        UserError: The file is not such a checkpoint.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["model"]
+        network = ResNet18(num_outputs=2, width=len(state["conv1.weight"]))
+        network.load_state_dict(state)
+    except (EOFError, OSError, KeyError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"Expected ETH-XGaze's ResNet-18 at '{path}', but could not read it: {reason}.") from None
+    return FaceGazeNetwork(network)

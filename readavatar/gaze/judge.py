@@ -1,0 +1,104 @@
+"""A judge of gaze for testing, which shares nothing with the experts that train: MediaPipe's iris landmarks.
+
+The pupil's place between the corners of its eye tells how far the eyeball is turned. A turned head moves it too, so
+that the angles of two pictures are only comparable where the head is the same: a rendered frame and the real one.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from rich.progress import track
+from torch import Tensor
+
+from readavatar.detection import IRIS_LEFT, IRIS_RIGHT, FaceDetector
+
+_CORNERS = ((33, 133), (362, 263))
+"""MediaPipe's corners of the subject's right and left eye, each from the subject's right to its left."""
+_LIDS = ((159, 145), (386, 374))
+"""The middle of the upper and of the lower lid of each."""
+_PUPILS = (IRIS_RIGHT[0], IRIS_LEFT[0])
+EYE_WIDTH, PUPIL_RADIUS = 0.027, 0.0099
+"""Metres: between the corners of MediaPipe's canonical eye, and from the eyeball's centre of rotation to the pupil (the
+usual 13.5 mm behind the cornea's apex less an anterior chamber of 3.6 mm)."""
+CLOSED = 0.12
+"""Opening of the lids, in widths of the eye, below which an eye looks nowhere; open ones are 0.25–0.4."""
+
+
+def iris_gaze(landmarks_2d: Float[Tensor, "T 478 2"]) -> Float[Tensor, "T 2"]:
+    """(yaw, pitch) of the eyes, mean of both: radians, yaw to the subject's left, pitch up, against the eye's corners.
+
+    Args:
+        landmarks_2d: MediaPipe's, pixels.
+    """
+    offsets = [_pupil_offset(landmarks_2d, pupil, corners) for pupil, corners in zip(_PUPILS, _CORNERS, strict=True)]
+    turned = torch.stack(offsets).mean(0) * EYE_WIDTH / PUPIL_RADIUS
+    right, up = turned[:, 0], -turned[:, 1]
+    pitch = up.clamp(-1, 1).asin()
+    return torch.stack([(right / pitch.cos().clamp(min=1e-3)).clamp(-1, 1).asin(), pitch], 1)
+
+
+def eye_opening(landmarks_2d: Float[Tensor, "T 478 2"]) -> Float[Tensor, " T"]:
+    """The distance of the lids in widths of the eye, of the wider open eye."""
+    openings = []
+    for (upper, lower), (start, end) in zip(_LIDS, _CORNERS, strict=True):
+        height = (landmarks_2d[:, upper] - landmarks_2d[:, lower]).norm(dim=1)
+        openings.append(height / (landmarks_2d[:, start] - landmarks_2d[:, end]).norm(dim=1).clamp(min=1e-6))
+    return torch.stack(openings).amax(0)
+
+
+def gaze_error(
+    predicted_landmarks: Float[Tensor, "T 478 2"], target_landmarks: Float[Tensor, "T 478 2"]
+) -> Float[Tensor, " T"]:
+    """The angle between the two gazes, radians; NaN where the target's eyes are closed."""
+    predicted, target = _direction(iris_gaze(predicted_landmarks)), _direction(iris_gaze(target_landmarks))
+    # Of half the chord: the arc cosine has lost the digits of small angles.
+    angle = 2 * ((predicted - target).norm(dim=1) / 2).clamp(max=1).asin()
+    return angle.masked_fill(eye_opening(target_landmarks) < CLOSED, torch.nan)
+
+
+def measure_gaze_error(
+    rendered: Float[Tensor, "T 3 H W"], real: Float[Tensor, "T 3 H W"], description: str = "gaze"
+) -> Float[Tensor, " T"]:
+    """How far the eyes of each rendered frame look from where those of the real one do, radians.
+
+    Every frame is judged by itself, so that none lends another its eyes.
+
+    Args:
+        rendered: Whole frames in [0, 1], with enough around the face for it to be found.
+        real: The footage of the same moments, the head at the same place.
+        description: Of the progress bar.
+
+    Returns:
+        The angle; NaN where the real eyes are closed or a frame shows no face.
+
+    Raises:
+        UserError: mediapipe or its model is missing.
+    """
+    errors = torch.full((len(real),), torch.nan)
+    with FaceDetector() as detector:
+        for index in track(range(len(real)), description, transient=True):
+            ours, theirs = (_landmarks(detector, frames[index]) for frames in (rendered, real))
+            if ours is not None and theirs is not None:
+                errors[index] = gaze_error(ours[None], theirs[None])[0]
+    return errors
+
+
+def _landmarks(detector: FaceDetector, frame: Float[Tensor, "3 H W"]) -> Float[Tensor, "478 2"] | None:
+    pixels = (frame.detach().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
+    faces = detector.detect(pixels.cpu().numpy())
+    return torch.from_numpy(faces[0].landmarks_2d) if faces else None
+
+
+def _pupil_offset(landmarks_2d: Float[Tensor, "T 478 2"], pupil: int, corners: tuple[int, int]) -> Float[Tensor, "T 2"]:
+    """From the middle of the corners to the pupil, along their line and down from it, in their distance."""
+    start, end = landmarks_2d[:, corners[0]], landmarks_2d[:, corners[1]]
+    line, offset = end - start, landmarks_2d[:, pupil] - (start + end) / 2
+    down = torch.stack([-line[:, 1], line[:, 0]], 1)
+    squared = line.square().sum(1).clamp(min=1e-6)
+    return torch.stack([(offset * line).sum(1), (offset * down).sum(1)], 1) / squared[:, None]
+
+
+def _direction(gaze: Float[Tensor, "T 2"]) -> Float[Tensor, "T 3"]:
+    yaw, pitch = gaze.double().unbind(1)
+    return torch.stack([yaw.sin() * pitch.cos(), pitch.sin(), yaw.cos() * pitch.cos()], 1).to(gaze.dtype)
