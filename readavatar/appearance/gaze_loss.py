@@ -27,16 +27,20 @@ class GazeLoss(nn.Module):
     ``state_dict()``, so that neither optimizers nor checkpoints hold it, yet it follows the module's device.
     """
 
-    def __init__(self, expert: GazeExpert, every: int = 1) -> None:
+    def __init__(self, expert: GazeExpert, every: int = 1, frames: int | None = None) -> None:
         """
         Args:
             expert: Frozen; never the one that judges a test.
             every: Only each n-th step is computed, and counts n times.
+            frames: Of a batch that are judged, another choice each step; None judges all. Costs no more than ``every``
+                and leaves each step its share, where every n-th would be a jolt.
         """
         super().__init__()
         if every < 1:
             raise ValueError(f"Expected `every` of 1 or more, but got {every}.")
-        self.every = every
+        if frames is not None and frames < 1:
+            raise ValueError(f"Expected `frames` of 1 or more, or None, but got {frames}.")
+        self.every, self.frames = every, frames
         self._expert = [expert.requires_grad_(False).eval() if isinstance(expert, nn.Module) else expert]
 
     @property
@@ -57,7 +61,7 @@ class GazeLoss(nn.Module):
         face: Float[Tensor, "B 1 H W"],
         step: int = 0,
     ) -> Float[Tensor, ""]:
-        """The sum of the differences of yaw and pitch, mean over the frames that show eyes and the face's whole width.
+        """The sum of the differences of yaw and pitch, mean over frames that show eyes and the face's whole width.
 
         Args:
             predicted: In [0, 1].
@@ -72,6 +76,9 @@ class GazeLoss(nn.Module):
         chosen = placement.visible.nonzero()[:, 0]
         if len(chosen) == 0:
             return predicted.new_zeros(())
+        if self.frames is not None:
+            turn = step // self.every * self.frames + torch.arange(min(self.frames, len(chosen)))
+            chosen = chosen[turn.to(chosen.device) % len(chosen)]
         placement = FacePlacement(**{name: value[chosen] for name, value in vars(placement).items()})
         # In full precision: bfloat16 would round the images to 8 bits.
         with torch.autocast(predicted.device.type, enabled=False):
@@ -84,6 +91,9 @@ class GazeLoss(nn.Module):
 
 def _softened(eyes: Float[Tensor, "B 1 H W"], placement: FacePlacement) -> Float[Tensor, "B 1 H W"]:
     """The eyes' mask grown by ``RIM``, with an edge as soft, lest the expert sees a seam."""
-    radius = max(round(RIM * float(placement.side.mean())), 1)
-    grown = F.max_pool2d(eyes.float(), 4 * radius + 1, stride=1, padding=2 * radius)
-    return F.avg_pool2d(grown, 2 * radius + 1, stride=1, padding=radius)
+    # In pixels of half the rim: pooling over many pixels of a large frame would cost as much as the expert.
+    coarse = max(round(RIM * float(placement.side.mean()) / 2), 1)
+    mask = F.max_pool2d(eyes.float(), coarse, ceil_mode=True)
+    mask = F.avg_pool2d(F.max_pool2d(mask, 7, stride=1, padding=3), 5, stride=1, padding=2, count_include_pad=False)
+    grown = F.interpolate(mask, scale_factor=coarse, mode="bilinear")
+    return grown[..., : eyes.shape[-2], : eyes.shape[-1]]

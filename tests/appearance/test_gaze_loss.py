@@ -104,6 +104,16 @@ def test_each_nth_step_counts_n_times():
         GazeLoss(PupilFinder(), every=0)
 
 
+def test_some_of_a_batch_stand_for_all_of_it_and_take_turns():
+    target, eyes, face = (torch.cat([each] * 3) for each in drawn_face())
+    turned = torch.cat([drawn_face(look)[0] for look in (1.0, 2.0, 4.0)])
+    everyone, one = GazeLoss(PupilFinder()), GazeLoss(PupilFinder(), frames=1)
+    values = torch.stack([one(turned, target, eyes, face, step) for step in range(3)])
+    assert len(values.unique()) == 3
+    torch.testing.assert_close(values.mean(), everyone(turned, target, eyes, face))
+    assert GazeLoss(PupilFinder(), frames=9)(turned, target, eyes, face) == everyone(turned, target, eyes, face)
+
+
 def test_the_expert_is_in_no_checkpoint_and_in_no_optimizer_yet_moves_along(network_loss):
     assert network_loss.state_dict() == {} and list(network_loss.parameters()) == []
     module = nn.ModuleDict({"gaze": network_loss, "layer": nn.Linear(2, 2)}).double()
