@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from readavatar.data.render_inputs import RenderInputs, Window
+from readavatar.data.render_inputs import RenderInputs
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,3 @@ def jittered(inputs: RenderInputs, frames: Float[Tensor, "B 3 H W"], jitter: Jit
     return replace(
         inputs, uvs=(inputs.uvs + slide).clamp(0, 1) * covered, gaze=gaze, hole=hole, context=frames * (1 - hole)
     )
-
-
-def cropped(
-    inputs: RenderInputs, frames: Float[Tensor, "B 3 H W"], size: int
-) -> tuple[RenderInputs, Float[Tensor, "B 3 {size} {size}"]]:
-    """The same random square of all frames, its centre in the hole of the first (for speed where frames are large)."""
-    height, width = frames.shape[-2:]
-    if size >= min(height, width):
-        return inputs, frames
-    rows, columns = torch.nonzero(inputs.hole[0, 0] > 0, as_tuple=True)
-    chosen = int(torch.randint(max(len(rows), 1), (1,)))
-    row, column = (int(rows[chosen]), int(columns[chosen])) if len(rows) else (height // 2, width // 2)
-    top = min(max(row - size // 2, 0), height - size)
-    left = min(max(column - size // 2, 0), width - size)
-    window = Window(slice(top, top + size), slice(left, left + size))
-    return inputs.crop(window), frames[..., window.rows, window.columns]

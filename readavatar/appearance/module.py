@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -14,20 +13,18 @@ from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel
 
 from readavatar.appearance.contact_sheet import contact_sheet, write_image
-from readavatar.appearance.discriminator import (
-    PatchDiscriminator,
-    adversarial_loss,
-    discriminator_loss,
-    gradient_penalty,
-    matching_loss,
-)
+from readavatar.appearance.crops import choose_crops
+from readavatar.appearance.gaze_loss import GazeLoss
 from readavatar.appearance.inference import soft_edge
-from readavatar.appearance.jitter import Jitter, cropped, jittered
-from readavatar.appearance.losses import flicker, load_feature_loss, masked_mean, photometric_difference, weighted_sum
-from readavatar.appearance.networks import WINDOW_MARGIN, WINDOW_MULTIPLE, AppearanceRenderer, NetworkSettings
+from readavatar.appearance.jitter import Jitter, jittered
+from readavatar.appearance.losses import load_feature_loss
+from readavatar.appearance.networks import AppearanceRenderer, NetworkSettings
+from readavatar.appearance.objective import Objective, Rendered, render_crops
+from readavatar.appearance.precision import uses_bfloat16
 from readavatar.appearance.settings import LossWeights, Optimisation
 from readavatar.data.appearance_data import AppearanceBatch
 from readavatar.data.averaging import warming_average
+from readavatar.gaze import load_gaze_expert
 from readavatar.metrics import psnr, ssim
 
 _SHEET_FRAMES = 6
@@ -43,6 +40,7 @@ class AppearanceModule(pl.LightningModule):
         optimisation: Optimisation = Optimisation(),  # noqa: B008
         jitter: Jitter = Jitter(),  # noqa: B008
         feature_loss: str = "bands",
+        gaze_expert: str = "auto",
     ) -> None:
         """
         Args:
@@ -51,13 +49,15 @@ class AppearanceModule(pl.LightningModule):
             optimisation: Learning rates and the like.
             jitter: What is disturbed in training.
             feature_loss: Of ``load_feature_loss``.
+            gaze_expert: Of ``load_gaze_expert``, for ``weights.gaze``; without one the term is left out.
         """
         super().__init__()
         self.automatic_optimization = False
         self.network, self.weights, self.optimisation, self.jitter = network, weights, optimisation, jitter
-        self.feature_loss = load_feature_loss(feature_loss)
-        self.is_adversarial = weights.adversarial > 0 or weights.matching > 0
-        self.discriminator = PatchDiscriminator() if self.is_adversarial else None
+        expert = load_gaze_expert(gaze_expert) if weights.gaze else None
+        gaze_loss = None if expert is None else GazeLoss(expert, optimisation.gaze_every)
+        self.objective = Objective(weights, load_feature_loss(feature_loss), gaze_loss)
+        self._bfloat16: bool | None = None
         self.renderer: AppearanceRenderer | None = None
         self.averaged: AveragedModel | None = None
         self._sheet: list[tuple[Tensor, Tensor]] = []
@@ -82,8 +82,8 @@ class AppearanceModule(pl.LightningModule):
             {"params": texture, "lr": settings.texture_learning_rate},
         ]
         optimizers = [Adam(groups, betas=(0.9, 0.99), fused=True)]
-        if self.discriminator is not None:
-            parameters = self.discriminator.parameters()
+        if self.objective.discriminator is not None:
+            parameters = self.objective.discriminator.parameters()
             optimizers.append(Adam(parameters, lr=settings.discriminator_learning_rate, betas=(0.0, 0.99), fused=True))
         for optimizer in optimizers:
             for group in optimizer.param_groups:
@@ -93,54 +93,42 @@ class AppearanceModule(pl.LightningModule):
     def training_step(self, batch: AppearanceBatch, batch_index: int) -> None:
         """One step of the renderer, then one of the discriminator."""
         self._set_learning_rates()
-        inputs, target = jittered(batch.inputs, batch.frames, self.jitter), batch.frames
-        if self.optimisation.crop:
-            inputs, target = cropped(inputs, target, self.optimisation.crop)
-        window = inputs.window(WINDOW_MARGIN, WINDOW_MULTIPLE)
-        inputs, target = inputs.crop(window), target[..., window.rows, window.columns]
-        alpha = soft_edge(inputs.hole)
-        image = self.renderer(inputs)
-        composite = alpha * image + (1 - alpha) * target
-        difference = photometric_difference(image, target)
-        terms = {
-            "photometric": lambda: masked_mean(difference, alpha),
-            "mouth": lambda: masked_mean(difference, inputs.part("mouth")),
-            "eyes": lambda: masked_mean(difference, inputs.part("eyes")),
-            "features": lambda: self.feature_loss(composite, target, alpha),
-        }
-        if self.discriminator is not None:
-            self.discriminator.requires_grad_(False)
-            judged, real = self.discriminator(composite), self.discriminator(target)
-            terms["adversarial"] = lambda: adversarial_loss(judged)
-            terms["matching"] = lambda: matching_loss(judged, real)
-        if self.trainer.datamodule.consecutive == 2:
-            terms["temporal"] = lambda: flicker(image, target, alpha)
-        total, values = weighted_sum(terms, asdict(self.weights))
-        optimizer = self.optimizers() if self.discriminator is None else self.optimizers()[0]
+        settings, consecutive = self.optimisation, self.trainer.datamodule.consecutive
+        batch = AppearanceBatch(jittered(batch.inputs, batch.frames, self.jitter), batch.frames)
+        crops = choose_crops(batch.inputs, settings.crop, settings.attention, consecutive)
+        with self._autocast(batch):
+            rendered = render_crops(self.renderer, batch, crops)
+            total, values = self.objective(rendered, batch, crops, self.global_step)
+        optimizer = self.optimizers() if self.objective.discriminator is None else self.optimizers()[0]
         optimizer.zero_grad()
         self.manual_backward(total)
         torch.nn.utils.clip_grad_norm_(self.renderer.parameters(), 1.0, foreach=True)
         optimizer.step()
         self.averaged.update_parameters(self.renderer)
-        if self.discriminator is not None:
-            values["discriminator"] = self._discriminator_step(composite.detach(), target, batch_index)
-        self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=len(target))
+        if self.objective.discriminator is not None:
+            values["discriminator"] = self._discriminator_step(rendered, batch_index)
+        self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=len(batch.frames))
         self.log("loss", total.detach(), prog_bar=True, logger=False)
 
-    def _discriminator_step(self, composite: Tensor, target: Tensor, batch_index: int) -> Float[Tensor, ""]:
-        self.discriminator.requires_grad_(True)
-        loss = discriminator_loss(self.discriminator(target), self.discriminator(composite))
-        total = loss
-        if self.optimisation.r1 and batch_index % self.optimisation.r1_every == 0:
-            with torch.autocast(self.device.type, enabled=False):  # second derivatives need the precision
-                penalty = gradient_penalty(self.discriminator, target)
-            total = total + self.optimisation.r1 * self.optimisation.r1_every * penalty
+    def _discriminator_step(self, rendered: Rendered, batch_index: int) -> Float[Tensor, ""]:
+        settings = self.optimisation
+        r1 = 0.0 if batch_index % settings.r1_every else settings.r1 * settings.r1_every
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
+            total, loss = self.objective.judge_step(rendered, r1)
         # Not through Lightning's wrapper, which would count this as a step of training: max_steps are batches.
         optimizer = self.optimizers(use_pl_optimizer=False)[1]
         optimizer.zero_grad()
         self.manual_backward(total)
         optimizer.step()
-        return loss.detach()
+        return loss
+
+    def _autocast(self, batch: AppearanceBatch) -> torch.autocast:
+        if self._bfloat16 is None:
+            inputs = batch.inputs.frames(slice(0, 1))
+            work = lambda: self.renderer(inputs).mean().backward()  # noqa: E731
+            self._bfloat16 = uses_bfloat16(self.optimisation.precision, work, self.device)
+            self.renderer.zero_grad()
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
 
     def _set_learning_rates(self) -> None:
         progress = min(self.global_step / self.trainer.estimated_stepping_batches, 1.0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from readavatar.appearance.precision import Precision
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -21,6 +23,8 @@ class LossWeights:
     """The patch discriminator's verdict."""
     matching: float = 0.5
     """L1 between the discriminator's features."""
+    gaze: float = 0.0
+    """Where rendered eyes look, against real ones; 0 where there is no expert of gaze."""
     temporal: float = 0.0
     """Flicker; needs ``data.consecutive: 2``."""
 
@@ -42,3 +46,9 @@ class Optimisation:
     """Of the averaged weights, which are those that are tested and exported."""
     crop: int | None = None
     """Train on squares of this side around the face instead of whole frames, pixels."""
+    attention: float = 0.5
+    """Share of the squares that are centred on mouth or eyes."""
+    gaze_every: int = 4
+    """Batches between two gaze losses, which count as much more: the expert costs as much as the renderer."""
+    precision: Precision = "auto"
+    """Of the forward passes; ``auto`` takes the faster one after a trial on the machine at hand."""

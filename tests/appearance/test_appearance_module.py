@@ -9,7 +9,7 @@ from PIL import Image
 from tiny_face import tiny_inputs, tiny_model, write_tiny_clip
 
 from readavatar.appearance import AppearanceModule, AppearanceRenderer
-from readavatar.appearance.jitter import Jitter, cropped, jittered
+from readavatar.appearance.jitter import Jitter, jittered
 from readavatar.appearance.networks import NetworkSettings
 from readavatar.appearance.settings import LossWeights, Optimisation
 from readavatar.data import appearance_data
@@ -126,11 +126,3 @@ def test_jitter_only_ever_grows_the_hole():
     assert all((each.hole >= inputs.hole).all() for each in grown)
     assert len({float(each.hole.sum()) for each in grown}) > 1
     assert all((each.context[each.hole.expand(-1, 3, -1, -1) > 0] == 0).all() for each in grown)
-
-
-def test_crops_cut_everything_alike():
-    torch.manual_seed(0)
-    inputs = tiny_inputs()
-    small, frames = cropped(inputs, inputs.uvs.repeat(1, 2, 1, 1)[:, :3], 20)
-    assert torch.equal(frames[:, :2], small.uvs) and small.context.shape == (2, 3, 20, 20)
-    assert small.hole.sum() > 0
