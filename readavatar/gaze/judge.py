@@ -78,13 +78,14 @@ def measure_gaze_error(
     errors = torch.full((len(real),), torch.nan)
     with FaceDetector() as detector:
         for index in track(range(len(real)), description, transient=True):
-            ours, theirs = (_landmarks(detector, frames[index]) for frames in (rendered, real))
+            ours, theirs = (detected_landmarks(detector, frames[index]) for frames in (rendered, real))
             if ours is not None and theirs is not None:
                 errors[index] = gaze_error(ours[None], theirs[None])[0]
     return errors
 
 
-def _landmarks(detector: FaceDetector, frame: Float[Tensor, "3 H W"]) -> Float[Tensor, "478 2"] | None:
+def detected_landmarks(detector: FaceDetector, frame: Float[Tensor, "3 H W"]) -> Float[Tensor, "478 2"] | None:
+    """The largest face's landmarks in a frame in [0, 1], pixels; None where there is no face."""
     pixels = (frame.detach().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
     faces = detector.detect(pixels.cpu().numpy())
     return torch.from_numpy(faces[0].landmarks_2d) if faces else None
