@@ -4,7 +4,7 @@ ETH-XGaze (Zhang et al. 2020, after Zhang, Sugano & Bulling 2018) looks with a v
 length from 0.6 m at the middle of eye corners and nostrils, the eyes level, in 224² pixels: a square with a side of
 14 cm at the face. Seen from a portrait's distance that is a similarity of the image, and its three numbers can be read
 from a mesh's masks, without landmarks or pose: over six real people of the tests' footage the side comes out within
-0.6 % in a clip and 6 % between people, the roll within 0.4°.
+0.6 % in a clip and 6 % between people, the roll within half a degree.
 """
 
 from __future__ import annotations
