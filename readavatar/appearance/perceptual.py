@@ -1,0 +1,131 @@
+"""A feature loss on a trained network, and the choice among feature losses.
+
+The network is LPIPS on VGG16 (``readavatar.metrics.lpips``), not the LPIPS on AlexNet that the benchmarks report: what
+judges a render has not trained it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from readavatar.appearance.losses import BandFeatures, FeatureLoss, masked_mean
+from readavatar.assets import find_asset
+from readavatar.errors import UserError
+from readavatar.metrics.lpips import ARCHITECTURES, Backbone, read_lpips_weights
+
+FEATURE_LOSSES = ("auto", "bands", "vgg")
+DEFAULT_CROP = 96
+"""Pixels a side: three poolings deep, the features of its middle still see nothing of its border."""
+_EPS = 1e-8
+"""In the squared length of a feature: where nothing responds, the gradient of a plain length is infinite."""
+
+
+class VggFeatures(nn.Module):
+    """LPIPS's weighted squared difference of VGG16's unit features (Zhang et al. 2018, eq. 1), over a mask.
+
+    Johnson et al. 2016 compare the features as they are; their lengths, which follow the contrast of the picture more
+    than its likeness, are here divided out, and the channels count as people's judgements weighed them.
+
+    Only the features up to relu3_3 are taken by default (the deeper ones say what a picture shows, which L1 already
+    settles for a render this near), and only in a square of each image whose place is drawn anew at each call: most of
+    the cost of a step on a CPU would otherwise be this loss. Under autocast all but the first layer is in half
+    precision; images, features' lengths and their differences never are.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], num_features: int = 3, crop: int | None = DEFAULT_CROP) -> None:
+        """
+        Args:
+            weights: As from ``read_lpips_weights("vgg")``; they are not trained, and no checkpoint holds them.
+            num_features: How many of relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3 are compared.
+            crop: Side of the square, pixels; None takes whole images.
+        """
+        super().__init__()
+        self.crop = crop
+        self.backbone = Backbone(ARCHITECTURES["vgg"], weights, num_features)
+        self.linear = [f"linear{index}" for index in range(num_features)]
+        for name in self.linear:
+            self.register_buffer(name, weights[name], persistent=False)
+
+    def forward(
+        self,
+        predicted: Float[Tensor, "B 3 H W"],
+        target: Float[Tensor, "B 3 H W"],
+        mask: Float[Tensor, "B 1 H W"],
+        focus: Float[Tensor, "B 1 H W"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """The distance, mean over the mask and summed over the layers.
+
+        Args:
+            predicted: In [0, 1].
+            target: In [0, 1]; gets no gradient.
+            mask: What counts, in [0, 1].
+            focus: How likely a pixel is to be the square's centre, ≥ 0, such as the mouth's mask; None: the mask.
+        """
+        if self.crop is not None:
+            squares = random_squares(mask if focus is None else focus, self.crop)
+            predicted, target, mask = (_cut(images, squares) for images in (predicted, target, mask))
+        with torch.no_grad():
+            targets = self.backbone(target)
+        total = predicted.new_zeros((), dtype=torch.float32)
+        pairs = zip(self.backbone(predicted), targets, strict=True)
+        with torch.autocast(predicted.device.type, enabled=False):
+            for name, (ours, theirs) in zip(self.linear, pairs, strict=True):
+                squared = (_unit(ours.float()) - _unit(theirs.float())).square()
+                distance = torch.einsum("bchw,c->bhw", squared, self.get_buffer(name))[:, None]
+                total = total + masked_mean(distance, F.adaptive_avg_pool2d(mask.float(), distance.shape[-2:]))
+        return total
+
+
+def random_squares(weights: Float[Tensor, "B 1 H W"], side: int) -> list[tuple[slice, slice]]:
+    """Rows and columns of one square an image, centred on a pixel drawn in proportion to its weight.
+
+    Squares that would reach beyond the image are moved into it; one larger than the image is cut to its size.
+    """
+    height, width = weights.shape[-2:]
+    flat = weights.flatten(1).float()
+    # Where nothing has weight, every pixel is as likely: a part may be hidden in one frame of a batch.
+    centres = torch.multinomial(torch.where(flat.sum(1, keepdim=True) > 0, flat, 1.0), 1)[:, 0].tolist()
+    return [(_span(centre // width, side, height), _span(centre % width, side, width)) for centre in centres]
+
+
+def load_feature_loss(name: str, crop: int | None = DEFAULT_CROP) -> FeatureLoss:
+    """A feature loss by name.
+
+    Args:
+        name: ``vgg`` (``VggFeatures``), ``bands`` (``BandFeatures``, which needs no file), or ``auto``: ``vgg`` where
+            its file is on this machine, else ``bands``; nothing is fetched.
+        crop: Of ``VggFeatures``, pixels.
+
+    Raises:
+        UserError: An unknown name, or ``vgg`` without its weights.
+    """
+    if name not in FEATURE_LOSSES:
+        raise UserError(f"Expected a feature loss of {', '.join(FEATURE_LOSSES)}, but got '{name}'.")
+    asset = ARCHITECTURES["vgg"].asset
+    if name == "auto" and find_asset(asset) is None:
+        warnings.warn(
+            "The feature loss is 'bands', since VGG16's weights are not on this machine ('readavatar assets get "
+            f"{asset}' gives sharper detail).",
+            stacklevel=2,
+        )
+        return BandFeatures()
+    return BandFeatures() if name == "bands" else VggFeatures(read_lpips_weights("vgg"), crop=crop)
+
+
+def _span(centre: int, side: int, length: int) -> slice:
+    start = max(0, min(centre - side // 2, length - side))
+    return slice(start, start + min(side, length))
+
+
+def _cut(images: Float[Tensor, "B c H W"], squares: list[tuple[slice, slice]]) -> Float[Tensor, "B c h w"]:
+    return torch.stack([image[:, rows, columns] for image, (rows, columns) in zip(images, squares, strict=True)])
+
+
+def _unit(features: Float[Tensor, "B c h w"]) -> Float[Tensor, "B c h w"]:
+    return features / (features.square().sum(1, keepdim=True) + _EPS).sqrt()
