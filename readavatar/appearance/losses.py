@@ -113,13 +113,6 @@ class BandFeatures(nn.Module):
         return total / self.levels
 
 
-def load_feature_loss(name: str) -> FeatureLoss:
-    """The feature loss of that name: ``bands``."""
-    if name != "bands":
-        raise UserError(f"Expected the feature loss 'bands', but got '{name}'.")
-    return BandFeatures()
-
-
 def _opponent(image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
     """Light, red against green, blue against yellow, scaled alike: colour edges are seen less sharply than light's."""
     red, green, blue = image.unbind(1)

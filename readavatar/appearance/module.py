@@ -17,9 +17,9 @@ from readavatar.appearance.crops import choose_crops
 from readavatar.appearance.gaze_loss import GazeLoss
 from readavatar.appearance.inference import soft_edge
 from readavatar.appearance.jitter import Jitter, jittered
-from readavatar.appearance.losses import load_feature_loss
 from readavatar.appearance.networks import AppearanceRenderer, NetworkSettings
 from readavatar.appearance.objective import Objective, Rendered, render_crops
+from readavatar.appearance.perceptual import load_feature_loss
 from readavatar.appearance.precision import uses_bfloat16
 from readavatar.appearance.settings import LossWeights, Optimisation
 from readavatar.data.appearance_data import AppearanceBatch

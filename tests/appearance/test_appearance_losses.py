@@ -14,7 +14,6 @@ from readavatar.appearance.discriminator import (
 from readavatar.appearance.losses import (
     BandFeatures,
     flicker,
-    load_feature_loss,
     masked_mean,
     photometric_difference,
     weighted_sum,
@@ -92,11 +91,6 @@ def test_the_objective_is_the_weighted_sum_logged_under_its_weights_names():
 def test_a_weight_without_a_term_raises():
     with pytest.raises(UserError, match="'sharpness'"):
         weighted_sum({"photometric": lambda: torch.zeros(())}, {"photometric": 1.0, "sharpness": 1.0})
-
-
-def test_an_unknown_feature_loss_raises():
-    with pytest.raises(UserError, match="'vgg99'"):
-        load_feature_loss("vgg99")
 
 
 def test_the_hinge_is_satisfied_by_verdicts_beyond_one():
