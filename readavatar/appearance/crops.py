@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from readavatar.appearance.networks import WINDOW_MARGIN, WINDOW_MULTIPLE
-from readavatar.data.appearance_data import AppearanceBatch
+from readavatar.data.appearance_clips import AppearanceBatch
 from readavatar.data.render_inputs import RenderInputs, Window
 
 ATTENDED = ("mouth", "eyes")

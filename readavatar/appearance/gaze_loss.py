@@ -27,20 +27,16 @@ class GazeLoss(nn.Module):
     ``state_dict()``, so that neither optimizers nor checkpoints hold it, yet it follows the module's device.
     """
 
-    def __init__(self, expert: GazeExpert, every: int = 1, frames: int | None = None) -> None:
+    def __init__(self, expert: GazeExpert, frames: int | None = None) -> None:
         """
         Args:
             expert: Frozen; never the one that judges a test.
-            every: Only each n-th step is computed, and counts n times.
-            frames: Of a batch that are judged, another choice each step; None judges all. Costs no more than ``every``
-                and leaves each step its share, where every n-th would be a jolt.
+            frames: Of a batch that are judged, another choice each step; None judges all.
         """
         super().__init__()
-        if every < 1:
-            raise ValueError(f"Expected `every` of 1 or more, but got {every}.")
         if frames is not None and frames < 1:
             raise ValueError(f"Expected `frames` of 1 or more, or None, but got {frames}.")
-        self.every, self.frames = every, frames
+        self.frames = frames
         self._expert = [expert.requires_grad_(False).eval() if isinstance(expert, nn.Module) else expert]
 
     @property
@@ -68,16 +64,14 @@ class GazeLoss(nn.Module):
             target: The footage of the same moment.
             eyes: 1 on lids and eyeballs: ``RenderInputs.part("eyes")``.
             face: 1 on all of the face: ``RenderInputs.part("face")``.
-            step: Of training; only multiples of ``every`` are computed, 0 is what the others are given.
+            step: Of training: whose turn it is.
         """
-        if step % self.every:
-            return predicted.new_zeros(())
         placement = place_faces(eyes, face)
         chosen = placement.visible.nonzero()[:, 0]
         if len(chosen) == 0:
             return predicted.new_zeros(())
         if self.frames is not None:
-            turn = step // self.every * self.frames + torch.arange(min(self.frames, len(chosen)))
+            turn = step * self.frames + torch.arange(min(self.frames, len(chosen)))
             chosen = chosen[turn.to(chosen.device) % len(chosen)]
         placement = FacePlacement(**{name: value[chosen] for name, value in vars(placement).items()})
         # In full precision: bfloat16 would round the images to 8 bits.
@@ -86,7 +80,7 @@ class GazeLoss(nn.Module):
             mixed = target + shown * (predicted[chosen].float() - target)
             with torch.no_grad():
                 wanted = self.expert(target, placement)
-            return self.every * (self.expert(mixed, placement) - wanted).abs().sum(1).mean()
+            return (self.expert(mixed, placement) - wanted).abs().sum(1).mean()
 
 
 def _softened(eyes: Float[Tensor, "B 1 H W"], placement: FacePlacement) -> Float[Tensor, "B 1 H W"]:

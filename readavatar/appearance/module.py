@@ -22,7 +22,7 @@ from readavatar.appearance.objective import Objective, Rendered, render_crops
 from readavatar.appearance.perceptual import load_feature_loss
 from readavatar.appearance.precision import uses_bfloat16
 from readavatar.appearance.settings import LossWeights, Optimisation
-from readavatar.data.appearance_data import AppearanceBatch
+from readavatar.data.appearance_clips import AppearanceBatch
 from readavatar.data.averaging import warming_average
 from readavatar.gaze import load_gaze_expert
 from readavatar.metrics import psnr, ssim
@@ -55,7 +55,7 @@ class AppearanceModule(pl.LightningModule):
         self.automatic_optimization = False
         self.network, self.weights, self.optimisation, self.jitter = network, weights, optimisation, jitter
         expert = load_gaze_expert(gaze_expert) if weights.gaze else None
-        gaze_loss = None if expert is None else GazeLoss(expert, optimisation.gaze_every)
+        gaze_loss = None if expert is None else GazeLoss(expert, optimisation.gaze_frames)
         self.objective = Objective(weights, load_feature_loss(feature_loss), gaze_loss)
         self._bfloat16: bool | None = None
         self.renderer: AppearanceRenderer | None = None

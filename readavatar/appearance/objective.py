@@ -20,7 +20,7 @@ from readavatar.appearance.gaze_loss import GazeLoss
 from readavatar.appearance.inference import soft_edge
 from readavatar.appearance.losses import FeatureLoss, flicker, masked_mean, photometric_difference, weighted_sum
 from readavatar.appearance.settings import LossWeights
-from readavatar.data.appearance_data import AppearanceBatch
+from readavatar.data.appearance_clips import AppearanceBatch
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,6 @@ class Objective(nn.Module):
         return weighted_sum(terms, self.weights)
 
     def _gaze(self, composite: Tensor, whole: AppearanceBatch, crops: Crops, step: int) -> Float[Tensor, ""]:
-        if step % self.gaze_loss.every:
-            return composite.new_zeros(())
         eyes = whole.inputs.part("eyes")
         # Frames whose crop leaves the eyes out have nothing to be blamed for.
         seen = torch.nonzero(crops.cut_images(eyes).sum((1, 2, 3)) > 0.5 * eyes.sum((1, 2, 3)))[:, 0]

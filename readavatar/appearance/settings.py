@@ -48,7 +48,7 @@ class Optimisation:
     """Train on squares of this side around the face instead of whole frames, pixels."""
     attention: float = 0.5
     """Share of the squares that are centred on mouth or eyes."""
-    gaze_every: int = 4
-    """Batches between two gaze losses, which count as much more: the expert costs as much as the renderer."""
+    gaze_frames: int = 1
+    """Of a batch that the gaze expert looks at: it costs as much as the renderer."""
     precision: Precision = "auto"
     """Of the forward passes; ``auto`` takes the faster one after a trial on the machine at hand."""

@@ -1,92 +1,53 @@
 """Fitted clips → batches for the appearance stage.
 
-What can be computed once is, and kept in each clip's cache: the rasterised maps, the resized frames, the speech
-features. A batch is then a matter of indexing.
+What can be computed once is, and kept in each clip's cache, so that a batch is a matter of indexing; only the meshes
+that training disturbs are rasterised anew.
 """
 
 from __future__ import annotations
 
-import hashlib
-import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from readavatar.data.appearance_clips import AppearanceBatch, AppearanceClip, load_appearance_clip
 from readavatar.data.clip_store import ClipStore
-from readavatar.data.packed_maps import PackedMaps, pack_maps
-from readavatar.data.render_inputs import (
-    HOLE_ENLARGEMENT,
-    JAW_REACH,
-    RIM,
-    Painted,
-    RenderInputs,
-    RenderMaps,
-    build_render_maps,
-    speech_windows,
-)
-from readavatar.data.speech_features import clip_speech_features, describe_encoder
+from readavatar.data.disturbance import Disturbance
+from readavatar.data.render_inputs import Painted, RenderInputs
+from readavatar.data.speech_features import describe_encoder
 from readavatar.errors import UserError
 from readavatar.morphable import load_morphable_model
-from readavatar.morphable.model import MorphableModel
-from readavatar.speech import SpeechEncoder, load_speech_encoder
-from readavatar.types import TrackedFace, _Tensors
+from readavatar.speech import load_speech_encoder
 
-CACHE_VERSION = 1
-"""Raise when ``build_render_maps`` changes what it gives."""
-_CHUNK = 16
 HELD_OUT_SHARE = 0.25
 """Of a clip, at most: an 8 s clip keeps 6 s to train on."""
-
-
-@dataclass(frozen=True)
-class AppearanceBatch(_Tensors):
-    """Frames to learn from."""
-
-    inputs: RenderInputs
-    frames: Float[Tensor, "B 3 H W"]
-    """The footage, in [0, 1]."""
-
-
-@dataclass(frozen=True)
-class AppearanceClip:
-    """One fitted clip, in memory or mapped into it."""
-
-    maps: PackedMaps
-    frames: UInt8[Tensor, "T 3 H W"]
-    gaze: Float[Tensor, "T 2"]
-    speech: Float[Tensor, "T D"]
-
-    def batch(self, indices: Sequence[int], window: int) -> AppearanceBatch:
-        """Some of its frames."""
-        index = torch.tensor(indices)
-        frames = self.frames[index].float() / 255
-        maps = self.maps.unpack(indices)
-        inputs = RenderInputs(
-            **vars(maps),
-            context=frames * (1 - maps.hole),
-            gaze=self.gaze[index],
-            speech=speech_windows(self.speech, index, window),
-        )
-        return AppearanceBatch(inputs, frames)
 
 
 class AppearanceFrames(Dataset):
     """Chosen frames of several clips; loaded a batch at a time."""
 
-    def __init__(self, clips: list[AppearanceClip], chosen: list[tuple[int, int]], window: int) -> None:
+    def __init__(
+        self,
+        clips: list[AppearanceClip],
+        chosen: list[tuple[int, int]],
+        window: int,
+        disturbance: Disturbance | None = None,
+        seed: int = 0,
+    ) -> None:
         """
         Args:
             clips: All at one size.
             chosen: (clip, frame) of each item.
             window: Video frames of speech around each.
+            disturbance: Of the fit; an item i + k · len is item i, disturbed in another way for each k.
+            seed: Of the disturbance.
         """
         self.clips, self.chosen, self.window = clips, chosen, window
+        self.disturbance, self.seed = disturbance, seed
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -96,14 +57,24 @@ class AppearanceFrames(Dataset):
 
     def __getitems__(self, items: list[int]) -> AppearanceBatch:
         """A batch, in the order of ``items``."""
-        places = [self.chosen[item] for item in items]
-        batches = [self.clips[clip].batch([frame], self.window) for clip, frame in places]
+        batches = [self._load(item) for item in items]
         joined = {key: torch.cat([vars(batch.inputs)[key] for batch in batches]) for key in vars(batches[0].inputs)}
         return AppearanceBatch(RenderInputs(**joined), torch.cat([batch.frames for batch in batches]))
 
+    def _load(self, item: int) -> AppearanceBatch:
+        clip, frame = self.chosen[item % len(self.chosen)]
+        if self.disturbance is not None:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + item)
+            if torch.rand((), generator=generator) < self.disturbance.share:
+                return self.clips[clip].disturbed_batch([frame], self.window, self.disturbance, generator)
+        return self.clips[clip].batch([frame], self.window)
+
 
 class EpochOrder(Sampler[int]):
-    """A random order of frames that (seed, epoch) decide; runs of ``consecutive`` neighbours stay together."""
+    """A random order of frames that (seed, epoch) decide; runs of ``consecutive`` neighbours stay together.
+
+    Frame i of epoch k is given as i + k · (how many frames there are), so that the dataset knows the epoch, too.
+    """
 
     def __init__(self, chosen: list[tuple[int, int]], seed: int, consecutive: int = 1) -> None:
         """
@@ -112,7 +83,7 @@ class EpochOrder(Sampler[int]):
             seed: Of the order.
             consecutive: Length of the runs; frames that are in no whole run are left out.
         """
-        self.seed, self.epoch, self.consecutive = seed, 0, consecutive
+        self.seed, self.epoch, self.consecutive, self.total = seed, 0, consecutive, len(chosen)
         self.starts = [
             start
             for start in range(0, len(chosen) - consecutive + 1)
@@ -130,7 +101,8 @@ class EpochOrder(Sampler[int]):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.starts), generator=generator)[: len(self) // self.consecutive]
         for index in order.tolist():
-            yield from range(self.starts[index], self.starts[index] + self.consecutive)
+            first = self.starts[index] + self.epoch * self.total
+            yield from range(first, first + self.consecutive)
 
 
 class AppearanceData(pl.LightningDataModule):
@@ -148,6 +120,7 @@ class AppearanceData(pl.LightningDataModule):
         validation_frames: int = 24,
         batch_size: int = 4,
         consecutive: int = 1,
+        disturbance: Disturbance = Disturbance(),  # noqa: B008 (frozen)
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
@@ -163,6 +136,7 @@ class AppearanceData(pl.LightningDataModule):
             validation_frames: How many held-out frames ``validate`` looks at, evenly spread; ``test`` looks at all.
             batch_size: Frames.
             consecutive: 2 gives batches of neighbouring frames, which the ``temporal`` loss needs.
+            disturbance: Of the fit that is trained on; not of the one that is tested on.
             num_workers: Processes that load; batches are cheap, so that none is usually best.
             seed: Of the order of the frames.
         """
@@ -178,6 +152,7 @@ class AppearanceData(pl.LightningDataModule):
         self.size, self.speech_encoder, self.layers, self.speech_window = size, speech_encoder, layers, speech_window
         self.held_out_seconds, self.validation_frames = held_out_seconds, validation_frames
         self.batch_size, self.consecutive, self.num_workers, self.seed = batch_size, consecutive, num_workers, seed
+        self.disturbance = disturbance if disturbance.share > 0 else None
         self.clips: list[AppearanceClip] = []
 
     def prepare_data(self) -> None:
@@ -219,7 +194,7 @@ class AppearanceData(pl.LightningDataModule):
         order = EpochOrder(self.training, self.seed, self.consecutive)
         if len(order) < self.batch_size:
             raise UserError(f"Expected {self.batch_size} or more frames to train on, but the clips give {len(order)}.")
-        return self._loader(self.training, sampler=order, drop_last=True)
+        return self._loader(self.training, self.disturbance, sampler=order, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
         """Some of the held-out frames, evenly spread, in order."""
@@ -230,9 +205,9 @@ class AppearanceData(pl.LightningDataModule):
         """All held-out frames, in order."""
         return self._loader(self.held_out)
 
-    def _loader(self, chosen: list[tuple[int, int]], **arguments) -> DataLoader:
+    def _loader(self, chosen: list[tuple[int, int]], disturbance: Disturbance | None = None, **arguments) -> DataLoader:
         return DataLoader(
-            AppearanceFrames(self.clips, chosen, self.speech_window),
+            AppearanceFrames(self.clips, chosen, self.speech_window, disturbance, self.seed),
             batch_size=self.batch_size,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
@@ -274,55 +249,6 @@ class AppearanceData(pl.LightningDataModule):
 def num_held_out(num_frames: int, fps: float, seconds: int | float) -> int:
     """How many frames at a clip's end are never trained on."""
     return round(min(seconds * fps, num_frames * HELD_OUT_SHARE))
-
-
-def load_appearance_clip(
-    store: ClipStore,
-    face: TrackedFace,
-    model: MorphableModel,
-    encoder: SpeechEncoder,
-    size: int,
-    painted: Painted = "face",
-) -> AppearanceClip:
-    """A fitted clip at ``size``, from its cache where that holds what these arguments lead to."""
-    digest = _digest(face, model, size, painted)
-    tensors = store.cached(f"appearance-maps-{digest}", lambda: pack_maps(_rasterised(face, model, size, painted)))
-    frames = store.cached(f"appearance-frames-{size}", lambda: {"frames": _resized_frames(store, size)})["frames"]
-    if store.info.has_audio:
-        speech = clip_speech_features(store, encoder)
-    else:
-        warnings.warn(f"'{store.path}' is silent: its frames are learned with speech features of zero.", stacklevel=2)
-        speech = torch.zeros(store.num_frames, encoder.num_features)
-    return AppearanceClip(PackedMaps(tensors), frames, face.coefficients.gaze, speech.float())
-
-
-def _rasterised(face: TrackedFace, model: MorphableModel, size: int, painted: Painted) -> Iterator[RenderMaps]:
-    for start in range(0, face.coefficients.num_frames, _CHUNK):
-        index = slice(start, start + _CHUNK)
-        chunk = TrackedFace(**{**vars(face), "coefficients": face.coefficients.frames(index)})
-        yield build_render_maps(chunk, model, (size, size), painted)
-
-
-def _resized_frames(store: ClipStore, size: int) -> UInt8[Tensor, "T 3 {size} {size}"]:
-    resized = []
-    for start in range(0, store.num_frames, _CHUNK):
-        frames = store.frames(range(start, min(start + _CHUNK, store.num_frames)))
-        if size != store.info.size:
-            frames = F.interpolate(frames, (size, size), mode="bilinear", antialias=True, align_corners=False)
-        resized.append((frames.clamp(0, 1) * 255).round().to(torch.uint8))
-    return torch.cat(resized)
-
-
-def _digest(face: TrackedFace, model: MorphableModel, size: int, painted: Painted) -> str:
-    """A hash of all that the rasterised maps depend on."""
-    settings = (CACHE_VERSION, size, painted, HOLE_ENLARGEMENT, JAW_REACH, RIM, model.data.region_names)
-    digest = hashlib.sha256(repr(settings).encode())
-    digest.update(f"{face.camera.height} {face.camera.width} {face.camera.near} {face.camera.far}".encode())
-    masks = [mask for _, mask in sorted(model.data.vertex_masks.items())]
-    fitted = [*vars(face.coefficients).values(), face.camera.intrinsics, face.camera.world_to_camera]
-    for tensor in [*fitted, *model.buffers(), *masks]:
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:24]
 
 
 def _as_it_is(batch: AppearanceBatch) -> AppearanceBatch:

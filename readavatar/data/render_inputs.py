@@ -125,19 +125,22 @@ def build_render_maps(
     resolution: tuple[int, int],
     painted: Painted = "face",
     backend: str = "auto",
+    hole: Float[Tensor, "B 1 H W"] | None = None,
 ) -> RenderMaps:
-    """Rasterise the mesh and cut the hole for every frame of ``face``."""
+    """Rasterise the mesh for every frame of ``face``, and cut the hole unless one is given."""
     coefficients, camera = face.coefficients, resized_camera(face.camera, resolution)
     pose = (coefficients.rotation, coefficients.translation)
     shape = coefficients.shape_coefficients[None]
     head_vertices = model(shape, coefficients.expression_coefficients, coefficients.gaze)
     vertices = head_to_world(head_vertices, *pose)
     fragments = rasterize(world_to_clip(vertices, camera), model.faces, resolution, backend)
-    hole = _hole(model, _painted_patch(model, painted), shape, head_vertices, pose, camera, resolution, backend)
+    if hole is None:
+        patch = _painted_patch(model, painted)
+        hole = _hole(model, patch, shape, head_vertices, pose, camera, resolution, backend)[:, None].float()
     # Beyond the hole's edge, so that the edge shows in the context alone, however much it is moved or softened.
     radius = round(RIM * resolution[0])
     # A square's greatest value is that of its rows' greatest: a tenth of the time.
-    rows = F.max_pool2d(hole[:, None].float(), (1, 2 * radius + 1), stride=1, padding=(0, radius))
+    rows = F.max_pool2d(hole, (1, 2 * radius + 1), stride=1, padding=(0, radius))
     drawn = F.max_pool2d(rows, (2 * radius + 1, 1), stride=1, padding=(radius, 0))[:, 0] > 0
     covered = (fragments.face_index >= 0) & drawn
     face_index = fragments.face_index.clamp(min=0)
@@ -147,7 +150,7 @@ def build_render_maps(
         normals=unit_length(normals, 1) * covered[:, None],
         regions=(model.vertex_regions[model.faces[:, 0]] + 1).to(torch.uint8)[face_index] * covered,
         parts=_face_parts(model)[face_index] * covered,
-        hole=hole[:, None].float(),
+        hole=hole,
     )
 
 

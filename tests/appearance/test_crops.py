@@ -4,7 +4,7 @@ import torch
 from tiny_face import tiny_inputs
 
 from readavatar.appearance.crops import choose_crops
-from readavatar.data.appearance_data import AppearanceBatch
+from readavatar.data.appearance_clips import AppearanceBatch
 
 
 def _batch():

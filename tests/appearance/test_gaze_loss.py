@@ -93,17 +93,6 @@ def test_frames_without_whole_eyes_are_passed_over(loss):
     torch.testing.assert_close(loss(*pair, *masks), alone)
 
 
-def test_each_nth_step_counts_n_times():
-    target, eyes, face = drawn_face()
-    turned = drawn_face(3.0)[0]
-    always, seldom = GazeLoss(PupilFinder()), GazeLoss(PupilFinder(), every=4)
-    values = [float(seldom(turned, target, eyes, face, step)) for step in range(8)]
-    assert values[1:4] == values[5:] == [0.0] * 3
-    assert values[0] == values[4] == pytest.approx(4 * float(always(turned, target, eyes, face)))
-    with pytest.raises(ValueError, match="every"):
-        GazeLoss(PupilFinder(), every=0)
-
-
 def test_some_of_a_batch_stand_for_all_of_it_and_take_turns():
     target, eyes, face = (torch.cat([each] * 3) for each in drawn_face())
     turned = torch.cat([drawn_face(look)[0] for look in (1.0, 2.0, 4.0)])

@@ -6,8 +6,9 @@ import pytest
 import torch
 from tiny_face import tiny_model, tiny_tracking, write_tiny_clip
 
-from readavatar.data import appearance_data
+from readavatar.data import appearance_clips, appearance_data
 from readavatar.data.appearance_data import AppearanceData, EpochOrder
+from readavatar.data.disturbance import Disturbance
 from readavatar.data.packed_maps import PackedMaps, pack_maps
 from readavatar.data.render_inputs import build_render_inputs, build_render_maps, speech_windows
 from readavatar.errors import UserError
@@ -99,9 +100,10 @@ def test_what_is_held_out_is_never_trained_on_and_faceless_frames_are_left_out(t
 
 def test_the_second_opening_computes_nothing(tmp_path, monkeypatch):
     write_tiny_clip(tmp_path / "a")
-    first = _data(tmp_path / "a")
-    monkeypatch.setattr(appearance_data, "build_render_maps", None)
-    second = _data(tmp_path / "a")
+    undisturbed = Disturbance(share=0.0)
+    first = _data(tmp_path / "a", disturbance=undisturbed)
+    monkeypatch.setattr(appearance_clips, "build_render_maps", None)
+    second = _data(tmp_path / "a", disturbance=undisturbed)
     for mine, other in zip(first.train_dataloader(), second.train_dataloader(), strict=True):
         assert torch.equal(mine.frames, other.frames) and torch.equal(mine.inputs.uvs, other.inputs.uvs)
 
@@ -141,7 +143,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
         first.set_epoch(epoch)
         second.set_epoch(epoch)
         assert list(first) == list(second)
-        assert sorted(first) == list(range(20))
+        assert sorted(item % 20 for item in first) == list(range(20)) and {item // 20 for item in first} == {epoch}
     second.set_epoch(0)
     assert list(first) != list(second)
 
@@ -157,3 +159,26 @@ def test_pairs_are_neighbours_in_one_clip():
 def test_settings_that_do_not_fit_together_raise(arguments):
     with pytest.raises(UserError):
         AppearanceData("clip", **arguments)
+
+
+def test_training_meets_a_worse_fit_that_seed_and_epoch_decide_and_the_hole_stays(tmp_path):
+    path = write_tiny_clip(tmp_path / "clip").path
+
+    def batches(share):
+        data = _data(path, disturbance=Disturbance(share=share, translation=0.004))
+        loader = data.train_dataloader()
+        loader.sampler.set_epoch(1)
+        return list(loader)
+
+    true, worse, again = batches(0.0), batches(1.0), batches(1.0)
+    for one, other, same in zip(true, worse, again, strict=True):
+        assert torch.equal(one.frames, other.frames) and torch.equal(one.inputs.hole, other.inputs.hole)
+        assert not torch.equal(one.inputs.uvs, other.inputs.uvs)
+        assert torch.equal(other.inputs.uvs, same.inputs.uvs)
+
+
+def test_what_is_tested_on_is_not_disturbed(tmp_path):
+    path = write_tiny_clip(tmp_path / "clip").path
+    kept, worse = (_data(path, disturbance=Disturbance(share=share, translation=0.004)) for share in (0.0, 1.0))
+    for one, other in zip(kept.test_dataloader(), worse.test_dataloader(), strict=True):
+        assert torch.equal(one.inputs.uvs, other.inputs.uvs)

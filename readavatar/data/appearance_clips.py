@@ -1,0 +1,130 @@
+"""A fitted clip as the appearance stage wants it: rasterised maps, resized frames, speech features; from its cache."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+from readavatar.data.clip_store import ClipStore
+from readavatar.data.disturbance import Disturbance, disturbed
+from readavatar.data.packed_maps import PackedMaps, pack_maps
+from readavatar.data.render_inputs import (
+    HOLE_ENLARGEMENT,
+    JAW_REACH,
+    RIM,
+    Painted,
+    RenderInputs,
+    RenderMaps,
+    build_render_maps,
+    speech_windows,
+)
+from readavatar.data.speech_features import clip_speech_features
+from readavatar.morphable.model import MorphableModel
+from readavatar.speech import SpeechEncoder
+from readavatar.types import TrackedFace, _Tensors
+
+CACHE_VERSION = 1
+"""Raise when ``build_render_maps`` changes what it gives."""
+_CHUNK = 16
+
+
+@dataclass(frozen=True)
+class AppearanceBatch(_Tensors):
+    """Frames to learn from."""
+
+    inputs: RenderInputs
+    frames: Float[Tensor, "B 3 H W"]
+    """The footage, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class AppearanceClip:
+    """One fitted clip, in memory or mapped into it."""
+
+    maps: PackedMaps
+    frames: UInt8[Tensor, "T 3 H W"]
+    face: TrackedFace
+    model: MorphableModel
+    painted: Painted
+    speech: Float[Tensor, "T D"]
+
+    def batch(self, indices: Sequence[int], window: int) -> AppearanceBatch:
+        """Some of its frames."""
+        return self._batch(torch.tensor(indices), self.maps.unpack(indices), window)
+
+    def disturbed_batch(
+        self, indices: Sequence[int], window: int, disturbance: Disturbance, generator: torch.Generator
+    ) -> AppearanceBatch:
+        """Some of its frames, under the mesh of a worse fit; the holes stay where they are."""
+        index = torch.tensor(indices)
+        coefficients = disturbed(self.face.coefficients.frames(index), disturbance, generator)
+        worse = replace(self.face, coefficients=coefficients, lighting=self.face.lighting[index])
+        hole = self.maps.unpack(indices).hole
+        maps = build_render_maps(worse, self.model, tuple(hole.shape[-2:]), self.painted, hole=hole)
+        return self._batch(index, maps, window)
+
+    def _batch(self, index: Tensor, maps: RenderMaps, window: int) -> AppearanceBatch:
+        frames = self.frames[index].float() / 255
+        inputs = RenderInputs(
+            **vars(maps),
+            context=frames * (1 - maps.hole),
+            gaze=self.face.coefficients.gaze[index],
+            speech=speech_windows(self.speech, index, window),
+        )
+        return AppearanceBatch(inputs, frames)
+
+
+def load_appearance_clip(
+    store: ClipStore,
+    face: TrackedFace,
+    model: MorphableModel,
+    encoder: SpeechEncoder,
+    size: int,
+    painted: Painted = "face",
+) -> AppearanceClip:
+    """A fitted clip at ``size``, from its cache where that holds what these arguments lead to."""
+    digest = _digest(face, model, size, painted)
+    tensors = store.cached(f"appearance-maps-{digest}", lambda: pack_maps(_rasterised(face, model, size, painted)))
+    frames = store.cached(f"appearance-frames-{size}", lambda: {"frames": _resized_frames(store, size)})["frames"]
+    if store.info.has_audio:
+        speech = clip_speech_features(store, encoder)
+    else:
+        warnings.warn(f"'{store.path}' is silent: its frames are learned with speech features of zero.", stacklevel=2)
+        speech = torch.zeros(store.num_frames, encoder.num_features)
+    return AppearanceClip(PackedMaps(tensors), frames, face, model, painted, speech.float())
+
+
+def _rasterised(face: TrackedFace, model: MorphableModel, size: int, painted: Painted) -> Iterator[RenderMaps]:
+    for start in range(0, face.coefficients.num_frames, _CHUNK):
+        index = slice(start, start + _CHUNK)
+        chunk = TrackedFace(**{**vars(face), "coefficients": face.coefficients.frames(index)})
+        yield build_render_maps(chunk, model, (size, size), painted)
+
+
+def _resized_frames(store: ClipStore, size: int) -> UInt8[Tensor, "T 3 {size} {size}"]:
+    resized = []
+    for start in range(0, store.num_frames, _CHUNK):
+        frames = store.frames(range(start, min(start + _CHUNK, store.num_frames)))
+        if size != store.info.size:
+            frames = F.interpolate(frames, (size, size), mode="bilinear", antialias=True, align_corners=False)
+        resized.append((frames.clamp(0, 1) * 255).round().to(torch.uint8))
+    return torch.cat(resized)
+
+
+def _digest(face: TrackedFace, model: MorphableModel, size: int, painted: Painted) -> str:
+    """A hash of all that the rasterised maps depend on."""
+    settings = (CACHE_VERSION, size, painted, HOLE_ENLARGEMENT, JAW_REACH, RIM, model.data.region_names)
+    digest = hashlib.sha256(repr(settings).encode())
+    digest.update(f"{face.camera.height} {face.camera.width} {face.camera.near} {face.camera.far}".encode())
+    masks = [mask for _, mask in sorted(model.data.vertex_masks.items())]
+    fitted = [*vars(face.coefficients).values(), face.camera.intrinsics, face.camera.world_to_camera]
+    for tensor in [*fitted, *model.buffers(), *masks]:
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:24]
