@@ -56,7 +56,8 @@ class AppearanceModule(pl.LightningModule):
         self.network, self.weights, self.optimisation, self.jitter = network, weights, optimisation, jitter
         expert = load_gaze_expert(gaze_expert) if weights.gaze else None
         gaze_loss = None if expert is None else GazeLoss(expert, optimisation.gaze_frames)
-        self.objective = Objective(weights, load_feature_loss(feature_loss), gaze_loss)
+        features = load_feature_loss(feature_loss, optimisation.feature_crop)
+        self.objective = Objective(weights, features, gaze_loss)
         self._bfloat16: bool | None = None
         self.renderer: AppearanceRenderer | None = None
         self.averaged: AveragedModel | None = None

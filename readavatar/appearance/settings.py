@@ -48,6 +48,8 @@ class Optimisation:
     """Train on squares of this side around the face instead of whole frames, pixels."""
     attention: float = 0.5
     """Share of the squares that are centred on mouth or eyes."""
+    feature_crop: int | None = 64
+    """Side of the square of each crop that a trained feature loss looks at, pixels; null takes all of it."""
     gaze_frames: int = 1
     """Of a batch that the gaze expert looks at: it costs as much as the renderer."""
     precision: Precision = "auto"
