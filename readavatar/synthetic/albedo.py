@@ -18,6 +18,7 @@ from torch import Tensor
 
 from readavatar.morphable import MorphableModel
 from readavatar.rendering.rasterize import interpolate, rasterize
+from readavatar.synthetic.tongue import light_in_mouth
 
 SKIN_TONES = ((0.62, 0.40, 0.30), (0.56, 0.34, 0.24), (0.48, 0.28, 0.18), (0.36, 0.20, 0.12), (0.22, 0.115, 0.065),
               (0.13, 0.065, 0.04))  # fmt: skip
@@ -128,8 +129,8 @@ def _paint(model: MorphableModel, positions: np.ndarray, regions: np.ndarray, pa
             colours[inside] = 0.35 * paint.skin * [1.0, 0.7, 0.7]
         else:
             # No light is traced, so that the mouth's depth has to be in its paint.
-            depth = (landmarks[51, 2] - at[:, 2:]) / 0.045
-            colours[inside] = np.array(_PLAIN[name]) * np.clip(1.05 - depth, 0.06, 1) ** 1.5
+            depth = torch.from_numpy(landmarks[51, 2] - at[:, 2:])
+            colours[inside] = np.array(_PLAIN[name]) * light_in_mouth(depth).numpy()
     lips = Polygon(landmarks[48:60, :2]).contains_points(positions[..., :2].reshape(-1, 2)).reshape(regions.shape)
     lips &= (regions == model.region_names.index("face")) & (positions[..., 2] > landmarks[[48, 54], 2].min() - 0.01)
     softness = gaussian_filter(lips.astype(np.float64), regions.shape[0] / 400)[..., None]

@@ -167,7 +167,7 @@ def film(
         morphable_model=morphable_model,
         expression_names=tuple(model.expression_names),
     )
-    return Scene(face, performance.tongue, make_backdrop(actor.seed, size, zoom))
+    return Scene(face, performance.tongue, performance.bite, make_backdrop(actor.seed, size, zoom))
 
 
 def _checked_fps(fps: int | float | str | Fraction) -> Fraction:

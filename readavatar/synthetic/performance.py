@@ -73,6 +73,8 @@ class Performance:
     """E are ``EXPRESSION_NAMES``."""
     tongue: Float[Tensor, "T 2"]
     """(raise in [0, 1], advance in [−1, 1]); no coefficient tells it."""
+    bite: Float[Tensor, " T"]
+    """How far the lower front teeth are thrust towards the upper ones, in [0, 1]; no coefficient tells that either."""
     emotion: Float[Tensor, "T N"]
     """As asked; the face follows it through its inertia."""
     phonemes: tuple[Phoneme, ...]
@@ -145,7 +147,8 @@ def perform(
     waveform[:kept] = speech.waveform[:kept]
     controls = articulation.controls
     tongue = _tensor(np.stack([controls["tongue_raise"], controls["tongue_advance"]], axis=1))
-    return Performance(waveform, coefficients, tongue, _tensor(asked), speech.phonemes, fps)
+    bite = _tensor(controls["bite"])
+    return Performance(waveform, coefficients, tongue, bite, _tensor(asked), speech.phonemes, fps)
 
 
 def felt_emotion(emotion: EmotionTrack, times: np.ndarray) -> np.ndarray:

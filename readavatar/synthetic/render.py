@@ -18,7 +18,8 @@ from readavatar.rendering.camera import head_to_world, project, world_to_clip
 from readavatar.rendering.rasterize import interpolate, rasterize
 from readavatar.rendering.shading import linear_to_srgb, shade, vertex_normals
 from readavatar.rendering.texture import sample_texture
-from readavatar.synthetic.tongue import move_tongue
+from readavatar.synthetic.teeth import move_teeth
+from readavatar.synthetic.tongue import move_tongue, tongue_light
 from readavatar.types import FaceCoefficients, TrackedFace
 
 SUPERSAMPLING = 2
@@ -33,22 +34,26 @@ class Scene:
 
     face: TrackedFace
     tongue: Float[Tensor, "T 2"]
+    bite: Float[Tensor, " T"]
     background: Float[Tensor, "3 H W"]
     """Linear light, behind the head; the camera's size."""
 
 
 def world_vertices(
-    model: MorphableModel, coefficients: FaceCoefficients, tongue: Float[Tensor, "T 2"]
+    model: MorphableModel, coefficients: FaceCoefficients, tongue: Float[Tensor, "T 2"], bite: Float[Tensor, " T"]
 ) -> Float[Tensor, "T V 3"]:
     """The whole head in the world, metres."""
     vertices = model(coefficients.shape_coefficients[None], coefficients.expression_coefficients, coefficients.gaze)
-    return head_to_world(move_tongue(model, vertices, tongue), coefficients.rotation, coefficients.translation)
+    moved = move_tongue(model, move_teeth(model, vertices, bite), tongue)
+    return head_to_world(moved, coefficients.rotation, coefficients.translation)
 
 
 def projected_landmarks(model: MorphableModel, scene: Scene) -> Float[Tensor, "T 68 2"]:
     """The iBUG landmarks in each frame, pixels."""
     points = [
-        model.landmarks_3d(world_vertices(model, scene.face.coefficients.frames(frames), scene.tongue[frames]))
+        model.landmarks_3d(
+            world_vertices(model, scene.face.coefficients.frames(frames), scene.tongue[frames], scene.bite[frames])
+        )
         for frames in torch.arange(scene.face.coefficients.num_frames).split(64)
     ]
     return project(torch.cat(points), scene.face.camera)
@@ -111,7 +116,8 @@ def _render_frame(
     frame = slice(index, index + 1)
     camera = scene.face.camera
     fine = (camera.height * SUPERSAMPLING, camera.width * SUPERSAMPLING)
-    vertices = world_vertices(model, scene.face.coefficients.frames(frame), scene.tongue[frame])
+    coefficients = scene.face.coefficients.frames(frame)
+    vertices = world_vertices(model, coefficients, scene.tongue[frame], scene.bite[frame])
     fragments = rasterize(world_to_clip(vertices, camera), model.faces, fine)
     normals = interpolate(vertex_normals(vertices, model.faces), model.faces, fragments)
     uvs = interpolate(model.uvs[None], model.uv_faces, fragments)
@@ -121,7 +127,10 @@ def _render_frame(
     albedo = sample_texture(scene.face.albedo[None], uvs.flatten(2)[:, :, None, rays])
     normals = normals.flatten(2)[:, :, None, rays]
     normals = normals * normals.square().sum(1, keepdim=True).clamp(min=1e-12).rsqrt()
-    radiance = shade(albedo, normals, scene.face.lighting[frame])[0, :, 0]
+    light = interpolate(tongue_light(model, scene.tongue[frame])[..., None], model.faces, fragments).flatten(2)[
+        :, :, None, rays
+    ]
+    radiance = shade(albedo * light, normals, scene.face.lighting[frame])[0, :, 0]
     layers = torch.zeros(5, face_index.numel())
     layers[:3, rays] = radiance.clamp(min=0)
     layers[3, rays] = 1.0

@@ -1,4 +1,4 @@
-"""The tongue, which no morphable model's coefficients move: its state (raise, advance) → vertices."""
+"""The tongue, which no morphable model's coefficients move: its state (raise, advance) → vertices, and their light."""
 
 from __future__ import annotations
 
@@ -10,16 +10,28 @@ from readavatar.morphable import MorphableModel
 
 RAISE = 0.011
 """Metres that a fully raised tongue rises where it is raised most."""
-REACH = 0.014
-"""Metres that the tip comes forward at most: between the teeth."""
 BULGE = 0.38
 """Width of the raised part, of the tongue's length."""
+REACH = 0.016
+"""Metres that the tip comes forward at most: between the teeth and over the lower ones, 5 mm beyond their edge."""
+OUT_FROM, OUT_AT = 0.6, 0.95
+"""Advance at which a tip that is not raised begins to come out, and at which it is out (/θ/ and /ð/ reach 0.9; an /s/,
+whose tip stays behind the teeth, 0.75)."""
+BLOCKED = 0.5
+"""Raise from which on the palate is in the way: beyond, the tip comes out less, and not at all at 1."""
+RETREAT = 0.012
+"""Metres that the tip goes back where the body is drawn back most: back vowels."""
+SINK = 0.006
+"""Metres that the front of a low tongue sinks then, so that the mouth is dark above it."""
+LIGHT_DEPTH = 0.045
+"""Metres behind the upper lip at which no light arrives; the depth that ``albedo`` paints the mouth's inside by."""
+_LIP_LANDMARK = 51
 
 
 def move_tongue(
     model: MorphableModel, vertices: Float[Tensor, "B V 3"], tongue: Float[Tensor, "B 2"]
 ) -> Float[Tensor, "B V 3"]:
-    """Raise and advance the vertices of the model's tongue; a model without one is left as it is.
+    """Raise, advance and draw back the vertices of the model's tongue; a model without one is left as it is.
 
     Args:
         model: Whose vertices.
@@ -30,10 +42,34 @@ def move_tongue(
     index = model.region("tongue")
     if len(index) == 0:
         return vertices
-    depth = model.template[index, 2]
-    along = (depth - depth.min()) / (depth.max() - depth.min())
-    height, advance = tongue[:, :1], tongue[:, 1:]
-    up = RAISE * height * torch.exp(-(((along - (0.55 + 0.4 * advance)) / BULGE) ** 2)) * along.clamp(max=0.3) / 0.3
-    forward = REACH * advance.clamp(min=0) * (1 - height) * along**2
+    up, forward = _motion(model, tongue)
     moved = vertices[:, index] + torch.stack([torch.zeros_like(up), up, forward], -1)
     return vertices.index_copy(1, index, moved)
+
+
+def tongue_light(model: MorphableModel, tongue: Float[Tensor, "B 2"]) -> Float[Tensor, "B V"]:
+    """How many times the light it was painted for a tongue in this state gets; 1 on all other vertices."""
+    index = model.region("tongue")
+    light = model.template.new_ones(len(tongue), model.num_vertices)
+    if len(index) == 0:
+        return light
+    painted = model.landmarks_3d(model.template[None])[0, _LIP_LANDMARK, 2] - model.template[index, 2]
+    _, forward = _motion(model, tongue)
+    return light.index_copy(1, index, light_in_mouth(painted - forward) / light_in_mouth(painted))
+
+
+def light_in_mouth(depth: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """How much light arrives ``depth`` metres behind the upper lip, in (0, 1]: by eye, as no light is traced."""
+    return (1.05 - depth / LIGHT_DEPTH).clamp(0.06, 1) ** 1.5
+
+
+def _motion(model: MorphableModel, tongue: Float[Tensor, "B 2"]) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N"]]:
+    """Up and forward, metres, of the tongue's N vertices."""
+    depth = model.template[model.region("tongue"), 2]
+    along = (depth - depth.min()) / (depth.max() - depth.min())
+    height, advance = tongue[:, :1], tongue[:, 1:]
+    out = ((advance - OUT_FROM) / (OUT_AT - OUT_FROM)).clamp(0, 1) * ((1 - height) / (1 - BLOCKED)).clamp(max=1)
+    back = (-advance).clamp(min=0)
+    up = RAISE * height * torch.exp(-(((along - (0.55 + 0.4 * advance)) / BULGE) ** 2)) * along.clamp(max=0.3) / 0.3
+    up = up - SINK * back * (1 - height) * along
+    return up, REACH * out * along**2 - RETREAT * back * along

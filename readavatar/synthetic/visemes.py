@@ -19,8 +19,8 @@ import numpy as np
 
 from readavatar.synthetic.voice import Phoneme
 
-CONTROLS = ("jaw", "spread", "round", "lips", "tongue_raise", "tongue_advance")
-"""What the dominance functions blend: jaw opening, lip spreading, rounding, lip parting; the tongue's state."""
+CONTROLS = ("jaw", "spread", "round", "lips", "tongue_raise", "tongue_advance", "bite")
+"""What the dominance functions blend: jaw opening, lip spreading, rounding, lip parting, the tongue's state, bite."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Viseme:
     """1: the lips close."""
     lip_to_teeth: float = 0.0
     """1: the lower lip touches the upper teeth."""
+    bite: float = 0.0
+    """1: the lower front teeth are thrust edge to edge with the upper ones, beyond what the jaw's opening says."""
 
 
 _CONSONANT = (0.9, 0.5, 0.25, 2.0)
@@ -59,8 +61,8 @@ SILENCE = Viseme(0.0, 0.0, 0.0, 0.0, (0.05, 0.0), (0.7, 0.7, 0.5, 0.5))
 _BILABIAL = Viseme(0.07, 0.0, 0.0, 0.0, (0.1, 0.0), (1.2, 1.2, 0.2, 0.2), closure=1.0)
 _LABIODENTAL = Viseme(0.10, 0.05, 0.0, 0.15, (0.1, 0.0), (1.2, 1.0, 0.2, 0.3), lip_to_teeth=1.0)
 _ALVEOLAR = Viseme(0.13, 0.10, 0.0, 0.25, (0.85, 0.9), _CONSONANT)
-_SIBILANT = Viseme(0.05, 0.25, 0.0, 0.35, (0.55, 0.8), (2.5, 0.9, 0.3, 1.5))
-_POSTALVEOLAR = Viseme(0.06, 0.0, 0.65, 0.45, (0.6, 0.4), (2.5, 1.2, 2.0, 1.5))
+_SIBILANT = Viseme(0.05, 0.25, 0.0, 0.35, (0.55, 0.8), (2.5, 0.9, 0.3, 1.5), bite=1.0)
+_POSTALVEOLAR = Viseme(0.06, 0.0, 0.65, 0.45, (0.6, 0.4), (2.5, 1.2, 2.0, 1.5), bite=1.0)
 _DENTAL = Viseme(0.14, 0.10, 0.0, 0.30, (0.45, 1.0), (1.3, 0.7, 0.3, 3.0))
 _LATERAL = Viseme(0.24, 0.08, 0.0, 0.30, (1.0, 1.0), (0.8, 0.5, 0.2, 3.0))
 _VELAR = Viseme(0.22, 0.08, 0.0, 0.22, (0.8, -0.7), (0.7, 0.4, 0.15, 2.0))
@@ -189,8 +191,8 @@ def articulate(phonemes: tuple[Phoneme, ...], times: np.ndarray, decay: float = 
     starts = np.array([segment.start for segment in segments])
     ends = np.array([segment.end for segment in segments])
     inset = np.minimum((ends - starts) / 4, LONGEST_ONSET)
-    targets = np.array([[v.jaw, v.spread, v.round, v.lips, *v.tongue] for v in visemes])
-    dominance = np.array([segment.viseme.insists for segment in segments])[:, [0, 1, 2, 1, 3, 3]]
+    targets = np.array([[v.jaw, v.spread, v.round, v.lips, *v.tongue, v.bite] for v in visemes])
+    dominance = np.array([segment.viseme.insists for segment in segments])[:, [0, 1, 2, 1, 3, 3, 0]]
     dominance *= np.array([[segment.weight] for segment in segments])
     blended = np.empty((len(times), len(CONTROLS)))
     for first in range(0, len(times), 256):

@@ -18,6 +18,7 @@ from readavatar.rendering.camera import project
 from readavatar.synthetic import SENTENCES, film, make_actor, rehearse, write_actor_clip
 from readavatar.synthetic.render import Scene, projected_landmarks, render, world_vertices
 from readavatar.synthetic.retarget import retarget
+from readavatar.synthetic.teeth import move_teeth
 from readavatar.synthetic.tongue import move_tongue
 
 SPACE = EmotionSpace()
@@ -40,7 +41,7 @@ def _frames(scene: Scene, index) -> Scene:
     index = torch.as_tensor(index)
     coefficients = scene.face.coefficients.frames(index)
     face = replace(scene.face, coefficients=coefficients, lighting=scene.face.lighting[index])
-    return Scene(face, scene.tongue[index], scene.background)
+    return Scene(face, scene.tongue[index], scene.bite[index], scene.background)
 
 
 def _scene(model, *, seed=0, emotion="neutral", sentences=(), size=96, **options) -> Scene:
@@ -75,7 +76,7 @@ def test_the_source_video_has_the_frames_and_the_sound(clip):
 
 def test_landmarks_are_the_truth_s_projection(clip, model):
     truth = clip.truth()
-    vertices = world_vertices(model, truth.coefficients, torch.zeros(clip.num_frames, 2))
+    vertices = world_vertices(model, truth.coefficients, torch.zeros(clip.num_frames, 2), torch.zeros(clip.num_frames))
     assert torch.allclose(clip.landmarks().landmarks_2d, project(model.landmarks_3d(vertices), truth.camera), atol=1e-3)
 
 
@@ -131,8 +132,10 @@ def test_emotion_and_tongue_show_in_the_pixels(model):
     opened = scene.face.coefficients.expression_coefficients.clone()
     opened[:, EXPRESSION_NAMES.index("jawOpen")] = 0.5
     face = replace(scene.face, coefficients=replace(scene.face.coefficients, expression_coefficients=opened))
-    low, high = (_image(model, Scene(face, torch.tensor([t]), scene.background)) for t in ([0.0, 0.0], [1.0, 0.9]))
-    assert np.abs(low - high).max() > 0.1
+    still = replace(scene, face=face, tongue=torch.zeros(1, 2), bite=torch.zeros(1))
+    for other in ({"tongue": [[1.0, 0.9]]}, {"tongue": [[0.45, 0.9]]}, {"tongue": [[0.0, -0.6]]}, {"bite": [1.0]}):
+        moved = replace(still, **{name: torch.tensor(value) for name, value in other.items()})
+        assert np.abs(_image(model, still) - _image(model, moved)).max() > 0.1, other
 
 
 def test_only_the_tongue_moves_with_the_tongue(model):
@@ -145,6 +148,25 @@ def test_only_the_tongue_moves_with_the_tongue(model):
     rest[index] = False
     assert distance[rest].max() == 0
     assert torch.equal(move_tongue(model, vertices, torch.zeros(1, 2)), vertices)
+
+
+def test_a_tip_comes_out_between_the_teeth_only_where_it_is_not_raised(model):
+    def tip(raised: float, advance: float) -> float:
+        tongue = torch.tensor([[raised, advance]])
+        return float(move_tongue(model, model.template[None], tongue)[0, model.region("tongue"), 2].max())
+
+    teeth = float(model.template[model.region("teeth_lower"), 2].max())
+    assert tip(0.45, 0.92) > teeth > tip(1.0, 0.92)  # /θ/, /l/
+    assert tip(0.55, 0.75) < teeth  # /s/
+    assert tip(0.05, -0.6) < tip(0.0, 0.0) - 0.005
+
+
+def test_the_bite_moves_the_lower_teeth_alone(model):
+    distance = (move_teeth(model, model.template[None], torch.ones(1)) - model.template).norm(dim=-1)[0]
+    lower = torch.zeros(model.num_vertices, dtype=torch.bool)
+    lower[model.region("teeth_lower")] = True
+    assert distance[lower].min() > 0.003 and distance[~lower].max() == 0
+    assert torch.equal(move_teeth(model, model.template[None], torch.zeros(1)), model.template[None])
 
 
 def test_a_seed_gives_the_same_pixels_bit_for_bit_and_another_seed_another_person(tmp_path):

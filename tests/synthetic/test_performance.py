@@ -108,6 +108,14 @@ def test_the_tongue_tells_sounds_apart_that_the_lips_do_not():
         assert np.abs(tongue_at(first) - tongue_at(second)).max() > 0.3, (first, second)
 
 
+def test_sibilants_bite_and_other_sounds_of_a_closed_jaw_do_not():
+    def bite_at(symbol: str) -> float:
+        phonemes = (Phoneme("ə", 0.0, 0.1), Phoneme(symbol, 0.1, 0.2), Phoneme("ə", 0.2, 0.3))
+        return float(articulate(phonemes, np.array([0.15])).controls["bite"][0])
+
+    assert min(map(bite_at, "szʃʒ")) > 0.6 > 0.3 > max(map(bite_at, "θtnliufə"))
+
+
 def test_long_silence_and_long_speech_are_articulated_alike():
     phonemes = (Phoneme("", 0.0, 600.0), Phoneme("ɑː", 600.0, 600.3, 1.0), Phoneme("", 600.3, 900.0))
     far = articulate(phonemes, np.arange(0, 900, 0.04)).controls
@@ -226,6 +234,7 @@ def test_a_seed_gives_the_same_take_bit_for_bit_and_another_seed_another_one():
     assert torch.equal(first.coefficients.gaze, again.coefficients.gaze)
     assert torch.equal(first.coefficients.rotation, again.coefficients.rotation)
     assert torch.equal(first.waveform, again.waveform) and torch.equal(first.tongue, again.tongue)
+    assert torch.equal(first.bite, again.bite)
     assert not torch.equal(first.coefficients.rotation[:20], other.coefficients.rotation[:20])
 
 
@@ -250,7 +259,8 @@ def test_the_waveform_is_as_long_as_the_frames():
         performance = _perform(fps=fps)
         num_frames = performance.coefficients.num_frames
         assert len(performance.waveform) == round(num_frames / fps * 16_000)
-        assert performance.tongue.shape == (num_frames, 2) and performance.emotion.shape == (num_frames, 7)
+        assert performance.tongue.shape == (num_frames, 2) and performance.bite.shape == (num_frames,)
+        assert performance.emotion.shape == (num_frames, 7)
 
 
 def test_a_muted_shot_keeps_its_mouth_shut_and_still_lives():
