@@ -22,6 +22,7 @@ def bench_appearance(
     strengths: str = "0.3,0.6,1.0",
     held_out: float = 10.0,
     configs: Sequence[str] = (),
+    others: str | Path | None = None,
     work: str | Path = "bench_appearance",
     sheets: str | Path | None = None,
 ) -> dict[str, Figure]:
@@ -42,6 +43,7 @@ def bench_appearance(
         strengths: Numbers in (0, 1] with commas between.
         held_out: Seconds at the footage's end.
         configs: Put over the training's defaults, one after the other.
+        others: With ``speech``: folder with clip stores of other people, to compare likenesses with.
         work: Folder for what is made once and kept.
         sheets: Folder for contact sheets.
 
@@ -65,4 +67,6 @@ def bench_appearance(
         raise UserError("Expected --speech FILE with --avatar FOLDER and without --footage: whose face is to say it?")
     from readavatar.benchmarks.appearance_driven import bench_appearance_driven
 
-    return bench_appearance_driven(avatar, speech, emotions=emotions, strengths=strengths, sheets=sheets, work=work)
+    return bench_appearance_driven(
+        avatar, speech, emotions=emotions, strengths=strengths, others=others, work=work, sheets=sheets
+    )

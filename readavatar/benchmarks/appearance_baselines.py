@@ -112,11 +112,21 @@ def similarity(
 
 
 def moved(
-    image: Float[Tensor, "3 H W"], scale: Complex[Tensor, ""], shift: Complex[Tensor, ""]
-) -> Float[Tensor, "3 H W"]:
-    """An image under a similarity of its pixels, read bilinearly; beyond its edge the edge is repeated."""
+    image: Float[Tensor, "3 H W"],
+    scale: Complex[Tensor, ""],
+    shift: Complex[Tensor, ""],
+    size: tuple[int, int] | None = None,
+) -> Float[Tensor, "3 h w"]:
+    """An image under a similarity of its pixels, read bilinearly; beyond its edge the edge is repeated.
+
+    Args:
+        image: The source.
+        scale: Of ``similarity``.
+        shift: Likewise.
+        size: (height, width) of what is made, by default the image's.
+    """
     height, width = image.shape[-2:]
-    rows, columns = torch.arange(height).double() + 0.5, torch.arange(width).double() + 0.5
+    rows, columns = (torch.arange(side).double() + 0.5 for side in size or (height, width))
     source = (torch.complex(*torch.meshgrid(columns, rows, indexing="xy")) - shift) / scale
     grid = torch.stack([source.real / width, source.imag / height], -1).float() * 2 - 1
     return F.grid_sample(image[None], grid[None], padding_mode="border", align_corners=False)[0]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from readavatar.detection import FaceDetector
 from readavatar.gaze import gaze_error
+from readavatar.gaze.judge import detected_landmarks
 
 GAZE = "gaze: angle to the real"
 
@@ -35,10 +35,3 @@ def measure_gaze(
         if found is not None:
             angles[name] = math.degrees(float(gaze_error(found[None], target[None])[0]))
     return angles
-
-
-def detected_landmarks(detector: FaceDetector, frame: Float[Tensor, "3 H W"]) -> Float[Tensor, "478 2"] | None:
-    """The largest face's landmarks, pixels; None where there is no face."""
-    pixels = (frame.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
-    faces = detector.detect(pixels.numpy())
-    return torch.from_numpy(faces[0].landmarks_2d) if faces else None

@@ -117,15 +117,12 @@ def check_unseen(avatar: str | Path, store: ClipStore, count: int) -> str | None
     Raises:
         UserError: It was trained on some of them.
     """
-    path = Path(avatar) / "training" / "appearance" / "settings.json"
-    try:
-        arguments = json.loads(path.read_text())["data"]["init_args"]
-        clips, seconds = arguments["clips"], float(arguments["held_out_seconds"])
-    except (OSError, KeyError, TypeError, ValueError):
+    settings = training_data(avatar)
+    if settings is None:
         return f"'{avatar}' does not say what it was trained on: it may have seen the frames that it is judged on"
+    clips, seconds = settings
     # Paths are as given then, perhaps from another folder; the footage's, in the card, is the avatar's own.
-    seen = {Path(clip).resolve() for clip in ([clips] if isinstance(clips, str) else clips)}
-    if store.path.resolve() not in seen | {Avatar(avatar).footage.path.resolve()}:
+    if store.path.resolve() not in {clip.resolve() for clip in clips} | {Avatar(avatar).footage.path.resolve()}:
         return None
     kept = num_held_out(store.num_frames, store.fps, seconds)
     if kept < count:
@@ -134,6 +131,17 @@ def check_unseen(avatar: str | Path, store: ClipStore, count: int) -> str | None
             f"was trained without {kept / store.fps:g} s; ask for --held-out {kept / store.fps:g} or less."
         )
     return None
+
+
+def training_data(avatar: str | Path) -> tuple[list[Path], float] | None:
+    """The clips that an avatar's appearance was trained on and the seconds held out; None where it does not say."""
+    path = Path(avatar) / "training" / "appearance" / "settings.json"
+    try:
+        arguments = json.loads(path.read_text())["data"]["init_args"]
+        clips, seconds = arguments["clips"], float(arguments["held_out_seconds"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+    return [Path(clip) for clip in ([clips] if isinstance(clips, str) else clips)], seconds
 
 
 def resized(images: Float[Tensor, "B C H W"], size: int) -> Float[Tensor, "B C {size} {size}"]:

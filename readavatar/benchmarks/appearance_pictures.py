@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from readavatar.benchmarks.appearance_likeness import Moment, bounding_window, landmark_hull, mouth_window
 from readavatar.data.render_inputs import Window
+from readavatar.detection.landmark_sets import to_landmarks_68
 from readavatar.directing.report import write_contact_sheet
 
 TILE = 256
@@ -22,7 +23,10 @@ FACE_MARGIN = 0.15
 """Around the face's landmarks, as a part of their hull's height: the seam and what it has to fit."""
 MOUTH_MARGIN = 1.25
 """Side of the square around a mouth, over its box's longer one."""
+EYES_MARGIN = 1.3
+"""Side of the square around both eyes, over their width: brows and lids."""
 REAL = "real"
+_EYES = slice(36, 48)
 
 
 def write_painting_sheet(
@@ -52,6 +56,34 @@ def write_painting_sheet(
     write_contact_sheet(path, tiles, captions, len(moments))
 
 
+def write_driven_sheet(
+    path: str | Path,
+    rows: Sequence[Float[Tensor, "M 3 H W"]],
+    landmarks: Sequence[Sequence[Float[Tensor, "L 2"] | None]],
+    names: Sequence[str],
+    seconds: Sequence[float],
+) -> None:
+    """A column a moment: the face in every row's clip, then the last row's mouths and eyes.
+
+    Args:
+        path: The PNG.
+        rows: The moments' frames.
+        landmarks: Of each; None, where there is no face, shows the whole frame.
+        names: Of the rows.
+        seconds: When the moments are.
+    """
+    height, width = rows[0].shape[-2:]
+    parts = [(names[index], index, face_square) for index in range(len(rows))]
+    parts += [(f"{names[-1]}, {what}", -1, square) for what, square in (("mouth", mouth_square), ("eyes", eyes_square))]
+    tiles, captions = [], []
+    for name, index, square in parts:
+        for frame, points, second in zip(rows[index], landmarks[index], seconds, strict=True):
+            tiles.append(tile(frame, None if points is None else square(points, height, width)))
+            captions.append(f"{name}, {second:.2f} s")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_contact_sheet(path, tiles, captions, len(rows[0]))
+
+
 def tile(image: Float[Tensor, "3 H W"], window: Window | None = None) -> UInt8[np.ndarray, "256 256 3"]:
     """A square part of a picture, as large as the sheet's others."""
     part = image if window is None else image[..., window.rows, window.columns]
@@ -71,6 +103,14 @@ def mouth_square(landmarks: Float[Tensor, "L 2"], height: int, width: int) -> Wi
     mouth = mouth_window(landmarks, height, width)
     longer = max(mouth.rows.stop - mouth.rows.start, mouth.columns.stop - mouth.columns.start)
     return _square(mouth, round(MOUTH_MARGIN * longer), height, width)
+
+
+def eyes_square(landmarks: Float[Tensor, "L 2"], height: int, width: int) -> Window:
+    """The square around both eyes."""
+    points = to_landmarks_68(landmarks)[_EYES].round().long()
+    (left, top), (right, bottom) = points.amin(0).clamp(min=0).tolist(), points.amax(0).tolist()
+    window = Window(slice(top, bottom + 1), slice(left, right + 1))
+    return _square(window, round(EYES_MARGIN * (right - left + 1)), height, width)
 
 
 def _square(window: Window, side: int, height: int, width: int) -> Window:

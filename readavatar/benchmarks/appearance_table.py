@@ -29,7 +29,7 @@ def score_over_seconds(row: Row, values: Sequence[float], places: Sequence[int],
     seconds: dict[int, list[float]] = {}
     for place, value in zip(places, values, strict=True):
         if math.isfinite(value):
-            seconds.setdefault(int(place / fps), []).append(value)
+            seconds.setdefault(int((place - places[0]) / fps), []).append(value)
     finite = [value for each in seconds.values() for value in each]
     if not finite:
         return Score(math.nan, math.nan, math.nan, row.unit, row.aim, 0)

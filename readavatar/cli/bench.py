@@ -68,6 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     expression.add_argument(
         "--strengths", default="0.3,0.6,1.0", metavar="NUMBERS", help="appearance: of each emotion (0.3,0.6,1.0)"
     )
+    expression.add_argument(
+        "--others", metavar="FOLDER", help="appearance: other people's clip stores, to compare likenesses with"
+    )
     expression.add_argument("--sheets", metavar="FOLDER", help="draw what is judged into .png files there")
     expression.add_argument("--plot", metavar="FILE", help="draw dials, changes and the upper face into a .png")
 
@@ -148,6 +151,7 @@ def _appearance(arguments: argparse.Namespace) -> dict:
         strengths=arguments.strengths,
         held_out=10.0 if arguments.held_out is None else arguments.held_out,
         configs=arguments.config,
+        others=arguments.others,
         work=arguments.work or "bench_appearance",
         sheets=arguments.sheets,
     )
