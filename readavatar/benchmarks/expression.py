@@ -21,7 +21,7 @@ from readavatar.benchmarks.expression_reader import EmotionReader, find_reader
 from readavatar.benchmarks.expression_sync import SyncJudge, find_judge, measure_sync
 from readavatar.benchmarks.expression_table import over_twin, print_columns, summarise_actors
 from readavatar.benchmarks.expression_takes import FIRST_SEED, Trial, make_trial
-from readavatar.benchmarks.expression_training import GAN, TWIN, train_actor
+from readavatar.benchmarks.expression_training import TUNED, TWIN, VARIANTS, train_actor
 from readavatar.benchmarks.tracking_fit import FitCommand
 from readavatar.benchmarks.tracking_table import Score
 from readavatar.errors import UserError
@@ -74,7 +74,7 @@ def bench_expression(
     model, work = morphable_model or ("ict" if find_asset("ict_facekit") else "builtin"), Path(work)
     # A short run names the mistake in an avatar before anything takes minutes.
     given = TrainedMotion(avatar) if avatar is not None else None
-    judged = GAN if given is None else AVATAR
+    judged = TUNED if given is None else AVATAR
     reader, judge = find_reader(work), find_judge(work)
     found: dict[str, dict[str, dict[str, float]]] = {}
     heard: dict[str, Tensor] = {}
@@ -87,8 +87,8 @@ def bench_expression(
         measured = {column: _measure(trial, motions[column], reader, judge, f"{name}, {column}") for column in motions}
         found[name] = {column: each.figures for column, each in measured.items()}
         found[name][judged] |= measure_cost(trial, trained[judged])
-        if TWIN in found[name]:
-            found[name][judged] |= over_twin(found[name][judged], found[name][TWIN])
+        for column in trained.keys() - {TWIN, AVATAR}:
+            found[name][column] |= over_twin(found[name][column], found[name][TWIN])
         if plot is not None and number == 0:
             dials, changes = ({column: getattr(each, part) for column, each in measured.items()} for part in _DRAWN)
             plot_scorecard(plot, trial, motions, dials, changes)
@@ -105,7 +105,7 @@ _DRAWN = ("dial", "changes")
 def _train(
     fit: FitCommand, number: int, model: str, work: Path, config: str | None, heard: dict[str, Tensor]
 ) -> dict[str, TrainedMotion]:
-    folders = {variant: train_actor(fit, number, variant, model, work, config) for variant in (TWIN, GAN)}
+    folders = {variant: train_actor(fit, number, variant, model, work, config) for variant in VARIANTS}
     return {variant: TrainedMotion(folder, heard) for variant, folder in folders.items()}
 
 

@@ -14,8 +14,10 @@ from readavatar.errors import UserError
 DEFAULT_CONFIG = "configs/expression/default.yaml"
 ACTOR_CONFIG = "configs/expression/actor.yaml"
 TWIN_CONFIG = "configs/ablations/expression/regression.yaml"
-GAN, TWIN = "GAN", "regression"
-_VARIANTS = {GAN: (), TWIN: (TWIN_CONFIG,)}
+PRIOR_CONFIG = "configs/expression/actor_from_prior.yaml"
+TWIN, GAN, TUNED = "regression", "GAN", "GAN from prior"
+VARIANTS: dict[str, tuple[str, ...]] = {TWIN: (TWIN_CONFIG,), GAN: (), TUNED: (PRIOR_CONFIG,)}
+"""What each puts over the actor's config; the last is what a user's training does."""
 
 
 def train_actor(
@@ -26,20 +28,21 @@ def train_actor(
     Args:
         fit: Runs ``readavatar fit``.
         number: Both the actor's (from ``FIRST_SEED`` on) and the training's seed.
-        variant: ``GAN``, or its twin of the same size without a discriminator.
+        variant: Of ``VARIANTS``: the GAN's twin of the same size without a discriminator, the GAN from nothing, or from
+            the prior.
         morphable_model: Whose expressions; what ``load_morphable_model`` takes.
         work: Folder for the avatars; each is known by what its configs say.
-        config: Put over the defaults, for both variants.
+        config: Put over the defaults, for all variants.
 
     Returns:
         The avatar's folder.
     """
-    configs = [DEFAULT_CONFIG, ACTOR_CONFIG, *((config,) if config else ()), *_VARIANTS[variant]]
+    configs = [DEFAULT_CONFIG, ACTOR_CONFIG, *((config,) if config else ()), *VARIANTS[variant]]
     digest = hashlib.sha256(morphable_model.encode())
     for name in configs:
         digest.update(find_config(name).read_bytes())
     seed = FIRST_SEED + number
-    folder = work / "avatars" / f"{seed}-{variant.lower()}-{digest.hexdigest()[:8]}"
+    folder = work / "avatars" / f"{seed}-{variant.lower().replace(' ', '_')}-{digest.hexdigest()[:8]}"
     if _is_trained(folder):
         return folder
     print(f"actor {seed}: training the {variant}")

@@ -19,7 +19,7 @@ from readavatar.benchmarks.expression_reader import ReaderSettings, find_reader
 from readavatar.benchmarks.expression_sync import OFFSET, JudgeSettings, find_judge, measure_sync
 from readavatar.benchmarks.expression_table import ROWS, over_twin, summarise_actors
 from readavatar.benchmarks.expression_takes import make_trial
-from readavatar.benchmarks.expression_training import GAN, TWIN, train_actor
+from readavatar.benchmarks.expression_training import GAN, TUNED, TWIN, train_actor
 from readavatar.cli import main
 from readavatar.errors import UserError
 from readavatar.morphable import EXPRESSION_NAMES
@@ -55,20 +55,22 @@ def _fit_nothing(commands: list[list[str]]):
     return fit
 
 
-def test_the_gan_and_its_twin_stand_beside_the_truth(quick, tmp_path):
+def test_the_gan_its_twin_and_the_one_from_the_prior_stand_beside_the_truth(quick, tmp_path):
     commands: list[list[str]] = []
     plot = tmp_path / "plot.png"
     scores = expression.bench_expression(_fit_nothing(commands), "builtin", actors=1, work=tmp_path, plot=plot)
-    assert len(commands) == 2 and plot.stat().st_size > 10_000
+    assert len(commands) == 3 and plot.stat().st_size > 10_000
     assert "configs/ablations/expression/regression.yaml" in commands[0]
     assert "configs/ablations/expression/regression.yaml" not in commands[1]
-    for column in ("truth", TWIN, GAN):
+    assert "configs/expression/actor_from_prior.yaml" in commands[2]
+    for column in ("truth", TWIN, GAN, TUNED):
         assert f"{column}: {LIP_ERROR}" in scores and f"actor 901, {column}: {LIP_ERROR}" in scores
     assert scores[f"truth: {LIP_ERROR}"].value < 0.05 < scores[f"{GAN}: {LIP_ERROR}"].value
-    ratio = scores[f"{GAN}: {FACE_DISTANCE}, over the twin's"]
-    distances = [scores[f"{column}: {FACE_DISTANCE}"].value for column in (GAN, TWIN)]
-    assert ratio.value == pytest.approx(distances[0] / distances[1]) and ratio.aim == "≤ 0.5"
-    assert f"{GAN}: {CHUNKS}" in scores and f"{TWIN}: {CHUNKS}" not in scores
+    for column in (GAN, TUNED):
+        ratio = scores[f"{column}: {FACE_DISTANCE}, over the twin's"]
+        distances = [scores[f"{each}: {FACE_DISTANCE}"].value for each in (column, TWIN)]
+        assert ratio.value == pytest.approx(distances[0] / distances[1]) and ratio.aim == "≤ 0.5"
+    assert f"{TUNED}: {CHUNKS}" in scores and f"{TWIN}: {CHUNKS}" not in scores
 
 
 def test_the_command_measures_a_given_avatar_without_training(quick, tmp_path, capsys):
