@@ -52,7 +52,9 @@ def test_a_training_that_hears_the_same_begins_from_it(path, model):
 def test_the_dial_moves_what_it_should(path, emotion, expression):
     part = Avatar(path).part("expression")
     generator = load_network(ExpressionGenerator(**part.config["network"]), part)
-    speech = generator.speech_mean.expand(75, -1)  # what is heard on average: no encoder is needed
+    # What is heard on average, now louder, now softer: no encoder is needed.
+    loudness = torch.randn(75, 1, generator=torch.Generator().manual_seed(0))
+    speech = generator.speech_mean + generator.speech_std * loudness
     shown = []
     for strength in (0.0, 0.5, 1.0):
         asked = torch.zeros(75, 7)
