@@ -8,6 +8,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -119,14 +120,20 @@ def plan_runs(
         if any(word.partition("=")[0] == option for word in overrides):
             raise UserError(f"Expected options for every run, but {option} is each run's own; give --out or --seeds.")
     on_footage = names_footage(overrides)
-    if not on_footage and stage.actor_config is None:
+    performs = stage.actor_config is not None
+    if not (on_footage or performs or stage.actor_clip):
         raise UserError(f"Expected clips for the {stage.name} stage, but got none; add --data.clips clips/jane.")
-    names = [*stage.configs, *([] if on_footage else [stage.actor_config])]
+    names = [*stage.configs, *([stage.actor_config] if performs and not on_footage else [])]
     shared = [*map(find_config, names), *([preset] if preset else [])]
     runs = []
     for seed in seeds:
         actor = None if on_footage else FIRST_ACTOR + seed
-        own = [f"--seed_everything={seed}", *([f"--data.first_actor={actor}"] if actor is not None else [])]
+        own, film = [f"--seed_everything={seed}"], None
+        if actor is not None and performs:
+            own.append(f"--data.first_actor={actor}")
+        elif actor is not None:
+            own.append(f"--data.clips={stage.actor_clip(actor, out)}")
+            film = partial(stage.film, actor, out)
         for name, ablation in {BASE: None, **ablations}.items():
             avatar = out / name / str(seed)
             configs = [*shared, *([ablation] if ablation else [])]
@@ -134,7 +141,7 @@ def plan_runs(
             arguments += [*own, *overrides, f"--avatar={avatar}"]
             common = {"configs": [_read(path) for path in shared], "overrides": list(overrides)}
             settings = {"common": common, "ablation": _read(ablation) if ablation else {}, "own": own}
-            runs.append(AblationRun(name, seed, avatar, tuple(arguments), settings, actor))
+            runs.append(AblationRun(name, seed, avatar, tuple(arguments), settings, actor, film))
     return runs
 
 
@@ -167,6 +174,8 @@ def run_ablations(runs: Sequence[AblationRun], run_stage: StageCommand, scorer: 
         started = time.perf_counter()
         try:
             _prepare_folder(run)
+            if run.film is not None:
+                run.film()
             run_stage(["fit", *run.arguments])
             scores = scorer.measure(run)
         except UserError as error:

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from readavatar.benchmarks import ablation_appearance as appearance
 from readavatar.benchmarks.ablation_expression import FIGURES, score_expression_avatar
 from readavatar.benchmarks.ablation_statistics import Aim
+from readavatar.benchmarks.appearance_actor_films import default_model, training_clip
 from readavatar.benchmarks.expression_takes import FIRST_SEED
 from readavatar.errors import UserError
 
@@ -34,6 +36,8 @@ class AblationRun:
     """JSON values that decide what the training is: a run of other settings is another run."""
     actor: int | None = None
     """The digital actor that it is trained on; None for footage."""
+    film: Callable[[], None] | None = None
+    """Films that actor, unless that was done before; None where nothing is filmed."""
 
     @property
     def label(self) -> str:
@@ -56,11 +60,15 @@ class AblationStage:
 
     name: str
     configs: tuple[str, ...]
-    """Of every run on footage."""
+    """Of every run."""
     aims: Mapping[str, Aim]
     """Of its figures."""
     actor_config: str | None = None
-    """Put over ``configs`` where no footage is given; None where the stage needs footage."""
+    """Put over ``configs`` where no footage is given: data that perform by themselves."""
+    actor_clip: Callable[[int, Path], Path] | None = None
+    """Where no footage is given: the clip of an actor's film, by the actor's seed and the runs' folder."""
+    film: Callable[[int, Path], None] | None = None
+    """Films it."""
     bench: Scorer | None = field(default=None)
     """Measures avatars of digital actors."""
 
@@ -73,7 +81,11 @@ _EXPRESSION_AIMS: dict[str, Aim] = {name: aim for name, (_, aim) in FIGURES.item
     "opening_std_ratio": "one",
     "upper_face_std_ratio": "one",
 }
-_APPEARANCE_AIMS: dict[str, Aim] = {"psnr_face": "higher", "psnr_mouth": "higher", "ssim_face": "higher"}
+_APPEARANCE_AIMS: dict[str, Aim] = {name: aim for name, (_, aim) in appearance.FIGURES.items()} | {
+    "psnr_face": "higher",
+    "psnr_mouth": "higher",
+    "ssim_face": "higher",
+}
 
 STAGES = {
     "expression": AblationStage(
@@ -83,7 +95,16 @@ STAGES = {
         actor_config="configs/expression/actor.yaml",
         bench=Scorer("bench", lambda run: score_expression_avatar(run.avatar, run.actor, run.avatar.parents[1])),
     ),
-    "appearance": AblationStage("appearance", ("configs/appearance/default.yaml",), _APPEARANCE_AIMS),
+    "appearance": AblationStage(
+        "appearance",
+        ("configs/appearance/default.yaml",),
+        _APPEARANCE_AIMS,
+        actor_clip=lambda actor, out: training_clip(actor, default_model(), out),
+        film=appearance.film_actor_to_train_on,
+        bench=Scorer(
+            "bench", lambda run: appearance.score_appearance_avatar(run.avatar, run.actor, run.avatar.parents[1])
+        ),
+    ),
 }
 
 

@@ -3,8 +3,8 @@
 example: readavatar ablate configs/ablations/expression --seeds 3
 
 Each file of the folder holds only what differs from the base, which is the stage's default under the folder's
-_base.yaml, a small preset. The folder's name is the stage's. The expression stage learns from digital actors, one a
-seed; from footage:
+_base.yaml, a small preset. The folder's name is the stage's. The stage learns from digital actors, one a seed; from
+footage:
   readavatar ablate configs/ablations/expression --data.clips clips/jane
 Options that the command does not know go to every run. The table is printed and written to OUT/table.md and
 OUT/table.json. A command that was stopped goes on when it is given again; runs that are done are not made again.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from readavatar.cli.late_options import with_late_options
 from readavatar.errors import UserError
 
 _DEFAULT_SEEDS = 3
@@ -38,7 +39,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run what is not done yet, and tell the table."""
-    arguments = _with_late_options(arguments)
+    arguments = with_late_options(arguments, _add_options, "ablate")
     from readavatar.benchmarks import ablation
     from readavatar.benchmarks.ablation_stages import choose_scorer, names_footage
     from readavatar.cli.stages import run as run_stage
@@ -61,19 +62,6 @@ def run(arguments: argparse.Namespace) -> int:
         ablation.run_ablations(runs, run_stage, scorer, arguments.rescore)
     _tell(stage, out, list(chosen), seeds)
     return 0
-
-
-def _with_late_options(arguments: argparse.Namespace) -> argparse.Namespace:
-    """Own options may stand behind the folder, too, where argparse takes all for the runs'."""
-    if {"-h", "--help"} & set(arguments.overrides):
-        from readavatar.cli import main
-
-        main(["ablate", "--help"])
-    late = argparse.ArgumentParser(prog="readavatar ablate", add_help=False, allow_abbrev=False)
-    _add_options(late)
-    words = [word for word in arguments.overrides if word != "--"]
-    arguments, arguments.overrides = late.parse_known_args(words, arguments)
-    return arguments
 
 
 def _tell(stage, out: Path, names: list[str], seeds: range | None) -> None:

@@ -12,6 +12,7 @@ import yaml
 
 import readavatar.cli.stages
 from readavatar.benchmarks import ablation_stages
+from readavatar.benchmarks.appearance_actor_films import default_model, training_clip
 from readavatar.cli import main
 from readavatar.errors import UserError
 
@@ -255,9 +256,37 @@ def test_a_folder_of_no_ablations_is_one_line(trainings, folder, capsys, name, s
     assert said in _one_line(capsys)
 
 
-def test_the_appearance_stage_needs_footage(trainings, folder, capsys):
-    assert main(["ablate", "configs/ablations/appearance"]) == 2
-    assert "--data.clips" in _one_line(capsys)
+def test_the_appearance_stage_films_the_actor_that_it_learns_from(trainings, folder, monkeypatch):
+    filmed, measured = [], []
+    stage = ablation_stages.STAGES["appearance"]
+    stage = dataclasses.replace(stage, film=lambda actor, out: filmed.append((actor, out)))
+    monkeypatch.setitem(ablation_stages.STAGES, "appearance", stage)
+
+    def score(avatar, actor, work):
+        measured.append((avatar, actor, work))
+        return {"psnr_mouth_inside": 25.0}
+
+    monkeypatch.setattr(ablation_stages.appearance, "score_appearance_avatar", score)
+    chosen = ["--only", "siren_plain", "--seeds", "2", "--out", "runs"]
+    assert main(["ablate", "configs/ablations/appearance", *chosen]) == 0
+    first = ablation_stages.FIRST_ACTOR
+    assert filmed == [(actor, Path("runs")) for actor in (first, first, first + 1, first + 1)]
+    clips = {Path(_option(fit, "--avatar")).name: _option(fit, "--data.clips") for fit in trainings.fits}
+    assert clips == {str(seed): str(training_clip(first + seed, default_model(), Path("runs"))) for seed in range(2)}
+    assert measured[-1] == (Path("runs/siren_plain/1"), first + 1, Path("runs"))
+    base, plain = trainings.fits[:2]
+    assert [Path(word).name for word in plain if word.endswith(".yaml")][2:] == ["siren_plain.yaml"]
+    assert [Path(word).name for word in base if word.endswith(".yaml")] == ["default.yaml", "_base.yaml"]
+
+
+def test_every_loss_that_an_ablation_takes_away_is_in_the_appearance_base():
+    folder = Path(__file__).parents[2] / "configs" / "ablations" / "appearance"
+    weights = lambda path: yaml.safe_load(path.read_text()).get("model", {}).get("init_args", {}).get("weights", {})  # noqa: E731
+    default = weights(folder.parents[1] / "appearance" / "default.yaml")
+    base = {**default, **weights(folder / "_base.yaml")}
+    taken_away = {name for path in folder.glob("no_*.yaml") for name in weights(path)}
+    assert taken_away == {"adversarial", "matching", "features", "gaze"}
+    assert all(base[name] > 0 for name in taken_away)
 
 
 @pytest.mark.parametrize("stage", ["expression", "appearance"])
