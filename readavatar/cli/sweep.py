@@ -19,16 +19,23 @@ from pathlib import Path
 import yaml
 
 from readavatar.cli.config_paths import find_config
+from readavatar.cli.late_options import with_late_options
 from readavatar.errors import UserError
+
+_DEFAULT_SEED = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``sweep``'s arguments; those it does not know go to every run."""
     parser.add_argument("sweep", metavar="FILE", help="a sweep file, such as configs/sweeps/expression.yaml")
-    parser.add_argument("--count", type=int, metavar="N", help="at most N runs (default: the whole grid, or 10)")
-    parser.add_argument("--seed", type=int, default=0, help="of a random sweep's draws (0)")
-    parser.add_argument("--dry-run", action="store_true", help="print the commands and run none")
+    _add_options(parser)
     parser.add_argument("overrides", nargs=argparse.REMAINDER, help="options for every run, such as --data.clips CLIP")
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--count", type=int, metavar="N", help="at most N runs (default: the whole grid, or 10)")
+    parser.add_argument("--seed", type=int, metavar="N", help=f"of a random sweep's draws ({_DEFAULT_SEED})")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands and run none")
 
 
 def expand_sweep(path: str | Path, count: int | None = None, seed: int = 0) -> list[list[str]]:
@@ -88,8 +95,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the sweep's commands one after another."""
     from readavatar.cli import main
 
+    arguments = with_late_options(arguments, _add_options, "sweep")
     path = find_config(arguments.sweep)
-    commands = expand_sweep(path, arguments.count, arguments.seed)
+    seed = _DEFAULT_SEED if arguments.seed is None else arguments.seed
+    commands = expand_sweep(path, arguments.count, seed)
     for number, command in enumerate(commands):
         line = [*command, "--avatar", f"sweeps/{path.stem}/{number:03d}", *arguments.overrides]
         print(f"[{number + 1}/{len(commands)}] readavatar {' '.join(line)}", flush=True)

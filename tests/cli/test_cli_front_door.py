@@ -142,3 +142,10 @@ def test_a_bayesian_sweep_needs_the_server(tmp_path):
     path.write_text(yaml.safe_dump({"method": "bayes", "command": ["readavatar"], "parameters": {}}))
     with pytest.raises(UserError, match="server"):
         expand_sweep(path)
+
+
+def test_a_sweeps_own_options_may_stand_behind_the_runs(capsys):
+    sweep = "configs/sweeps/expression.yaml"
+    assert main(["sweep", sweep, "--data.clips", "clips/jane", "--count", "2", "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and all("--data.clips clips/jane" in line and "--count" not in line for line in lines)
