@@ -17,7 +17,7 @@ from readavatar.benchmarks.appearance_likeness import crop, large_enough, mouth_
 from readavatar.data.appearance_clips import load_appearance_clip
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.clip_store import ClipStore
-from readavatar.data.render_inputs import RenderInputs
+from readavatar.data.render_inputs import HoleShape, RenderInputs
 from readavatar.metrics import psnr
 from readavatar.metrics.lpips import ARCHITECTURES, load_lpips
 from readavatar.morphable import MorphableModel, load_morphable_model
@@ -56,7 +56,8 @@ class FilmPainter:
         self.renderer = load_network(AppearanceRenderer(**config["network"]), part)
         self.model = load_morphable_model(face.morphable_model)
         encoder = load_speech_encoder(config["speech_encoder"]["name"], config["speech_encoder"]["layers"])
-        self.clip = load_appearance_clip(store, face, self.model, encoder, config["size"], config["painted"])
+        hole_shape = HoleShape(**config["hole_shape"])
+        self.clip = load_appearance_clip(store, face, self.model, encoder, config["size"], hole_shape)
 
     def paint(self, frames: range) -> Iterator[PaintedFrames]:
         """Frames, some at a time."""

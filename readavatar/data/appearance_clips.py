@@ -16,10 +16,8 @@ from readavatar.data.clip_store import ClipStore
 from readavatar.data.disturbance import Disturbance, disturbed
 from readavatar.data.packed_maps import PackedMaps, pack_maps
 from readavatar.data.render_inputs import (
-    HOLE_ENLARGEMENT,
-    JAW_REACH,
     RIM,
-    Painted,
+    HoleShape,
     RenderInputs,
     RenderMaps,
     build_render_maps,
@@ -30,7 +28,7 @@ from readavatar.morphable.model import MorphableModel
 from readavatar.speech import SpeechEncoder
 from readavatar.types import TrackedFace, _Tensors
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Raise when ``build_render_maps`` changes what it gives."""
 _CHUNK = 16
 
@@ -52,7 +50,7 @@ class AppearanceClip:
     frames: UInt8[Tensor, "T 3 H W"]
     face: TrackedFace
     model: MorphableModel
-    painted: Painted
+    hole_shape: HoleShape
     speech: Float[Tensor, "T D"]
 
     def batch(self, indices: Sequence[int], window: int) -> AppearanceBatch:
@@ -67,7 +65,7 @@ class AppearanceClip:
         coefficients = disturbed(self.face.coefficients.frames(index), disturbance, generator)
         worse = replace(self.face, coefficients=coefficients, lighting=self.face.lighting[index])
         hole = self.maps.unpack(indices).hole
-        maps = build_render_maps(worse, self.model, tuple(hole.shape[-2:]), self.painted, hole=hole)
+        maps = build_render_maps(worse, self.model, tuple(hole.shape[-2:]), self.hole_shape, hole=hole)
         return self._batch(index, maps, window)
 
     def _batch(self, index: Tensor, maps: RenderMaps, window: int) -> AppearanceBatch:
@@ -87,25 +85,25 @@ def load_appearance_clip(
     model: MorphableModel,
     encoder: SpeechEncoder,
     size: int,
-    painted: Painted = "face",
+    hole_shape: HoleShape,
 ) -> AppearanceClip:
     """A fitted clip at ``size``, from its cache where that holds what these arguments lead to."""
-    digest = _digest(face, model, size, painted)
-    tensors = store.cached(f"appearance-maps-{digest}", lambda: pack_maps(_rasterised(face, model, size, painted)))
+    digest = _digest(face, model, size, hole_shape)
+    tensors = store.cached(f"appearance-maps-{digest}", lambda: pack_maps(_rasterised(face, model, size, hole_shape)))
     frames = store.cached(f"appearance-frames-{size}", lambda: {"frames": _resized_frames(store, size)})["frames"]
     if store.info.has_audio:
         speech = clip_speech_features(store, encoder)
     else:
         warnings.warn(f"'{store.path}' is silent: its frames are learned with speech features of zero.", stacklevel=2)
         speech = torch.zeros(store.num_frames, encoder.num_features)
-    return AppearanceClip(PackedMaps(tensors), frames, face, model, painted, speech.float())
+    return AppearanceClip(PackedMaps(tensors), frames, face, model, hole_shape, speech.float())
 
 
-def _rasterised(face: TrackedFace, model: MorphableModel, size: int, painted: Painted) -> Iterator[RenderMaps]:
+def _rasterised(face: TrackedFace, model: MorphableModel, size: int, hole_shape: HoleShape) -> Iterator[RenderMaps]:
     for start in range(0, face.coefficients.num_frames, _CHUNK):
         index = slice(start, start + _CHUNK)
         chunk = TrackedFace(**{**vars(face), "coefficients": face.coefficients.frames(index)})
-        yield build_render_maps(chunk, model, (size, size), painted)
+        yield build_render_maps(chunk, model, (size, size), hole_shape)
 
 
 def _resized_frames(store: ClipStore, size: int) -> UInt8[Tensor, "T 3 {size} {size}"]:
@@ -118,9 +116,9 @@ def _resized_frames(store: ClipStore, size: int) -> UInt8[Tensor, "T 3 {size} {s
     return torch.cat(resized)
 
 
-def _digest(face: TrackedFace, model: MorphableModel, size: int, painted: Painted) -> str:
+def _digest(face: TrackedFace, model: MorphableModel, size: int, hole_shape: HoleShape) -> str:
     """A hash of all that the rasterised maps depend on."""
-    settings = (CACHE_VERSION, size, painted, HOLE_ENLARGEMENT, JAW_REACH, RIM, model.data.region_names)
+    settings = (CACHE_VERSION, size, hole_shape, RIM, model.data.region_names)
     digest = hashlib.sha256(repr(settings).encode())
     digest.update(f"{face.camera.height} {face.camera.width} {face.camera.near} {face.camera.far}".encode())
     masks = [mask for _, mask in sorted(model.data.vertex_masks.items())]

@@ -7,6 +7,8 @@ that training disturbs are rasterised anew.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -17,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from readavatar.data.appearance_clips import AppearanceBatch, AppearanceClip, load_appearance_clip
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.disturbance import Disturbance
-from readavatar.data.render_inputs import Painted, RenderInputs
+from readavatar.data.render_inputs import HoleShape, RenderInputs, measure_jaw_reach
 from readavatar.data.speech_features import describe_encoder
 from readavatar.errors import UserError
 from readavatar.morphable import load_morphable_model
@@ -112,7 +114,7 @@ class AppearanceData(pl.LightningDataModule):
         self,
         clips: str | list[str],
         size: int | None = None,
-        painted: Painted = "face",
+        painted: Literal["face", "lower_face"] = "face",
         speech_encoder: str = "auto",
         layers: list[int] | None = None,
         speech_window: int = 9,
@@ -186,7 +188,7 @@ class AppearanceData(pl.LightningDataModule):
             "morphable_model": self.face.morphable_model,
             "expression_names": list(self.face.expression_names),
             "size": self.frame_size,
-            "painted": self.painted,
+            "hole_shape": asdict(self.hole_shape),
         }
 
     def train_dataloader(self) -> DataLoader:
@@ -230,10 +232,13 @@ class AppearanceData(pl.LightningDataModule):
         self.morphable_model = load_morphable_model(self.face.morphable_model)
         self.encoder = load_speech_encoder(self.speech_encoder, self.layers)
         self.frame_size = self.size or stores[0].info.size
+        # One for all clips, so that a hole does not tell which clip it is in.
+        reach = max(measure_jaw_reach(face, self.morphable_model) for face in faces)
+        self.hole_shape = HoleShape(self.painted, jaw_reach=reach)
         self.clips, self.training, self.held_out = [], [], []
         for index, (store, face) in enumerate(zip(stores, faces, strict=True)):
             self.clips.append(
-                load_appearance_clip(store, face, self.morphable_model, self.encoder, self.frame_size, self.painted)
+                load_appearance_clip(store, face, self.morphable_model, self.encoder, self.frame_size, self.hole_shape)
             )
             seen = torch.nonzero(store.landmarks().landmark_confidence > 0)[:, 0].tolist()
             first_held_out = store.num_frames - num_held_out(store.num_frames, store.fps, self.held_out_seconds)

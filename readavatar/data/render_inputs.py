@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from readavatar.morphable.displacements import expression_displacements
 from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.camera import head_to_world, world_to_clip
 from readavatar.rendering.rasterize import interpolate, rasterize
@@ -24,13 +25,26 @@ from readavatar.types import Camera, TrackedFace, _Tensors
 PARTS = {"mouth": 1, "eyes": 2, "face": 4}
 """Bits of ``RenderInputs.parts``: lips and what is between them; lids and eyeballs; all of the face."""
 
-Painted = Literal["face", "lower_face"]
 
-HOLE_ENLARGEMENT = 1.16
-"""Of the face's patch about its centre: 11 mm beyond a face 14 cm wide, the band in which the seam is painted."""
+@dataclass(frozen=True)
+class HoleShape:
+    """What of the footage is hidden from the network and painted anew.
 
-JAW_REACH = 0.02
-"""Metres that the hole is swept down: the chin's way in wide-open speech."""
+    It does not follow the face's expression, which the network could otherwise read from it in training.
+    """
+
+    painted: Literal["face", "lower_face"] = "face"
+    """The whole face, or its part below the nose's tip (Neural Voice Puppetry's mask, for the ablation)."""
+    enlargement: float = 1.08
+    """Of the face's patch about its centre: 5 mm beyond a face 14 cm wide, the band in which the seam is painted."""
+    jaw_reach: float = 0.02
+    """Metres that it is swept down: the chin's way in this person's speech."""
+
+
+_CHIN_HEIGHT = 0.02
+"""Metres above the chin's lowest point among which the dropped chin's lowest is looked for."""
+LEAST_JAW_REACH, MOST_JAW_REACH = 0.005, 0.02
+"""Metres: speech drops any chin by the first, and a wide-open mouth by the second."""
 
 
 RIM = 0.07
@@ -100,7 +114,7 @@ def build_render_inputs(
     model: MorphableModel,
     speech: Float[Tensor, "B window D"],
     context_frames: Float[Tensor, "B 3 H W"],
-    painted: Painted = "face",
+    hole_shape: HoleShape = HoleShape(),
     backend: str = "auto",
 ) -> RenderInputs:
     """Rasterise the mesh and cut the hole for as many frames as ``face`` has, at the size of ``context_frames``.
@@ -110,10 +124,10 @@ def build_render_inputs(
         model: The morphable model that the coefficients are of.
         speech: See ``speech_windows``.
         context_frames: The footage that the face goes into, in [0, 1].
-        painted: Where the hole is: the whole face, or its part below the nose's tip.
+        hole_shape: Where the hole is.
         backend: Of ``rendering.rasterize``.
     """
-    maps = build_render_maps(face, model, (context_frames.shape[-2], context_frames.shape[-1]), painted, backend)
+    maps = build_render_maps(face, model, (context_frames.shape[-2], context_frames.shape[-1]), hole_shape, backend)
     context = context_frames * (1 - maps.hole)
     return RenderInputs(**vars(maps), context=context, gaze=face.coefficients.gaze, speech=speech)
 
@@ -123,7 +137,7 @@ def build_render_maps(
     face: TrackedFace,
     model: MorphableModel,
     resolution: tuple[int, int],
-    painted: Painted = "face",
+    hole_shape: HoleShape = HoleShape(),
     backend: str = "auto",
     hole: Float[Tensor, "B 1 H W"] | None = None,
 ) -> RenderMaps:
@@ -135,8 +149,7 @@ def build_render_maps(
     vertices = head_to_world(head_vertices, *pose)
     fragments = rasterize(world_to_clip(vertices, camera), model.faces, resolution, backend)
     if hole is None:
-        patch = _painted_patch(model, painted)
-        hole = _hole(model, patch, shape, head_vertices, pose, camera, resolution, backend)[:, None].float()
+        hole = _hole(model, hole_shape, shape, head_vertices, pose, camera, resolution, backend)[:, None].float()
     # Beyond the hole's edge, so that the edge shows in the context alone, however much it is moved or softened.
     radius = round(RIM * resolution[0])
     # A square's greatest value is that of its rows' greatest: a tenth of the time.
@@ -152,6 +165,20 @@ def build_render_maps(
         parts=_face_parts(model)[face_index] * covered,
         hole=hole,
     )
+
+
+@torch.no_grad()
+def measure_jaw_reach(face: TrackedFace, model: MorphableModel) -> float:
+    """How far a clip's chin drops below its place at rest, all but its rarest 1 % of frames; metres.
+
+    Within ``LEAST_JAW_REACH`` and ``MOST_JAW_REACH``.
+    """
+    height = _neutral(model, face.coefficients.shape_coefficients[None])[0, :, 1]
+    lowest = height[model.vertex_mask("face")].amin()
+    chin = model.vertex_mask("face") & (height < lowest + _CHIN_HEIGHT)
+    moved = face.coefficients.expression_coefficients @ expression_displacements(model)[:, chin, 1]
+    drop = lowest - (height[chin] + moved).amin(1)
+    return float(drop.quantile(0.99).clamp(LEAST_JAW_REACH, MOST_JAW_REACH))
 
 
 def resized_camera(camera: Camera, resolution: tuple[int, int]) -> Camera:
@@ -171,7 +198,7 @@ def speech_windows(
 
 def _hole(
     model: MorphableModel,
-    patch: Int[Tensor, "P 3"],
+    hole_shape: HoleShape,
     shape: Float[Tensor, "1 S"],
     head_vertices: Float[Tensor, "B V 3"],
     pose: tuple[Float[Tensor, "B 3"], Float[Tensor, "B 3"]],
@@ -179,11 +206,11 @@ def _hole(
     resolution: tuple[int, int],
     backend: str,
 ) -> Bool[Tensor, "B H W"]:
-    used, patch = patch.unique(return_inverse=True)
-    neutral = model(shape, torch.zeros_like(shape[:, :1]).expand(1, model.num_expressions))[:, used]
+    used, patch = _painted_patch(model, hole_shape.painted).unique(return_inverse=True)
+    neutral = _neutral(model, shape)[:, used]
     centre = (neutral.amax(1, keepdim=True) + neutral.amin(1, keepdim=True)) / 2
-    enlarged = (neutral - centre) * HOLE_ENLARGEMENT + centre
-    down = torch.tensor([0.0, -JAW_REACH, 0.0], device=neutral.device)
+    enlarged = (neutral - centre) * hole_shape.enlargement + centre
+    down = torch.tensor([0.0, -hole_shape.jaw_reach, 0.0], device=neutral.device)
     # A fitted expression may leave the margin; what is driven is always inside.
     driven = head_vertices[:, used]
     sweep = [driven, *((enlarged + step * down).expand_as(driven) for step in (0.0, 0.5, 1.0))]
@@ -202,7 +229,11 @@ def _span(painted: Bool[Tensor, " n"], margin: int, multiple: int) -> slice:
     return slice(start, start + length)
 
 
-def _painted_patch(model: MorphableModel, painted: Painted) -> Int[Tensor, "P 3"]:
+def _neutral(model: MorphableModel, shape: Float[Tensor, "1 S"]) -> Float[Tensor, "1 V 3"]:
+    return model(shape, torch.zeros_like(shape[:, :1]).expand(1, model.num_expressions))
+
+
+def _painted_patch(model: MorphableModel, painted: str) -> Int[Tensor, "P 3"]:
     """The triangles that the hole is cut around: skin, lids and lips."""
     chosen = torch.stack([model.vertex_mask(name) for name in ("face", "lips", "eyes")]).any(0)
     if painted == "lower_face":

@@ -21,7 +21,7 @@ from readavatar.appearance import AppearanceRenderer, render_face
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.clip_store import SAMPLE_RATE, ClipStore, Crop
 from readavatar.data.frame_rate import resample_frames
-from readavatar.data.render_inputs import build_render_inputs, speech_windows
+from readavatar.data.render_inputs import HoleShape, build_render_inputs, speech_windows
 from readavatar.directing.composite import composite
 from readavatar.directing.footage import footage_order, monotone_runs
 from readavatar.emotion import EmotionTrack
@@ -211,7 +211,7 @@ def _rendered_frames(
             model,
             speech_windows(speech, frames, window),
             _resized(store.frames(run), size),
-            part.config["painted"],
+            HoleShape(**part.config["hole_shape"]),
         )
         images, alphas = render_face(renderer, inputs)
         whole_crop = Crop(0.0, 0.0, float(store.info.size))

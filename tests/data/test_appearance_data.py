@@ -10,7 +10,15 @@ from readavatar.data import appearance_clips, appearance_data
 from readavatar.data.appearance_data import AppearanceData, EpochOrder
 from readavatar.data.disturbance import Disturbance
 from readavatar.data.packed_maps import PackedMaps, pack_maps
-from readavatar.data.render_inputs import build_render_inputs, build_render_maps, speech_windows
+from readavatar.data.render_inputs import (
+    LEAST_JAW_REACH,
+    MOST_JAW_REACH,
+    HoleShape,
+    build_render_inputs,
+    build_render_maps,
+    measure_jaw_reach,
+    speech_windows,
+)
 from readavatar.errors import UserError
 
 
@@ -51,6 +59,21 @@ def test_the_hole_depends_on_the_pose_and_not_on_the_mouth():
     assert torch.equal(*holes)
     # A face that is rendered with its mouth shut leaves no chin of an open one outside.
     assert (build_render_maps(wide, tiny_model(), (96, 96)).regions[:, None] > 0).float().le(holes[0]).all()
+
+
+def test_the_hole_reaches_as_far_down_as_the_persons_own_chin():
+    face, model = tiny_tracking(4, 96), tiny_model()
+
+    def reach(opening):
+        expressions = torch.full((4, 1), opening)
+        return measure_jaw_reach(
+            replace(face, coefficients=replace(face.coefficients, expression_coefficients=expressions)), model
+        )
+
+    assert reach(0.0) == pytest.approx(LEAST_JAW_REACH) and reach(0.7) == pytest.approx(0.014, abs=1e-4)
+    assert reach(3.0) == pytest.approx(MOST_JAW_REACH)
+    little, far = (build_render_maps(face, model, (96, 96), HoleShape(jaw_reach=each)).hole for each in (0.005, 0.02))
+    assert (little <= far).all() and little.sum() < far.sum()
 
 
 def test_maps_lie_on_the_pixels_of_the_frames_at_every_size():
