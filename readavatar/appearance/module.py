@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -24,6 +25,7 @@ from readavatar.appearance.precision import uses_bfloat16
 from readavatar.appearance.settings import LossWeights, Optimisation
 from readavatar.data.appearance_clips import AppearanceBatch
 from readavatar.data.averaging import warming_average
+from readavatar.data.render_inputs import RenderInputs
 from readavatar.gaze import load_gaze_expert
 from readavatar.metrics import psnr, ssim
 
@@ -125,10 +127,8 @@ class AppearanceModule(pl.LightningModule):
 
     def _autocast(self, batch: AppearanceBatch) -> torch.autocast:
         if self._bfloat16 is None:
-            inputs = batch.inputs.frames(slice(0, 1))
-            work = lambda: self.renderer(inputs).mean().backward()  # noqa: E731
+            work = partial(_try_step, self.renderer, batch.inputs.frames(slice(0, 1)))
             self._bfloat16 = uses_bfloat16(self.optimisation.precision, work, self.device)
-            self.renderer.zero_grad()
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
 
     def _set_learning_rates(self) -> None:
@@ -189,3 +189,9 @@ class AppearanceModule(pl.LightningModule):
         renderer = self.averaged.module
         description = self.trainer.datamodule.description()
         return [{"name": "appearance", "network": renderer, "config": {"network": renderer.config, **description}}]
+
+
+def _try_step(renderer: AppearanceRenderer, inputs: RenderInputs, bfloat16: bool) -> None:
+    with torch.autocast(inputs.hole.device.type, torch.bfloat16, enabled=bfloat16):
+        renderer(inputs).mean().backward()
+    renderer.zero_grad()

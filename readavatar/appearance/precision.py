@@ -13,24 +13,23 @@ Precision = Literal["auto", "fp32", "bf16"]
 _TRIALS = 2
 
 
-def uses_bfloat16(precision: Precision, work: Callable[[], object], device: torch.device) -> bool:
+def uses_bfloat16(precision: Precision, work: Callable[[bool], object], device: torch.device) -> bool:
     """Whether to compute under bfloat16 autocast.
 
     Args:
         precision: ``auto`` asks for a trial here and now.
-        work: Typical work, for the trial; seconds at most.
+        work: Typical work, for the trial, in bfloat16 or not; seconds at most.
         device: Where it is done.
     """
     return _faster_in_bfloat16(work, device) if precision == "auto" else precision == "bf16"
 
 
-def _faster_in_bfloat16(work: Callable[[], object], device: torch.device) -> bool:
+def _faster_in_bfloat16(work: Callable[[bool], object], device: torch.device) -> bool:
     seconds = {False: [], True: []}
     for trial in range(1 + _TRIALS):
         for bfloat16, taken in seconds.items():
             start = time.perf_counter()
-            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                work()
+            work(bfloat16)
             if device.type != "cpu":
                 torch.accelerator.synchronize()
             if trial:  # the first has the set-up in it

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from rich.progress import track
 from torch import Tensor
 
 from readavatar.appearance import AppearanceRenderer, render_face
+from readavatar.appearance.precision import uses_bfloat16
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.clip_store import SAMPLE_RATE, ClipStore, Crop
 from readavatar.data.frame_rate import resample_frames
@@ -36,6 +38,8 @@ from readavatar.types import TrackedFace
 
 _RUN_LENGTH = 16
 """Frames rendered at once: enough to keep the cores busy, few enough for 4K footage (16 × 25 MB)."""
+_WORTH_A_TRIAL = 100
+"""Frames from which on it pays to find out in which precision they are rendered sooner."""
 _SOUND_RATE = 48_000
 """Hz, of the sound in the clip."""
 _FOOTAGE_EXPRESSIONS = ("eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp")
@@ -202,7 +206,7 @@ def _rendered_frames(
     model = load_morphable_model(face.morphable_model)
     speech = _speech_features(part.config, waveform, store.fps, len(order))
     size, window = part.config["size"], part.config["network"]["speech_window"]
-    first = 0
+    first, bfloat16 = 0, None if len(order) > _WORTH_A_TRIAL else False
     for run in monotone_runs(order, _RUN_LENGTH):
         frames = torch.arange(first, first + len(run))
         first += len(run)
@@ -213,7 +217,10 @@ def _rendered_frames(
             _resized(store.frames(run), size),
             HoleShape(**part.config["hole_shape"]),
         )
-        images, alphas = render_face(renderer, inputs)
+        if bfloat16 is None:
+            work = partial(render_face, renderer, inputs.frames(slice(0, 1)), 1)
+            bfloat16 = uses_bfloat16("auto", work, inputs.hole.device)
+        images, alphas = render_face(renderer, inputs, bfloat16=bfloat16)
         whole_crop = Crop(0.0, 0.0, float(store.info.size))
         footage, crop = (store.frames(run), whole_crop) if crop_only else (_source_frames(store, run), store.info.crop)
         for frame, image, alpha in zip(footage, images, alphas, strict=True):
