@@ -16,7 +16,7 @@ from readavatar.data.render_inputs import RenderInputs
 class Jitter:
     """How much of each; all zeros disturb nothing."""
 
-    uv: float = 0.0015
+    uv: float = 0.0
     """Standard deviation by which the surface slides under its texture, a frame as a whole; 1 is the texture's side."""
     gaze: float = 0.01
     """Standard deviation, radians."""

@@ -41,7 +41,7 @@ class AppearanceModule(pl.LightningModule):
         weights: LossWeights = LossWeights(),  # noqa: B008
         optimisation: Optimisation = Optimisation(),  # noqa: B008
         jitter: Jitter = Jitter(),  # noqa: B008
-        feature_loss: str = "bands",
+        feature_loss: str = "auto",
         gaze_expert: str = "auto",
     ) -> None:
         """

@@ -30,9 +30,9 @@ class NetworkSettings:
     """How the SIREN hears."""
     texture_channels: int = 16
     """C of the neural texture; the first three are a first guess at the image's logits."""
-    texture_width: int = 96
+    texture_width: int = 64
     """Features of a SIREN layer."""
-    texture_depth: int = 4
+    texture_depth: int = 3
     """SIREN layers."""
     num_octaves: int = 6
     """Of the positional encoding of uv."""
@@ -44,11 +44,11 @@ class NetworkSettings:
     """Texels along a side of the texture image."""
     latent_size: int = 32
     """L of the audio latent."""
-    unet_width: int = 24
+    unet_width: int = 16
     """The U-Net's channels at full resolution."""
     unet_levels: int = 5
     """Its resolutions."""
-    unet_max_width: int = 192
+    unet_max_width: int = 128
     """Its most channels."""
     region_features: int = 4
     """Learned numbers that tell the U-Net which region a pixel shows."""

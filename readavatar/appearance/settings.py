@@ -23,7 +23,7 @@ class LossWeights:
     """The patch discriminator's verdict."""
     matching: float = 0.5
     """L1 between the discriminator's features."""
-    gaze: float = 0.0
+    gaze: float = 0.1
     """Where rendered eyes look, against real ones; 0 where there is no expert of gaze."""
     temporal: float = 0.0
     """Flicker; needs ``data.consecutive: 2``."""
@@ -33,9 +33,9 @@ class LossWeights:
 class Optimisation:
     """How the weights are found."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """Of the U-Net, the audio latent and the region features; falls along a cosine to a twentieth."""
-    texture_learning_rate: float = 5e-4
+    texture_learning_rate: float = 1e-3
     """Of the texture: a SIREN's frequencies make its steps larger than they look."""
     discriminator_learning_rate: float = 2e-4
     r1: float = 1.0
@@ -44,7 +44,7 @@ class Optimisation:
     """Batches between two gradient penalties, whose weight grows as much."""
     ema_decay: float = 0.998
     """Of the averaged weights, which are those that are tested and exported."""
-    crop: int | None = None
+    crop: int | None = 128
     """Train on squares of this side around the face instead of whole frames, pixels."""
     attention: float = 0.5
     """Share of the squares that are centred on mouth or eyes."""

@@ -120,7 +120,7 @@ class AppearanceData(pl.LightningDataModule):
         speech_window: int = 9,
         held_out_seconds: float = 10.0,
         validation_frames: int = 24,
-        batch_size: int = 4,
+        batch_size: int = 6,
         consecutive: int = 1,
         disturbance: Disturbance = Disturbance(),  # noqa: B008 (frozen)
         num_workers: int = 0,
