@@ -79,6 +79,7 @@ class Objective(nn.Module):
         terms = {
             "photometric": lambda: masked_mean(difference, rendered.alpha),
             "mouth": lambda: masked_mean(difference, inputs.part("mouth")),
+            "mouth_inside": lambda: masked_mean(difference, inputs.part("mouth_inside")),
             "eyes": lambda: masked_mean(difference, inputs.part("eyes")),
             "features": lambda: self.feature_loss(composite, target, rendered.alpha),
         }

@@ -15,6 +15,8 @@ class LossWeights:
     """L1 wherever the render shows."""
     mouth: float = 0.5
     """L1 over lips and mouth interior, by their own area: they are 3 % of the pixels and carry the speech."""
+    mouth_inside: float = 0.0
+    """L1 over teeth and tongue alone, likewise: smaller and more varied than the lips, they take longest to learn."""
     eyes: float = 0.25
     """L1 over lids and eyeballs, likewise."""
     features: float = 1.0

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.benchmarks.appearance_actor_scores import FilmPainter, interior_mask
+from readavatar.benchmarks.appearance_actor_scores import FilmPainter
 from readavatar.benchmarks.appearance_pictures import mouth_square, tile
 from readavatar.data.clip_store import ClipStore
 from readavatar.directing.report import write_contact_sheet
@@ -56,8 +56,7 @@ def write_mouth_sheet(path: Path, store: ClipStore, avatars: Mapping[str, Path])
 def _open_mouths(painter: FilmPainter, num_frames: int) -> list[int]:
     """Frames spread over those whose mouth is rather open."""
     areas = [
-        interior_mask(painter.clip.batch([index], painter.window).inputs, painter.model).sum()
-        for index in range(num_frames)
+        painter.clip.batch([index], painter.window).inputs.part("mouth_inside").sum() for index in range(num_frames)
     ]
     area = torch.stack(areas)
     is_open = torch.nonzero(area >= LEAST_SHARE * area.max())[:, 0]

@@ -20,14 +20,15 @@ from readavatar.data.clip_store import ClipStore
 from readavatar.data.render_inputs import HoleShape, RenderInputs
 from readavatar.metrics import psnr
 from readavatar.metrics.lpips import ARCHITECTURES, load_lpips
-from readavatar.morphable import MorphableModel, load_morphable_model
-from readavatar.morphable.surface import MOUTH_REGIONS
+from readavatar.morphable import load_morphable_model
 from readavatar.speech import load_speech_encoder
 
 INTERIOR, MOUTH_LPIPS = "mouth's inside: PSNR", "mouth: LPIPS (Alex)"
 ELSEWHERE, EYES = "face without the mouth: PSNR", "eyes: PSNR"
 LEAST_PIXELS = 24
 """Of the mouth's inside that have to be seen for a frame to count there: a slit of 12 × 2."""
+EVERY = 2
+"""Of the frames, one in so many is painted: neighbours tell little that is new."""
 _BATCH = 16
 
 
@@ -54,10 +55,10 @@ class FilmPainter:
         config = part.config
         self.store, self.window = store, config["network"]["speech_window"]
         self.renderer = load_network(AppearanceRenderer(**config["network"]), part)
-        self.model = load_morphable_model(face.morphable_model)
+        model = load_morphable_model(face.morphable_model)
         encoder = load_speech_encoder(config["speech_encoder"]["name"], config["speech_encoder"]["layers"])
         hole_shape = HoleShape(**config["hole_shape"])
-        self.clip = load_appearance_clip(store, face, self.model, encoder, config["size"], hole_shape)
+        self.clip = load_appearance_clip(store, face, model, encoder, config["size"], hole_shape)
 
     def paint(self, frames: range) -> Iterator[PaintedFrames]:
         """Frames, some at a time."""
@@ -80,21 +81,13 @@ def measure_on_film(avatar: str | Path, store: ClipStore) -> dict[str, float]:
     for frames in track(
         painter.paint(range(store.num_frames)), description="painting held-out sentences", total=total, transient=True
     ):
-        for name, each in _measure(frames, painter.model, judge, landmarks[frames.indices]).items():
+        for name, each in _measure(frames, judge, landmarks[frames.indices]).items():
             values.setdefault(name, []).append(each)
     return {name: float(torch.cat(each).nanmean()) for name, each in values.items()}
 
 
-def interior_mask(inputs: RenderInputs, model: MorphableModel) -> Float[Tensor, "B 1 H W"]:
-    """1 where the fitted mesh shows teeth, tongue, gums or the mouth's socket inside the hole, else 0."""
-    shown = [model.region_names.index(name) + 1 for name in MOUTH_REGIONS if name in model.region_names]
-    return torch.isin(inputs.regions, inputs.regions.new_tensor(shown))[:, None].float() * inputs.hole
-
-
-def _measure(
-    frames: PaintedFrames, model: MorphableModel, judge: nn.Module | None, landmarks: Float[Tensor, "B 68 2"]
-) -> dict[str, Tensor]:
-    inside, mouth = interior_mask(frames.inputs, model), frames.inputs.part("mouth")
+def _measure(frames: PaintedFrames, judge: nn.Module | None, landmarks: Float[Tensor, "B 68 2"]) -> dict[str, Tensor]:
+    inside, mouth = frames.inputs.part("mouth_inside"), frames.inputs.part("mouth")
     is_open = inside.sum((1, 2, 3)) >= LEAST_PIXELS
     values = {
         INTERIOR: psnr(frames.painted, frames.real, inside)[is_open],

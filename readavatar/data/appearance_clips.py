@@ -28,7 +28,7 @@ from readavatar.morphable.model import MorphableModel
 from readavatar.speech import SpeechEncoder
 from readavatar.types import TrackedFace, _Tensors
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 """Raise when ``build_render_maps`` changes what it gives."""
 _CHUNK = 16
 

@@ -22,8 +22,9 @@ from readavatar.rendering.rasterize import interpolate, rasterize
 from readavatar.rendering.shading import unit_length, vertex_normals
 from readavatar.types import Camera, TrackedFace, _Tensors
 
-PARTS = {"mouth": 1, "eyes": 2, "face": 4}
-"""Bits of ``RenderInputs.parts``: lips and what is between them; lids and eyeballs; all of the face."""
+PARTS = {"mouth": 1, "eyes": 2, "face": 4, "mouth_inside": 8}
+"""Bits of ``RenderInputs.parts``: lips and what is between them; lids and eyeballs; all of the face; teeth,
+tongue and what is behind them."""
 
 
 @dataclass(frozen=True)
@@ -245,5 +246,10 @@ def _face_parts(model: MorphableModel) -> UInt8[Tensor, " F"]:
     """Bits of ``PARTS`` by triangle."""
     vertex_masks = {name: model.vertex_mask(name) for name in ("face", "lips", "eyes", "mouth_interior")}
     mouth = vertex_masks["lips"] | vertex_masks["mouth_interior"]
-    masks = {"mouth": mouth, "eyes": vertex_masks["eyes"], "face": vertex_masks["face"] | mouth | vertex_masks["eyes"]}
+    masks = {
+        "mouth": mouth,
+        "eyes": vertex_masks["eyes"],
+        "face": vertex_masks["face"] | mouth | vertex_masks["eyes"],
+        "mouth_inside": vertex_masks["mouth_interior"],
+    }
     return sum(mask[model.faces].all(1).to(torch.uint8) * PARTS[name] for name, mask in masks.items())
