@@ -34,7 +34,10 @@ _LEAST_SPREAD = 0.02
 
 
 def measured_strengths(
-    clips: Sequence[ExpressionClip], names: Sequence[str], fps: int | float
+    clips: Sequence[ExpressionClip],
+    names: Sequence[str],
+    fps: int | float,
+    num_known: Sequence[int] | None = None,
 ) -> list[Float[Tensor, "_ N"]]:
     """The emotions of clips with the strength that the face shows in place of the labels' 1.
 
@@ -46,6 +49,8 @@ def measured_strengths(
         clips: With one emotion of strength 1 throughout, or neutral (zeros).
         names: N, of the emotions.
         fps: Frames a second.
+        num_known: Frames at each clip's beginning that the measure is made from, so that what is held out decides
+            nothing; None takes all.
 
     Returns:
         (T, N) of each clip, in [0, 1].
@@ -56,18 +61,20 @@ def measured_strengths(
     labels = [_label(clip.emotion) for clip in clips]
     averages = [average_windows(clip.expressions, clip.is_valid, fps) for clip in clips]
     strengths = [clip.emotion.clone() for clip in clips]
+    ends = [None] * len(clips) if num_known is None else list(num_known)
+    known = [average[:end] for average, end in zip(averages, ends, strict=True)]
     for person in dict.fromkeys(clip.person for clip in clips):
         own = [index for index, clip in enumerate(clips) if clip.person == person and bool(clip.is_valid.any())]
         if not own:
             continue
-        neutral = [averages[index] for index in own if labels[index] == _NEUTRAL]
+        neutral = [known[index] for index in own if labels[index] == _NEUTRAL]
         origin = torch.cat(neutral).mean(0) if neutral else torch.zeros(clips[0].expressions.shape[1])
-        spread, scatter = _within_clips([averages[index] for index in own])
+        spread, scatter = _within_clips([known[index] for index in own])
         for emotion, name in enumerate(names):
             shown = [index for index in own if bool(clips[index].emotion[:, emotion].any())]
             if not shown or any(labels[index] != emotion for index in shown):
                 continue
-            seen = torch.cat([averages[index][clips[index].is_valid] for index in shown])
+            seen = torch.cat([known[index][clips[index].is_valid[: ends[index]]] for index in shown])
             direction = _fisher_direction((seen.mean(0) - origin) / spread, scatter) / spread
             full = float(((seen - origin) @ direction).quantile(_FULL))
             if not full > 0:

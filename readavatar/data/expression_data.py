@@ -133,13 +133,13 @@ class ExpressionData(pl.LightningDataModule):
         self.face_model, self.expression_names = face.morphable_model, face.expression_names
         self.emotion_space = EmotionSpace(tuple(self.emotion_names or label_names(stores)))
         clips = [self._read(store, person) for store, person in zip(stores, self.person_of_clip, strict=True)]
-        if self.strengths == "measured":
-            emotions = measured_strengths(clips, self.emotion_space.names, self.fps)
-            clips = [replace(clip, emotion=emotion) for clip, emotion in zip(clips, emotions, strict=True)]
         splits = [
             len(clip.speech) - round(self._held_out(store) * self.fps)
             for clip, store in zip(clips, stores, strict=True)
         ]
+        if self.strengths == "measured":
+            emotions = measured_strengths(clips, self.emotion_space.names, self.fps, splits)
+            clips = [replace(clip, emotion=emotion) for clip, emotion in zip(clips, emotions, strict=True)]
         training = [clip.frames(0, split) for clip, split in zip(clips, splits, strict=True)]
         return training, list(zip(clips, splits, strict=True))
 

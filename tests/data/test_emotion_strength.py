@@ -148,3 +148,16 @@ def test_a_digital_actors_strengths_are_ranked_as_they_were_played():
         shown = torch.stack(played)[:, emotion] > 0
         correlation = spearmanr(found[shown, emotion], torch.stack(played)[shown, emotion]).statistic
         assert correlation >= 0.9, (NAMES[emotion], correlation)
+
+
+def test_what_is_held_out_decides_nothing(clips):
+    # The last happy clip would set the scale: its end is twice as happy as anything before.
+    grown = [*clips[:7], _clip(torch.cat([_constant(1.0), _constant(2.0)]), 0, 14), *clips[8:]]
+    known = [len(clip.speech) for clip in clips]
+    for kept, whole in zip(
+        measured_strengths(clips, NAMES, FPS, known), measured_strengths(clips, NAMES, FPS), strict=True
+    ):
+        assert torch.equal(kept, whole)
+    first = measured_strengths(grown, NAMES, FPS, known)
+    assert float(first[7][110:, 0].min()) == 1.0, "beyond full strength"
+    assert float(first[6][:, 0].mean()) > 1.5 * float(measured_strengths(grown, NAMES, FPS)[6][:, 0].mean())
