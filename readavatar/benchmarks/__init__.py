@@ -1,6 +1,7 @@
 """What ``readavatar bench`` runs; each benchmark is a function that returns named figures."""
 
 from readavatar.benchmarks.appearance import bench_appearance
+from readavatar.benchmarks.appearance_speed import bench_appearance_speed
 from readavatar.benchmarks.expression import bench_expression
 from readavatar.benchmarks.expression_footage import bench_expression_footage
 from readavatar.benchmarks.expression_recordings import bench_expression_recordings
@@ -16,6 +17,7 @@ __all__ = [
     "BENCHMARKS",
     "Figure",
     "bench_appearance",
+    "bench_appearance_speed",
     "bench_expression",
     "bench_expression_footage",
     "bench_expression_recordings",

@@ -14,6 +14,8 @@ trained on a fitted clip (or one that is trained is taken) and measured on its h
   readavatar bench appearance --actors 1
   readavatar bench appearance --footage clips/jane --avatar avatars/jane --sheets sheets
   readavatar bench appearance --avatar avatars/jane --speech speech.wav --emotions happy,sad --sheets sheets
+What its training and animate cost beside the networks, for each of its configs:
+  readavatar bench appearance --speed
 """
 
 from __future__ import annotations
@@ -71,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     expression.add_argument(
         "--others", metavar="FOLDER", help="appearance: other people's clip stores, to compare likenesses with"
     )
+    expression.add_argument("--speed", action="store_true", help="appearance: against the clock instead")
     expression.add_argument("--sheets", metavar="FOLDER", help="draw what is judged into .png files there")
     expression.add_argument("--plot", metavar="FILE", help="draw dials, changes and the upper face into a .png")
 
@@ -137,9 +140,16 @@ def _expression(arguments: argparse.Namespace) -> dict:
 
 
 def _appearance(arguments: argparse.Namespace) -> dict:
-    from readavatar.benchmarks import bench_appearance
+    from readavatar.benchmarks import bench_appearance, bench_appearance_speed
     from readavatar.cli.stages import run as run_stage
 
+    if arguments.speed:
+        return bench_appearance_speed(
+            run_stage,
+            morphable_model=arguments.morphable_model,
+            configs=arguments.config,
+            work=arguments.work or "bench_appearance",
+        )
     return bench_appearance(
         run_stage,
         morphable_model=arguments.morphable_model,
