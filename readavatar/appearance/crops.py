@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +12,6 @@ from torch import Tensor
 from readavatar.appearance.networks import WINDOW_MARGIN, WINDOW_MULTIPLE
 from readavatar.data.appearance_clips import AppearanceBatch
 from readavatar.data.render_inputs import RenderInputs, Window
-
-ATTENDED = ("mouth", "eyes")
-"""Parts that crops are centred on by preference."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +49,25 @@ class Crops:
         return whole
 
 
-def choose_crops(inputs: RenderInputs, size: int | None, attention: float, consecutive: int = 1) -> Crops:
-    """Squares of ``size``, each around a random pixel of its frame's hole, or of its mouth or eyes.
+def choose_crops(inputs: RenderInputs, size: int | None, attention: Mapping[str, float], consecutive: int = 1) -> Crops:
+    """Squares of ``size``, each around a random pixel of its frame's hole, or of some part of it.
 
     Args:
         inputs: Of whole frames.
         size: Pixels; None, or more than the frames have, takes the window around the holes of all frames.
-        attention: Share of the crops that are centred on ``ATTENDED`` parts, each of them as often.
+        attention: By part, the share of the crops that are centred on it.
         consecutive: Neighbouring frames that share a window.
     """
     batch, height, width = len(inputs.hole), *inputs.hole.shape[-2:]
     if size is None or size >= min(height, width):
         return Crops((inputs.window(WINDOW_MARGIN, WINDOW_MULTIPLE),) * batch, consecutive)
+    parts = list(attention)
+    shares = torch.tensor([*attention.values(), max(1.0 - sum(attention.values()), 0.0)])
     windows: list[Window] = []
     for first in range(0, batch, consecutive):
         one = inputs.frames(slice(first, first + 1))
-        attended = ATTENDED[int(torch.randint(len(ATTENDED), ()))] if torch.rand(()) < attention else None
-        row, column = _random_pixel(one.part(attended) if attended else one.hole)
+        choice = int(torch.multinomial(shares, 1))
+        row, column = _random_pixel(one.part(parts[choice]) if choice < len(parts) else one.hole)
         top = min(max(row - size // 2, 0), height - size)
         left = min(max(column - size // 2, 0), width - size)
         windows += [Window(slice(top, top + size), slice(left, left + size))] * consecutive

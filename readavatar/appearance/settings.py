@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from readavatar.appearance.precision import Precision
+from readavatar.data.render_inputs import PARTS
+from readavatar.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,16 @@ class Optimisation:
     """Of the averaged weights, which are those that are tested and exported."""
     crop: int | None = 128
     """Train on squares of this side around the face instead of whole frames, pixels."""
-    attention: float = 0.5
-    """Share of the squares that are centred on mouth or eyes."""
+    attention: dict[str, float] = field(default_factory=lambda: {"mouth": 0.25, "eyes": 0.25})
+    """Share of the squares that are centred on each part of ``PARTS``; the others lie anywhere on the face."""
     feature_crop: int | None = 64
     """Side of the square of each crop that a trained feature loss looks at, pixels; null takes all of it."""
     gaze_frames: int = 1
     """Of a batch that the gaze expert looks at: it costs as much as the renderer."""
     precision: Precision = "auto"
     """Of the forward passes; ``auto`` takes the faster one after a trial on the machine at hand."""
+
+    def __post_init__(self) -> None:
+        shares = self.attention.values()
+        if set(self.attention) - set(PARTS) or min(shares, default=0) < 0 or sum(shares) > 1 + 1e-6:
+            raise UserError(f"Expected shares of {', '.join(PARTS)} whose sum is at most 1, but got {self.attention}.")
