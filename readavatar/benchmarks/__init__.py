@@ -1,14 +1,14 @@
 """What ``readavatar bench`` runs; each benchmark is a function that returns named figures."""
 
-from readavatar.benchmarks.appearance import bench_appearance
-from readavatar.benchmarks.appearance_speed import bench_appearance_speed
-from readavatar.benchmarks.expression import bench_expression
-from readavatar.benchmarks.expression_footage import bench_expression_footage
-from readavatar.benchmarks.expression_recordings import bench_expression_recordings
+from readavatar.benchmarks.appearance.bench import bench_appearance
+from readavatar.benchmarks.appearance.speed import bench_appearance_speed
+from readavatar.benchmarks.expression.bench import bench_expression
+from readavatar.benchmarks.expression.footage import bench_expression_footage
+from readavatar.benchmarks.expression.recordings import bench_expression_recordings
 from readavatar.benchmarks.figures import Figure, measure, print_figures, write_figures
 from readavatar.benchmarks.rasterize import bench_rasterize
 from readavatar.benchmarks.stages import bench_stages
-from readavatar.benchmarks.tracking import bench_tracking
+from readavatar.benchmarks.tracking.bench import bench_tracking
 
 BENCHMARKS = {"rasterize": bench_rasterize, "stages": bench_stages}
 """Those that time; ``bench_tracking``, ``bench_expression`` and ``bench_appearance`` train and measure."""

@@ -40,8 +40,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run what is not done yet, and tell the table."""
     arguments = with_late_options(arguments, _add_options, "ablate")
-    from readavatar.benchmarks import ablation
-    from readavatar.benchmarks.ablation_stages import choose_scorer, names_footage
+    from readavatar.benchmarks.ablation import runs as ablation
+    from readavatar.benchmarks.ablation.stages import choose_scorer, names_footage
     from readavatar.cli.stages import run as run_stage
 
     if arguments.seeds is not None and arguments.seeds < 1:
@@ -65,9 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _tell(stage, out: Path, names: list[str], seeds: range | None) -> None:
-    from readavatar.benchmarks.ablation import BASE, read_results
-    from readavatar.benchmarks.ablation_statistics import compare_runs
-    from readavatar.benchmarks.ablation_table import print_table, write_json, write_markdown
+    from readavatar.benchmarks.ablation.runs import BASE, read_results
+    from readavatar.benchmarks.ablation.table import print_table, write_json, write_markdown
+    from readavatar.benchmarks.statistics import compare_runs
 
     results, notes = read_results(out, names, seeds)
     if not results:

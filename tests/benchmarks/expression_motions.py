@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.benchmarks.expression_motion import Motion, true_motion
-from readavatar.benchmarks.expression_takes import Trial, make_trial
+from readavatar.benchmarks.expression.motion import Motion, true_motion
+from readavatar.benchmarks.expression.takes import Trial, make_trial
 from readavatar.morphable import EXPRESSION_NAMES
 from readavatar.synthetic import Take
 

@@ -7,7 +7,7 @@ import math
 import pytest
 from scipy import stats
 
-from readavatar.benchmarks.ablation_statistics import compare_runs, estimate_mean, holm, paired_p_value
+from readavatar.benchmarks.statistics import compare_runs, estimate_mean, holm, paired_p_value
 
 
 def _results(figure: str, **runs: list[float]) -> dict:

@@ -11,8 +11,10 @@ import torch
 
 from readavatar.appearance import AppearanceRenderer
 from readavatar.appearance.networks import NetworkSettings
-from readavatar.benchmarks import appearance_actor, appearance_actor_films, appearance_actor_scores
-from readavatar.benchmarks.appearance_actor import (
+from readavatar.benchmarks.appearance import actor as appearance_actor
+from readavatar.benchmarks.appearance import actor_films as appearance_actor_films
+from readavatar.benchmarks.appearance import actor_scores as appearance_actor_scores
+from readavatar.benchmarks.appearance.actor import (
     HEARS,
     IMAGE,
     PLAIN,
@@ -20,8 +22,8 @@ from readavatar.benchmarks.appearance_actor import (
     summarise_textures,
     train_on_film,
 )
-from readavatar.benchmarks.appearance_actor_films import Films, film_speaker, training_clip
-from readavatar.benchmarks.appearance_actor_scores import (
+from readavatar.benchmarks.appearance.actor_films import Films, film_speaker, training_clip
+from readavatar.benchmarks.appearance.actor_scores import (
     ELSEWHERE,
     INTERIOR,
     LEAST_PIXELS,

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from tiny_face import tiny_model
 from tiny_footage import write_footage, write_painter
 
-from readavatar.benchmarks import appearance_footage, bench_appearance
-from readavatar.benchmarks.appearance_footage import AVATAR, NEAREST, OVER_NEAREST, bench_appearance_footage
-from readavatar.benchmarks.appearance_likeness import LPIPS_ALEX, PAINTED, PSNR
-from readavatar.benchmarks.appearance_painting import AvatarPainter, check_unseen, heard
-from readavatar.benchmarks.appearance_training import train_on_footage
+from readavatar.benchmarks import bench_appearance
+from readavatar.benchmarks.appearance import footage as appearance_footage
+from readavatar.benchmarks.appearance.footage import AVATAR, NEAREST, OVER_NEAREST, bench_appearance_footage
+from readavatar.benchmarks.appearance.likeness import LPIPS_ALEX, PAINTED, PSNR
+from readavatar.benchmarks.appearance.painting import AvatarPainter, check_unseen, heard
+from readavatar.benchmarks.appearance.training import train_on_footage
 from readavatar.cli import main
 from readavatar.data.clip_store import ClipStore
 from readavatar.errors import UserError

@@ -11,8 +11,9 @@ import torch
 from tiny_footage import face_points, write_footage, write_painter
 from untrained_avatars import write_untrained
 
-from readavatar.benchmarks import appearance_driven, bench_appearance
-from readavatar.benchmarks.appearance_driven import (
+from readavatar.benchmarks import bench_appearance
+from readavatar.benchmarks.appearance import driven as appearance_driven
+from readavatar.benchmarks.appearance.driven import (
     NUM_MOMENTS,
     ON_THE_WAY,
     OTHER_PEOPLE,
@@ -21,7 +22,7 @@ from readavatar.benchmarks.appearance_driven import (
     parse_emotions,
     parse_strengths,
 )
-from readavatar.benchmarks.appearance_identity import Embedded
+from readavatar.benchmarks.appearance.identity import Embedded
 from readavatar.data.avatar import Avatar
 from readavatar.detection import LANDMARKS_68, FaceDetector
 from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from tiny_footage import face_points, write_footage
 
-from readavatar.benchmarks import appearance_identity
-from readavatar.benchmarks.appearance_identity import (
+from readavatar.benchmarks.appearance import identity as appearance_identity
+from readavatar.benchmarks.appearance.identity import (
     AlignedFaces,
     Embedded,
     RealFaces,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_footage import face_points
 
-from readavatar.benchmarks.appearance_likeness import (
+from readavatar.benchmarks.appearance.likeness import (
     FLICKER,
     LIVELINESS,
     LPIPS_ALEX,
@@ -23,9 +23,9 @@ from readavatar.benchmarks.appearance_likeness import (
     measure_likeness,
     mouth_window,
 )
-from readavatar.benchmarks.appearance_painting import Painting
-from readavatar.benchmarks.appearance_table import print_comparison, score_over_seconds, single
-from readavatar.benchmarks.tracking_table import Row
+from readavatar.benchmarks.appearance.painting import Painting
+from readavatar.benchmarks.appearance.table import print_comparison, score_over_seconds, single
+from readavatar.benchmarks.scorecard import Row
 
 SIZE = 96
 POINTS = face_points()[:, :2] * torch.tensor([400.0, -400.0]) + SIZE / 2

@@ -9,10 +9,11 @@ import torch
 import yaml
 from torch import nn
 
-from readavatar.benchmarks import appearance_speed, appearance_speed_rendering
-from readavatar.benchmarks.appearance_speed import bench_appearance_speed
-from readavatar.benchmarks.appearance_speed_rendering import NetworkClock
-from readavatar.benchmarks.appearance_speed_training import overhead
+from readavatar.benchmarks.appearance import speed as appearance_speed
+from readavatar.benchmarks.appearance import speed_rendering as appearance_speed_rendering
+from readavatar.benchmarks.appearance.speed import bench_appearance_speed
+from readavatar.benchmarks.appearance.speed_rendering import NetworkClock
+from readavatar.benchmarks.appearance.speed_training import overhead
 from readavatar.cli import main
 from readavatar.cli.stages import run as run_stage
 from readavatar.morphable import load_morphable_model

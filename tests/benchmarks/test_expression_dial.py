@@ -9,7 +9,7 @@ import pytest
 import torch
 from expression_motions import delayed, feeling, small_trial, smoothed, truth
 
-from readavatar.benchmarks.expression_change import (
+from readavatar.benchmarks.expression.change import (
     CHANGE_ROWS,
     DELAY_MEAN,
     DELAY_WORST,
@@ -20,7 +20,7 @@ from readavatar.benchmarks.expression_change import (
     change_track,
     measure_changes,
 )
-from readavatar.benchmarks.expression_dial import (
+from readavatar.benchmarks.expression.dial import (
     DIAL_ERROR,
     DIAL_ROWS,
     MIXTURES,
@@ -31,9 +31,9 @@ from readavatar.benchmarks.expression_dial import (
     measure_dial,
     turn_dial,
 )
-from readavatar.benchmarks.expression_motion import SPACE
-from readavatar.benchmarks.expression_reader import EmotionReader, ReaderSettings, find_reader, reader_takes
-from readavatar.benchmarks.expression_takes import constant_emotion
+from readavatar.benchmarks.expression.motion import SPACE
+from readavatar.benchmarks.expression.reader import EmotionReader, ReaderSettings, find_reader, reader_takes
+from readavatar.benchmarks.expression.takes import constant_emotion
 from readavatar.morphable import EXPRESSION_NAMES
 
 QUICK = ReaderSettings(num_characters=16, sentences=4, emotions=5, seconds=2.0, steps=500)

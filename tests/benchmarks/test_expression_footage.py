@@ -10,8 +10,9 @@ import torch
 from expression_motions import small_trial
 from untrained_avatars import write_untrained
 
-from readavatar.benchmarks import expression_footage, expression_recordings
-from readavatar.benchmarks.expression_footage import (
+from readavatar.benchmarks.expression import footage as expression_footage
+from readavatar.benchmarks.expression import recordings as expression_recordings
+from readavatar.benchmarks.expression.footage import (
     OF_MEAN,
     OF_SAMPLES,
     OPENING_SPREAD,
@@ -19,9 +20,9 @@ from readavatar.benchmarks.expression_footage import (
     bench_expression_footage,
     sample_scores,
 )
-from readavatar.benchmarks.expression_recordings import bench_expression_recordings, find_recordings
-from readavatar.benchmarks.expression_ridge import frame_windows, predict_by_ridge
-from readavatar.benchmarks.expression_sync import JudgeSettings, find_judge
+from readavatar.benchmarks.expression.recordings import bench_expression_recordings, find_recordings
+from readavatar.benchmarks.expression.ridge import frame_windows, predict_by_ridge
+from readavatar.benchmarks.expression.sync import JudgeSettings, find_judge
 from readavatar.cli import main
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError

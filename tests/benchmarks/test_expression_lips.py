@@ -8,7 +8,7 @@ import pytest
 import torch
 from expression_motions import asleep, delayed, feeling, gaping, small_trial, smoothed, truth
 
-from readavatar.benchmarks.expression_lips import (
+from readavatar.benchmarks.expression.lips import (
     CLOSURES,
     CLOSURES_FOUND,
     EMOTIONAL_LIPS,
@@ -18,7 +18,7 @@ from readavatar.benchmarks.expression_lips import (
     SILENCE_WORST,
     measure_lips,
 )
-from readavatar.benchmarks.expression_takes import constant_emotion, frames_within
+from readavatar.benchmarks.expression.takes import constant_emotion, frames_within
 
 
 @pytest.fixture(scope="module")

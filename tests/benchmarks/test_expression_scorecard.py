@@ -10,16 +10,19 @@ import torch
 from expression_motions import delayed, small_trial, truth
 from untrained_avatars import write_untrained
 
-from readavatar.benchmarks import expression, expression_dial, expression_sync, expression_training
-from readavatar.benchmarks.expression_cost import CHUNKS, COST_ROWS, measure_cost
-from readavatar.benchmarks.expression_life import FACE_DISTANCE
-from readavatar.benchmarks.expression_lips import LIP_ERROR
-from readavatar.benchmarks.expression_motion import SPACE, TrainedMotion
-from readavatar.benchmarks.expression_reader import ReaderSettings, find_reader
-from readavatar.benchmarks.expression_sync import OFFSET, JudgeSettings, find_judge, measure_sync
-from readavatar.benchmarks.expression_table import ROWS, over_twin, summarise_actors
-from readavatar.benchmarks.expression_takes import make_trial
-from readavatar.benchmarks.expression_training import GAN, TUNED, TWIN, train_actor
+from readavatar.benchmarks.expression import bench as expression
+from readavatar.benchmarks.expression import dial as expression_dial
+from readavatar.benchmarks.expression import sync as expression_sync
+from readavatar.benchmarks.expression import training as expression_training
+from readavatar.benchmarks.expression.cost import CHUNKS, COST_ROWS, measure_cost
+from readavatar.benchmarks.expression.life import FACE_DISTANCE
+from readavatar.benchmarks.expression.lips import LIP_ERROR
+from readavatar.benchmarks.expression.motion import SPACE, TrainedMotion
+from readavatar.benchmarks.expression.reader import ReaderSettings, find_reader
+from readavatar.benchmarks.expression.sync import OFFSET, JudgeSettings, find_judge, measure_sync
+from readavatar.benchmarks.expression.table import ROWS, over_twin, summarise_actors
+from readavatar.benchmarks.expression.takes import make_trial
+from readavatar.benchmarks.expression.training import GAN, TUNED, TWIN, train_actor
 from readavatar.cli import main
 from readavatar.errors import UserError
 from readavatar.morphable import EXPRESSION_NAMES

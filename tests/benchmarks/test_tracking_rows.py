@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from readavatar.benchmarks import write_figures
-from readavatar.benchmarks.tracking_meaning import (
+from readavatar.benchmarks.scorecard import Row, print_scores, summarise, summarise_subjects
+from readavatar.benchmarks.tracking.meaning import (
     Windows,
     emotion_transfer,
     expressions_at_limit,
     hidden_expressions,
     without_neutral,
 )
-from readavatar.benchmarks.tracking_table import Row, print_scores, summarise, summarise_subjects
 from readavatar.morphable import load_morphable_model
 
 

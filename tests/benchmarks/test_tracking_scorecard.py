@@ -10,9 +10,11 @@ import torch
 import yaml
 from tracking_people import EMOTIONS, SIZE, fit_the_truth, puff_the_cheeks, write_people
 
-from readavatar.benchmarks import bench_tracking, tracking_actors, tracking_footage
-from readavatar.benchmarks.tracking_fit import link_clip
-from readavatar.benchmarks.tracking_likeness import (
+from readavatar.benchmarks import bench_tracking
+from readavatar.benchmarks.tracking import actors as tracking_actors
+from readavatar.benchmarks.tracking import footage as tracking_footage
+from readavatar.benchmarks.tracking.fit import link_clip
+from readavatar.benchmarks.tracking.likeness import (
     JITTER,
     LANDMARKS,
     OWN_LANDMARKS,

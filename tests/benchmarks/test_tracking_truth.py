@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from readavatar.benchmarks import tracking_actors as bench
+from readavatar.benchmarks.tracking import actors as bench
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.morphable import MorphableModel, load_morphable_model
 from readavatar.synthetic import film, make_actor, rehearse

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 import readavatar.cli.stages
-from readavatar.benchmarks import ablation_stages
-from readavatar.benchmarks.appearance_actor_films import default_model, training_clip
+from readavatar.benchmarks.ablation import stages as ablation_stages
+from readavatar.benchmarks.appearance.actor_films import default_model, training_clip
 from readavatar.cli import main
 from readavatar.errors import UserError
 

@@ -1,0 +1,77 @@
+"""The figures of ``readavatar bench expression`` that an ablation of its stage is told by."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from torch import Tensor
+
+from readavatar.benchmarks.expression.change import DELAY_MEAN, measure_changes
+from readavatar.benchmarks.expression.dial import MIXTURES, RANK_MEAN, RECOGNISED, measure_dial, turn_dial
+from readavatar.benchmarks.expression.life import FACE_DISTANCE, FAST, SPREAD, measure_life
+from readavatar.benchmarks.expression.lips import CLOSURES, LIP_ERROR, SILENCE_MEAN, measure_lips
+from readavatar.benchmarks.expression.motion import TrainedMotion
+from readavatar.benchmarks.expression.reader import EmotionReader, find_reader
+from readavatar.benchmarks.expression.takes import Trial, make_trial
+from readavatar.benchmarks.statistics import Aim
+from readavatar.data.avatar import Avatar
+
+FIGURES: dict[str, tuple[str, Aim]] = {
+    "lip_error_mm": (LIP_ERROR, "lower"),
+    "bilabials_closed": (CLOSURES, "higher"),
+    "silence_closed_%": (SILENCE_MEAN, "higher"),
+    "upper_face_std": (SPREAD, "one"),
+    "upper_face_fast": (FAST, "one"),
+    "frechet_face_mm2": (FACE_DISTANCE, "lower"),
+    "emotion_recognised_%": (RECOGNISED, "higher"),
+    "strength_rank": (RANK_MEAN, "higher"),
+    "mixture_error": (MIXTURES, "lower"),
+    "change_delay_s": (DELAY_MEAN, "lower"),
+}
+"""By short name: the scorecard's row, and which of its values is good."""
+
+
+def score_expression_avatar(avatar: Path, actor: int, work: Path) -> dict[str, float]:
+    """Measure an avatar's expression network on the digital actor that it was trained on: held-out sentences.
+
+    Args:
+        avatar: Its folder.
+        actor: The actor's seed.
+        work: Folder that keeps the reader of emotions.
+
+    Returns:
+        ``FIGURES``; NaN where there is nothing to measure, as the delay of a network that forgot the emotions.
+    """
+    model = Avatar(avatar).part_config("expression")["morphable_model"]
+    motion = TrainedMotion(avatar, _heard(actor))
+    trial, reader = _trial(actor, model, motion.fps), find_reader(work)
+    rows = _measure(trial, motion, reader)
+    return {name: float(rows[row]) for name, (row, _) in FIGURES.items()}
+
+
+@lru_cache(maxsize=1)
+def _trial(actor: int, model: str, fps: float) -> Trial:
+    """All ablations of a seed are measured on the same takes, one after the other."""
+    return make_trial(actor, model, fps=fps)
+
+
+@lru_cache(maxsize=1)
+def _heard(actor: int) -> dict[str, Tensor]:
+    return {}
+
+
+@torch.no_grad()
+def _measure(trial: Trial, motion: TrainedMotion, reader: EmotionReader) -> dict[str, float]:
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as progress:
+        task = progress.add_task("measuring lips", total=None)
+        rows = measure_lips(trial, motion)
+        progress.update(task, description="measuring liveliness")
+        rows |= measure_life(trial, motion)
+        progress.update(task, description="measuring emotions")
+        rows |= measure_dial(trial, motion, reader, turn_dial(trial, motion, reader))
+        progress.update(task, description="measuring changes")
+        changes, _ = measure_changes(trial, motion, reader)
+    return rows | changes

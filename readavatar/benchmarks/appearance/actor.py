@@ -1,0 +1,168 @@
+"""The appearance scorecard on digital actors: what a texture that hears is worth inside the mouth.
+
+An actor's tongue and bite are in the sound and in the picture, but in no coefficient. Three textures of one training
+(the SIREN that hears, a learned texture image, the SIREN without ears) paint sentences that none of them saw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from readavatar.benchmarks.appearance.actor_films import Films, default_model, film_speaker
+from readavatar.benchmarks.appearance.actor_pictures import write_mouth_sheet
+from readavatar.benchmarks.appearance.actor_scores import ELSEWHERE, EYES, INTERIOR, MOUTH_LPIPS, measure_on_film
+from readavatar.benchmarks.fit_command import FitCommand
+from readavatar.benchmarks.scorecard import Row, Score
+from readavatar.benchmarks.statistics import estimate_mean
+from readavatar.cli.config_paths import find_config
+from readavatar.data.avatar import Avatar
+from readavatar.errors import UserError
+
+FIRST_SEED = 301
+CONFIGS = ("configs/appearance/default.yaml", "configs/appearance/actor.yaml")
+HEARS, IMAGE, PLAIN = "SIREN that hears", "texture image", "plain SIREN"
+VARIANTS = {
+    HEARS: (),
+    IMAGE: ("configs/ablations/appearance/texture_image.yaml",),
+    PLAIN: ("configs/ablations/appearance/siren_plain.yaml",),
+}
+_ROWS = {INTERIOR: Row("dB"), MOUTH_LPIPS: Row(""), ELSEWHERE: Row("dB"), EYES: Row("dB")}
+_GAINS = {INTERIOR: Row("dB", at_least=1.5), MOUTH_LPIPS: Row("", at_most=0.0), ELSEWHERE: Row("dB", at_least=-0.1)}
+"""Of the SIREN that hears over each deaf texture: 1.5 dB in the mouth, and nothing lost elsewhere (0.1 dB is half of
+what two seeds of one training differ by)."""
+_FILE_WIDTH = 150
+
+ByActor = dict[str, dict[str, float]]
+"""By actor, the measures."""
+
+
+def bench_appearance_actor(
+    fit: FitCommand,
+    *,
+    morphable_model: str | None = None,
+    actors: int = 3,
+    configs: Sequence[str] = (),
+    work: str | Path = "bench_appearance",
+    sheets: str | Path | None = None,
+) -> dict[str, Score]:
+    """Train three textures on each actor's film with equal steps, and paint held-out sentences.
+
+    Films and trained avatars are kept in ``work``, so that another run only measures again.
+
+    Args:
+        fit: Runs ``readavatar fit``.
+        morphable_model: What actors are made of; by default ICT's head where it is here, else the built-in one.
+        actors: How many, with seeds from ``FIRST_SEED`` on; each is a training seed of its own, too.
+        configs: Put over the actor preset, for all three.
+        work: Folder for films and avatars.
+        sheets: Folder for a contact sheet an actor.
+
+    Returns:
+        By ``texture: measure`` the means over actors, by ``gain over texture: measure`` the paired differences, both
+        with the 95 % interval of Student's t; then by ``actor N, texture: measure``.
+
+    Raises:
+        UserError: No actors.
+    """
+    if actors < 1:
+        raise UserError(f"Expected one or more digital actors, but got {actors}.")
+    model, work = morphable_model or default_model(), Path(work)
+    found: dict[str, ByActor] = {name: {} for name in VARIANTS}
+    for number in range(actors):
+        seed = FIRST_SEED + number
+        films = film_speaker(seed, model, work)
+        avatars = {name: train_on_film(fit, films, name, configs, number, work) for name in VARIANTS}
+        for name, avatar in avatars.items():
+            found[name][f"actor {seed}"] = measure_on_film(avatar, films.held_out)
+        if sheets is not None:
+            print(f"see '{write_mouth_sheet(Path(sheets) / f'actor_{seed}.png', films.held_out, avatars)}'")
+    scores = summarise_textures(found)
+    print_textures(f"appearance, {actors} digital actor(s) ({model}), held-out sentences", scores)
+    return scores
+
+
+def train_on_film(fit: FitCommand, films: Films, variant: str, configs: Sequence[str], seed: int, work: Path) -> Path:
+    """Train one of ``VARIANTS``, unless that was done before; a training that was stopped goes on.
+
+    Returns:
+        The avatar's folder.
+    """
+    names = [*CONFIGS, *configs, *VARIANTS[variant]]
+    digest = hashlib.sha256(f"{films.training.path.resolve()} {seed}".encode())
+    for name in names:
+        digest.update(find_config(name).read_bytes())
+    folder = work / "avatars" / f"{films.training.path.parent.name}-{digest.hexdigest()[:8]}"
+    if not _is_trained(folder):
+        print(f"{films.training.info.source_name}: training the {variant}")
+        command = ["fit", *(word for name in names for word in ("--config", str(find_config(name))))]
+        fit([*command, f"--data.clips={films.training.path}", f"--seed_everything={seed}", f"--avatar={folder}"])
+    if not _is_trained(folder):
+        raise UserError(f"Expected a trained avatar in '{folder}', but its training was stopped; run this again.")
+    return folder
+
+
+def summarise_textures(found: Mapping[str, ByActor]) -> dict[str, Score]:
+    """Means and paired differences over actors: each actor's network is a sample, as frames of one network are not."""
+    scores: dict[str, Score] = {}
+    for name, by_actor in found.items():
+        for measure, row in _ROWS.items():
+            scores |= _score(f"{name}: {measure}", row, [each.get(measure) for each in by_actor.values()])
+    ours = found[HEARS]
+    for name in (IMAGE, PLAIN):
+        for measure, row in _GAINS.items():
+            pairs = [(ours[actor].get(measure), each.get(measure)) for actor, each in found[name].items()]
+            gains = [a - b for a, b in pairs if a is not None and b is not None]
+            scores |= _score(f"gain over {name}: {measure}", row, gains)
+    for name, by_actor in found.items():
+        for actor, each in by_actor.items():
+            for measure, value in each.items():
+                scores |= _score(f"{actor}, {name}: {measure}", Row(_ROWS[measure].unit), [value])
+    return scores
+
+
+def _score(name: str, row: Row, values: Sequence[float | None]) -> dict[str, Score]:
+    measured = [value for value in values if value is not None and value == value]
+    if not measured:
+        return {}
+    estimate = estimate_mean(measured)
+    low, high = (estimate.mean if end is None else end for end in (estimate.low, estimate.high))
+    return {name: Score(estimate.mean, low, high, row.unit, row.aim, len(measured), row.holds(estimate.mean))}
+
+
+def print_textures(title: str, scores: Mapping[str, Score]) -> None:
+    """Print a row a measure: each texture's mean, and the gains with intervals beside their aim."""
+    console = Console()
+    console = console if console.is_terminal else Console(width=_FILE_WIDTH)
+    table = Table(title=title, caption="means over actors, each with a training of its own (95 %: Student's t, paired)")
+    table.add_column("what")
+    gains = [f"gain over {name}" for name in (IMAGE, PLAIN)]
+    for column in (*VARIANTS, *gains):
+        table.add_column(column, justify="right")
+    for column in ("unit", "aim", "holds"):
+        table.add_column(column)
+    for measure, row in _ROWS.items():
+        if f"{HEARS}: {measure}" not in scores:
+            continue
+        cells = [_text(scores.get(f"{name}: {measure}")) for name in VARIANTS]
+        found = [scores.get(f"{gain}: {measure}") for gain in gains]
+        cells += [_text(each, signed=True) for each in found]
+        holds = "" if None in found else "[green]yes[/]" if all(each.holds for each in found) else "[red]no[/]"
+        table.add_row(measure, *cells, row.unit, found[0].aim if found[0] else "", holds)
+    console.print(table)
+
+
+def _text(score: Score | None, signed: bool = False) -> str:
+    if score is None:
+        return ""
+    digits = 3 if abs(score.value) < 1 else 2
+    text = f"{score.value:{'+' if signed else ''}.{digits}f}"
+    return f"{text} ({score.low:.{digits}f}–{score.high:.{digits}f})" if signed and score.n > 2 else text
+
+
+def _is_trained(folder: Path) -> bool:
+    return (folder / "avatar.json").exists() and "appearance" in Avatar(folder).card.parts

@@ -1,0 +1,72 @@
+"""The appearance scorecard: against a digital actor's truth, on held-out footage, and driven by speech."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from readavatar.benchmarks.figures import Figure
+from readavatar.benchmarks.fit_command import FitCommand
+from readavatar.errors import UserError
+
+
+def bench_appearance(
+    fit: FitCommand,
+    *,
+    morphable_model: str | None = None,
+    actors: int = 3,
+    footage: str | Path | None = None,
+    avatar: str | Path | None = None,
+    speech: str | Path | None = None,
+    emotions: str = "all",
+    strengths: str = "0.3,0.6,1.0",
+    held_out: float = 10.0,
+    configs: Sequence[str] = (),
+    others: str | Path | None = None,
+    work: str | Path = "bench_appearance",
+    sheets: str | Path | None = None,
+) -> dict[str, Figure]:
+    """Measure what the appearance network paints.
+
+    With ``footage``: the clip's held-out end, painted from tracked coefficients by ``avatar``, or by one that is
+    trained on the rest. With ``speech``: ``avatar`` says it with every emotion at every strength. With neither: digital
+    actors whose tongue and teeth are in no coefficient.
+
+    Args:
+        fit: Runs ``readavatar fit``.
+        morphable_model: Of the digital actors; ``ict`` where it is here, else ``builtin``.
+        actors: How many of them.
+        footage: A fitted clip with sound.
+        avatar: Trained on ``footage`` without its end; or whose expression part is to drive it.
+        speech: A recording.
+        emotions: Names with commas between, or ``all`` that the avatar knows.
+        strengths: Numbers in (0, 1] with commas between.
+        held_out: Seconds at the footage's end.
+        configs: Put over the training's defaults, one after the other.
+        others: With ``speech``: folder with clip stores of other people, to compare likenesses with.
+        work: Folder for what is made once and kept.
+        sheets: Folder for contact sheets.
+
+    Raises:
+        UserError: Speech without an avatar, or together with footage.
+    """
+    if speech is None and footage is None:
+        # Imported where they are needed: each kind brings networks of its own.
+        from readavatar.benchmarks.appearance.actor import bench_appearance_actor
+
+        return bench_appearance_actor(
+            fit, morphable_model=morphable_model, actors=actors, configs=configs, work=work, sheets=sheets
+        )
+    if speech is None:
+        from readavatar.benchmarks.appearance.footage import bench_appearance_footage
+
+        return bench_appearance_footage(
+            fit, footage, avatar=avatar, held_out=held_out, configs=configs, work=work, sheets=sheets
+        )
+    if footage is not None or avatar is None:
+        raise UserError("Expected --speech FILE with --avatar FOLDER and without --footage: whose face is to say it?")
+    from readavatar.benchmarks.appearance.driven import bench_appearance_driven
+
+    return bench_appearance_driven(
+        avatar, speech, emotions=emotions, strengths=strengths, others=others, work=work, sheets=sheets
+    )

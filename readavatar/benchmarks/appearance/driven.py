@@ -1,0 +1,219 @@
+"""The appearance scorecard on speech: an avatar says a recording with every emotion, beside what is real."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from rich.progress import track
+from torch import Tensor
+
+from readavatar.benchmarks.appearance.identity import (
+    Embed,
+    Embedded,
+    RealFaces,
+    aligned_face,
+    join_faces,
+    likeness_among,
+    likeness_to,
+    load_embedding,
+    real_faces,
+)
+from readavatar.benchmarks.appearance.painting import training_data
+from readavatar.benchmarks.appearance.pictures import write_driven_sheet
+from readavatar.benchmarks.scorecard import Row, Score, print_scores, summarise
+from readavatar.data.avatar import Avatar
+from readavatar.data.clip_store import ClipStore
+from readavatar.detection import FaceDetector
+from readavatar.directing import animate
+from readavatar.emotion import NEUTRAL, EmotionSpace
+from readavatar.errors import UserError
+from readavatar.gaze.judge import detected_landmarks
+from readavatar.media.video import probe, read_video
+
+DRIVEN = "driven"
+REAL_FRAMES, OTHER_PEOPLE = "likeness: the person's real frames, to each other", "likeness: other people's, to them"
+ON_THE_WAY = "likeness of all emotions, from others' (0) to the person's own (100)"
+NUM_MOMENTS = 8
+"""Of each clip, spread evenly."""
+NUM_REFERENCES = 64
+"""Real frames of the person; of each other one as many as moments."""
+_ROW = Row("proxy")
+
+
+@dataclass(frozen=True)
+class Driven:
+    """Some moments of a clip that the avatar was driven in."""
+
+    emotion: str
+    strength: float
+    frames: Float[Tensor, "M 3 H W"]
+    """In [0, 1]."""
+    landmarks: list[Float[Tensor, "478 2"] | None]
+    """None where no face is found."""
+    seconds: list[float]
+
+
+def bench_appearance_driven(
+    avatar: str | Path,
+    speech: str | Path,
+    *,
+    emotions: str = "all",
+    strengths: str = "0.3,0.6,1.0",
+    others: str | Path | None = None,
+    work: str | Path = "bench_appearance",
+    sheets: str | Path | None = None,
+) -> dict[str, Score]:
+    """Let an avatar say a recording with each emotion at each strength, as ``animate`` does.
+
+    Args:
+        avatar: With both parts.
+        speech: Any file with sound.
+        emotions: Names with commas between, or ``all``.
+        strengths: Numbers in (0, 1] with commas between.
+        others: Folder with clip stores of other people, however deep: what no likeness should be as low as.
+        work: Folder for the clips.
+        sheets: Folder for a contact sheet of each emotion.
+
+    Returns:
+        By ``driven: measure``: how much the painted faces look like the person's real ones, by a proxy (see
+        ``appearance_identity``), in clips that show a face.
+
+    Raises:
+        UserError: An emotion that the avatar does not know, a strength outside (0, 1], or a part that is missing.
+    """
+    opened = Avatar(avatar)
+    opened.part_config("appearance")  # refused before anything is drawn
+    chosen, levels = parse_emotions(emotions, opened.emotion_space), parse_strengths(strengths)
+    references, embed = gather_references(opened, others), load_embedding()
+    references_seen = {name: embed(each.faces) for name, each in references.items()}
+    person = references_seen[REAL_FRAMES]
+    clips = [(NEUTRAL, 0.0), *((emotion, strength) for emotion in chosen for strength in levels)]
+    scores, all_values, by_emotion = {}, [], {}
+    with ExitStack() as stack:
+        detector = stack.enter_context(FaceDetector())
+        for number, (emotion, strength) in enumerate(clips, 1):
+            text = NEUTRAL if emotion == NEUTRAL else f"{emotion}:{strength:g}"
+            print(f"{text} ({number} of {len(clips)})")
+            path = Path(work) / DRIVEN / f"{opened.card.name}-{Path(speech).stem}-{text.replace(':', '-')}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            animate(avatar, speech, path, emotion=text, crop_only=True)
+            driven = look_at(path, emotion, strength, detector)
+            by_emotion.setdefault(emotion, []).append(driven)
+            values = person_likeness(driven, person, embed)
+            all_values += values
+            scores[f"{DRIVEN}: likeness, {text}"] = summarise(_ROW, values)
+            scores[f"{DRIVEN}: no face found, {text}"] = _share_missed(driven)
+    scores |= reference_scores(references, references_seen, all_values)
+    scores = {name: score for name, score in scores.items() if score is not None}
+    print_scores(f"appearance, {opened.card.name} says {Path(speech).name}", DRIVEN, scores, [])
+    if sheets is not None:
+        for emotion in chosen:
+            path = Path(sheets) / f"{opened.card.name}-{emotion}.png"
+            rows = [*by_emotion[NEUTRAL], *(by_emotion[emotion] if emotion != NEUTRAL else [])]
+            captions = [NEUTRAL if each.emotion == NEUTRAL else f"{each.emotion} {each.strength:g}" for each in rows]
+            pictures, points = [each.frames for each in rows], [each.landmarks for each in rows]
+            write_driven_sheet(path, pictures, points, captions, rows[0].seconds)
+            print(f"see '{path}'")
+    print(f"the clips are in '{Path(work) / DRIVEN}'")
+    return scores
+
+
+def parse_emotions(text: str, space: EmotionSpace) -> list[str]:
+    """Names from ``happy,sad`` or ``all``.
+
+    Raises:
+        UserError: A name that the space does not have, or more than names.
+    """
+    if text.strip() == "all":
+        return list(space.names)
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UserError(f"Expected emotions of {', '.join(space.names)} or all, but got none.")
+    for name in names:
+        if ":" in name or "+" in name:
+            raise UserError(f"Expected names of emotions, and how strong they are as --strengths, but got '{name}'.")
+        space.vector(name)
+    return list(dict.fromkeys(names))
+
+
+def parse_strengths(text: str) -> list[float]:
+    """Numbers from ``0.3,0.6,1``, ascending.
+
+    Raises:
+        UserError: Anything but numbers in (0, 1].
+    """
+    try:
+        values = [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        values = []
+    if not values or not all(0 < value <= 1 for value in values):
+        raise UserError(f"Expected strengths in (0, 1] such as 0.3,0.6,1, but got '{text}'.")
+    return sorted(set(values))
+
+
+def gather_references(avatar: Avatar, others: str | Path | None) -> dict[str, RealFaces]:
+    """Real frames of the person's training clips, and of other people.
+
+    Raises:
+        UserError: No clip store in ``others``.
+    """
+    told = training_data(avatar.path)
+    clips = [ClipStore(clip) for clip in (told[0] if told else []) if (clip / "clip.json").is_file()]
+    references = {REAL_FRAMES: real_faces(clips or [avatar.footage], NUM_REFERENCES)}
+    if others is not None:
+        own = {store.path.resolve() for store in clips}
+        found = [path.parent for path in sorted(Path(others).rglob("clip.json")) if path.parent.resolve() not in own]
+        if not found:
+            raise UserError(f"Expected clip stores of other people in '{others}', but found none.")
+        references[OTHER_PEOPLE] = real_faces([ClipStore(path) for path in found], NUM_MOMENTS * len(found))
+    return references
+
+
+def look_at(path: Path, emotion: str, strength: float, detector: FaceDetector) -> Driven:
+    """Moments spread evenly over a clip, one frame in memory at a time, and where the face is in them."""
+    video = probe(path)
+    places = (torch.arange(NUM_MOMENTS) + 0.5) * video.num_frames / NUM_MOMENTS
+    wanted = set(places.long().tolist())
+    frames, landmarks, seconds = [], [], []
+    reading = track(read_video(path, video.fps), description="looking", total=video.num_frames, transient=True)
+    for index, frame in enumerate(reading):
+        if index in wanted:
+            frames.append(torch.from_numpy(frame.copy()).permute(2, 0, 1).float() / 255)
+            landmarks.append(detected_landmarks(detector, frames[-1]))
+            seconds.append(index / float(video.fps))
+    return Driven(emotion, strength, torch.stack(frames), landmarks, seconds)
+
+
+def person_likeness(driven: Driven, person: Embedded, embed: Embed) -> list[float]:
+    """How much each moment with a face looks like the person."""
+    pairs = zip(driven.frames, driven.landmarks, strict=True)
+    faces = [aligned_face(frame, points) for frame, points in pairs if points is not None]
+    return likeness_to(person, embed(join_faces(faces))).tolist() if faces else []
+
+
+def reference_scores(
+    references: dict[str, RealFaces], seen: dict[str, Embedded], painted: Sequence[float]
+) -> dict[str, Score | None]:
+    """What likeness real frames have, what other people's, and where between them the painted ones are."""
+    own = likeness_among(seen[REAL_FRAMES], references[REAL_FRAMES])
+    scores = {f"{DRIVEN}: {REAL_FRAMES}": summarise(_ROW, own.tolist())}
+    if OTHER_PEOPLE in seen:
+        floor = likeness_to(seen[REAL_FRAMES], seen[OTHER_PEOPLE])
+        scores[f"{DRIVEN}: {OTHER_PEOPLE}"] = summarise(_ROW, floor.tolist())
+        low, high = float(floor.mean()), float(own.mean()) if len(own) else math.nan
+        scores[f"{DRIVEN}: {ON_THE_WAY}"] = summarise(
+            Row("%"), [100 * (value - low) / (high - low) for value in painted]
+        )
+    return scores
+
+
+def _share_missed(driven: Driven) -> Score | None:
+    """Per cent of the moments without a face; only where there are any."""
+    missed = [100.0 * (points is None) for points in driven.landmarks]
+    return summarise(Row("%"), missed) if any(missed) else None

@@ -1,0 +1,127 @@
+"""The appearance stage against the clock: what training and ``animate`` cost beside the networks, and the ladder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from readavatar.benchmarks.appearance.actor_films import default_model
+from readavatar.benchmarks.appearance.speed_rendering import (
+    NUM_FRAMES,
+    add_expression_part,
+    time_animation,
+    time_renderer,
+)
+from readavatar.benchmarks.appearance.speed_training import WARM_UP, StepTimer, overhead
+from readavatar.benchmarks.figures import Figure, print_figures
+from readavatar.benchmarks.fit_command import FitCommand
+from readavatar.data.appearance_clips import load_appearance_clip
+from readavatar.data.avatar import Avatar
+from readavatar.data.clip_store import ClipStore
+from readavatar.data.render_inputs import HoleShape, RenderInputs
+from readavatar.morphable import load_morphable_model
+from readavatar.speech import load_speech_encoder
+from readavatar.synthetic import write_actor_clip
+
+ACTOR = 301
+LADDER = {"fast": 12, "default": 12, "high": 3}
+"""The configs of configs/appearance, and how many of their steps are timed: a step of ``high`` takes a CPU minutes."""
+FILM_SIZES = {"fast": 256, "default": 256, "high": 512}
+"""Of the footage, pixels; a rung that names no size of its own trains at this one."""
+FILM_SECONDS, SPOKEN_SECONDS = 3.0, 8.0
+TRAINING_AIM, RENDERING_AIM = "≤ 10", "≤ 20"
+
+
+def bench_appearance_speed(
+    fit: FitCommand,
+    *,
+    morphable_model: str | None = None,
+    configs: Sequence[str] = (),
+    rungs: Sequence[str] = tuple(LADDER),
+    work: str | Path = "bench_appearance",
+) -> dict[str, Figure]:
+    """Time training steps, ``animate`` and the renderer of each rung on a digital actor's film, and print a table.
+
+    Args:
+        fit: Runs ``readavatar fit``.
+        morphable_model: Of the actor; ``ict`` where it is here, else ``builtin``.
+        configs: Put over each rung's.
+        rungs: Of ``LADDER``.
+        work: Folder for the film; the trainings of a few steps there are made anew.
+
+    Returns:
+        By ``rung: what``; shares in per cent of the networks' own time.
+    """
+    work = Path(work) / "speed"
+    figures: dict[str, Figure] = {}
+    for rung in rungs:
+        avatar, size = work / "avatars" / rung, FILM_SIZES[rung]
+        store = _film(work / f"film_{size}", size, morphable_model or default_model())
+        shutil.rmtree(avatar, ignore_errors=True)
+        figures |= {f"{rung}: {name}": each for name, each in _time_training(fit, rung, configs, store, avatar).items()}
+        figures |= {f"{rung}: {name}": each for name, each in _time_animation(avatar, work).items()}
+        if rung == "default":
+            figures |= {f"{rung}: {name}": each for name, each in time_renderer(avatar, _inputs(avatar)).items()}
+    print_figures(f"appearance, {torch.get_num_threads()} thread(s)", figures)
+    return figures
+
+
+def _film(path: Path, size: int, morphable_model: str) -> ClipStore:
+    if not (path / "tracking.safetensors").exists():
+        options = {"size": size, "duration": FILM_SECONDS, "morphable_model": morphable_model, "progress": True}
+        store = write_actor_clip(path, seed=ACTOR, sentences=["We measured every room twice."], **options)
+        store.write_tracking(store.truth())
+    return ClipStore(path)
+
+
+def _time_training(
+    fit: FitCommand, rung: str, configs: Sequence[str], store: ClipStore, avatar: Path
+) -> dict[str, Figure]:
+    report, steps = avatar / "steps.json", WARM_UP + LADDER[rung]
+    names = ["configs/appearance/default.yaml"]
+    names += [f"configs/appearance/{rung}.yaml"] if rung != "default" else []
+    timer = f"{StepTimer.__module__}.{StepTimer.__name__}"
+    options = [f"--data.clips={store.path}", f"--avatar={avatar}", f"--trainer.max_steps={steps}"]
+    options += [f"--trainer.val_check_interval={steps}", "--data.held_out_seconds=0.2", "--data.validation_frames=1"]
+    options += [f"--trainer.callbacks+={timer}", f"--trainer.callbacks.report={report}"]
+    fit(["fit", *(word for name in (*names, *configs) for word in ("--config", name)), *options])
+    times = json.loads(report.read_text())
+    shares = [100 * (a / b - 1) for a, b in zip(times["whole"], times["bare"], strict=True)]
+    share = Figure(overhead(**times), min(shares), max(shares), "%", TRAINING_AIM)
+    return {
+        "training step": _spread(times["whole"]),
+        "its bare passes": _spread(times["bare"]),
+        "training, beside the bare passes": share,
+    }
+
+
+def _spread(milliseconds: list[float]) -> Figure:
+    return Figure(statistics.median(milliseconds), min(milliseconds), max(milliseconds), "ms")
+
+
+def _time_animation(avatar: Path, work: Path) -> dict[str, Figure]:
+    add_expression_part(avatar)
+    frames, whole, networks = time_animation(avatar, work, SPOKEN_SECONDS)
+    total = sum(networks.values())
+    figures = {"animate, a frame": _once(1000 * whole / frames, "ms")}
+    figures |= {f"of which {name}": _once(1000 * seconds / frames, "ms") for name, seconds in networks.items()}
+    return figures | {"animate, beside the networks": _once(100 * (whole / total - 1), "%", RENDERING_AIM)}
+
+
+def _once(value: float, unit: str, aim: str = "") -> Figure:
+    return Figure(value, value, value, unit, aim)
+
+
+def _inputs(avatar: Path) -> RenderInputs:
+    """Real inputs of the avatar's own footage."""
+    config, store = Avatar(avatar).part_config("appearance"), Avatar(avatar).footage
+    face = store.tracking()
+    model = load_morphable_model(face.morphable_model)
+    encoder = load_speech_encoder(config["speech_encoder"]["name"], config["speech_encoder"]["layers"])
+    clip = load_appearance_clip(store, face, model, encoder, config["size"], HoleShape(**config["hole_shape"]))
+    return clip.batch(range(NUM_FRAMES), config["network"]["speech_window"]).inputs

@@ -1,0 +1,1 @@
+"""Behind ``readavatar bench expression``."""

@@ -1,0 +1,203 @@
+"""The expression scorecard on footage: the end of a fitted clip that was held out, against a ridge regression."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float
+from rich.progress import track
+from torch import Tensor
+
+from readavatar.assets import find_asset
+from readavatar.benchmarks.expression.motion import load_encoder_of
+from readavatar.benchmarks.expression.ridge import REACH, frame_windows, predict_by_ridge
+from readavatar.benchmarks.expression.sync import SyncJudge, find_judge
+from readavatar.benchmarks.scorecard import Row, Score, print_scores
+from readavatar.data.avatar import Avatar, load_network
+from readavatar.data.clip_store import ClipStore
+from readavatar.data.frame_rate import resample_frames
+from readavatar.data.speech_features import clip_speech_features
+from readavatar.errors import UserError
+from readavatar.expression import ExpressionGenerator, generate_expressions
+from readavatar.expression.face_space import FaceSpace
+from readavatar.metrics import motion_std, pearson_correlation, pooled_std
+from readavatar.morphable import EXPRESSION_NAMES, load_morphable_model
+from readavatar.speech import SpeechEncoder, load_speech_encoder
+
+FOOTAGE = "footage"
+NUM_SAMPLES = 8
+WHISPER_LAYERS = (1, 2, 3, 4)
+OF_MEAN = f"mouth opening: correlation, mean of {NUM_SAMPLES} samples"
+OF_SAMPLES = "mouth opening: correlation of single samples"
+OPENING_SPREAD = "mouth opening: standard deviation of each sample, over the real"
+UPPER_SPREAD = "upper face: standard deviation of each sample, over the real"
+SAMPLE_OFFSETS = "sync, by a judge of its own: offset of each sample"
+REAL_OFFSET = "sync, by a judge of its own: offset of the real lips"
+MOST_OFFSET = 2.0
+"""Frames."""
+_AIMS_OF_MEAN = {"log_mel": 0.60, "whisper": 0.78}
+"""By the encoder's name."""
+_SPREAD_ROW = Row("ratio", at_least=0.9, at_most=1.1)
+
+
+def bench_expression_footage(
+    clip: str | Path,
+    avatar: str | Path | None = None,
+    held_out: float = 12.0,
+    work: str | Path = "bench_expression",
+) -> dict[str, Score]:
+    """Measure on a clip's held-out end what a ridge regression tells of the mouth and, if given, what an avatar does.
+
+    Args:
+        clip: A fitted clip with sound.
+        avatar: Trained on the clip without its last ``held_out`` seconds, or on other people.
+        held_out: Seconds.
+        work: Folder that keeps the judge of sync.
+
+    Returns:
+        By ``footage: row``. An avatar's spreads are means with the least and the greatest over the samples, and hold
+        where all samples do.
+
+    Raises:
+        UserError: A clip that is not fitted, has no sound or is too short; or an avatar of another morphable model.
+    """
+    store = ClipStore(clip)
+    face = store.tracking()
+    count = round(held_out * store.fps)
+    if not 0 < count <= store.num_frames // 2:
+        raise UserError(
+            f"Expected a held-out end of more than 0 s and at most half of '{clip}' ({store.num_frames / store.fps:.1f}"
+            f" s), but got {held_out} s."
+        )
+    space = FaceSpace(load_morphable_model(face.morphable_model))
+    true, seen = face.coefficients.expression_coefficients, store.landmarks().landmark_confidence > 0
+    scores = {f"{FOOTAGE}: {name}": score for name, score in ridge_scores(store, space, true, seen, count).items()}
+    if avatar is not None:
+        samples = draw_samples(avatar, store)
+        encoder = Avatar(avatar).part_config("expression")["speech_encoder"]["name"]
+        held = [each[-count:][seen[-count:]] for each in (*samples, true)]
+        measured = sample_scores(torch.stack(held[:-1]), held[-1], space, _AIMS_OF_MEAN.get(encoder))
+        if set(face.expression_names) == set(EXPRESSION_NAMES):
+            columns = [face.expression_names.index(name) for name in EXPRESSION_NAMES]
+            measured |= sync_scores(store, true[:, columns], samples[..., columns], find_judge(work))
+        scores |= {f"{FOOTAGE}: {name}": score for name, score in measured.items()}
+    print_scores(f"expression, the last {held_out:g} s of {store.path.name}", FOOTAGE, scores, [])
+    return scores
+
+
+def sample_scores(
+    samples: Float[Tensor, "S T E"], true: Float[Tensor, "T E"], space: FaceSpace, least_of_mean: float | None = None
+) -> dict[str, Score]:
+    """Correlation and spread of motions drawn for one sound, against the real one.
+
+    One sample of a mapping to many cannot correlate as well as their mean does, and their mean cannot move as much as
+    one sample: both are told.
+
+    Args:
+        samples: S draws.
+        true: As tracked.
+        space: Measures on the face.
+        least_of_mean: The aim for the mean's correlation.
+    """
+    opening, openings = space.opening(true), [space.opening(sample) for sample in samples]
+    upper = pooled_std([space.displacement("upper_face", true)])
+    uppers = [pooled_std([space.displacement("upper_face", sample)]) / upper for sample in samples]
+    of_mean = float(pearson_correlation(space.opening(samples.mean(0)), opening))
+    row = Row("r", at_least=least_of_mean)
+    return {
+        OF_MEAN: Score(of_mean, of_mean, of_mean, "r", row.aim, 1, row.holds(of_mean)),
+        OF_SAMPLES: _over_samples(Row("r"), [float(pearson_correlation(each, opening)) for each in openings]),
+        OPENING_SPREAD: _over_samples(
+            _SPREAD_ROW, [float(motion_std(each) / motion_std(opening)) for each in openings]
+        ),
+        UPPER_SPREAD: _over_samples(Row("ratio"), uppers),
+    }
+
+
+def sync_scores(
+    store: ClipStore, true: Float[Tensor, "T E"], samples: Float[Tensor, "S T E"], judge: SyncJudge
+) -> dict[str, Score]:
+    """Over the whole clip, since 12 s are few to tell by: by how many frames each sample is late, and the real lips.
+
+    Args:
+        store: Its sound.
+        true: As tracked, in the order of ``EXPRESSION_NAMES``.
+        samples: S draws, likewise.
+        judge: Of sync.
+    """
+    waveform, fps = store.waveform(), store.fps
+    asked = Row("frames", at_least=-MOST_OFFSET, at_most=MOST_OFFSET)
+    scores = {}
+    for name, row, motions in ((REAL_OFFSET, Row("frames"), [true]), (SAMPLE_OFFSETS, asked, list(samples))):
+        found = [judge.offset(waveform, motion, fps) for motion in motions]
+        if frames := [offset.frames for offset in found if offset is not None and offset.is_sure]:
+            scores[name] = _over_samples(row, frames)
+    return scores
+
+
+def _over_samples(row: Row, values: list[float]) -> Score:
+    """The mean, and the least and the greatest, all of which have to hold."""
+    holds = None if row.holds(values[0]) is None else all(row.holds(value) for value in values)
+    return Score(sum(values) / len(values), min(values), max(values), row.unit, row.aim, len(values), holds)
+
+
+def draw_samples(avatar: str | Path, store: ClipStore) -> Float[Tensor, "S T E"]:
+    """Motions for a clip's sound and labelled emotion, at its own frame rate.
+
+    Raises:
+        UserError: An avatar whose expressions are not those that the clip was fitted with.
+    """
+    part = Avatar(avatar).part("expression")
+    face = store.tracking()
+    if tuple(part.config["expression_names"]) != tuple(face.expression_names):
+        raise UserError(
+            f"Expected a clip fitted with '{part.config['morphable_model']}' as the avatar '{avatar}' was, but "
+            f"'{store.path}' is fitted with '{face.morphable_model}'."
+        )
+    generator, encoder = load_network(ExpressionGenerator(**part.config["network"]), part), load_encoder_of(avatar)
+    fps, count = float(part.config["fps"]), store.num_frames
+    count = count if fps == store.fps else math.ceil(count / store.fps * fps) + 1
+    speech = encoder.encode(store.waveform(), fps, count)
+    emotion = _labels(store, tuple(part.config["emotion_names"]), count, fps)
+    drawn = [generate_expressions(generator, speech, emotion, seed=seed) for seed in range(NUM_SAMPLES)]
+    if fps != store.fps:
+        drawn = [resample_frames(each, fps, store.fps, store.num_frames) for each in drawn]
+    return torch.stack(drawn)
+
+
+def _labels(store: ClipStore, names: tuple[str, ...], num_frames: int, fps: float) -> Float[Tensor, "T N"]:
+    emotion, labels = torch.zeros(num_frames, len(names)), store.emotion()
+    if labels is not None:
+        sampled = labels.sample_frames(num_frames, fps)
+        for column, name in enumerate(labels.space.names):
+            if name in names:
+                emotion[:, names.index(name)] = sampled[:, column]
+    return emotion
+
+
+def ridge_scores(
+    store: ClipStore, space: FaceSpace, true: Float[Tensor, "T E"], seen: Bool[Tensor, " T"], count: int
+) -> dict[str, Score]:
+    """Correlation and spread of the mouth's opening, predicted from each encoder that is on this machine."""
+    opening, scores = space.opening(true), {}
+    training, test = torch.nonzero(seen[:-count])[:, 0], torch.nonzero(seen[-count:])[:, 0] + len(seen) - count
+    for what, encoder in track(_encoders(), description="ridge regressions", transient=True):
+        windows = frame_windows(clip_speech_features(store, encoder, store.fps, store.num_frames))
+        predicted = predict_by_ridge(windows[training], opening[training], windows[test])
+        correlation = float(pearson_correlation(predicted, opening[test]))
+        spread = float(motion_std(predicted) / motion_std(opening[test]))
+        name = f"ridge, ±{REACH} frames, {what}"
+        scores[f"{name}: correlation"] = Score(correlation, correlation, correlation, "r", "", 1)
+        scores[f"{name}: standard deviation"] = Score(spread, spread, spread, "ratio", "", 1)
+    return scores
+
+
+def _encoders() -> list[tuple[str, SpeechEncoder]]:
+    encoders = [("log-mel", load_speech_encoder("log_mel"))]
+    if find_asset("whisper_tiny_en"):
+        encoders += [
+            (f"Whisper layer {layer}", load_speech_encoder("whisper", layers=[layer])) for layer in WHISPER_LAYERS
+        ]
+    return encoders

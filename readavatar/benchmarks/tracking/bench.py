@@ -1,0 +1,66 @@
+"""The tracking scorecard: fits by the command that users run, measured against known and against real faces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from readavatar.assets import find_asset
+from readavatar.benchmarks.fit_command import FitCommand
+from readavatar.benchmarks.scorecard import Score, print_scores, summarise_subjects
+from readavatar.benchmarks.tracking.actors import ACTOR_ROWS, FIRST_SEED, score_actor
+from readavatar.benchmarks.tracking.fit import DEFAULT_CONFIG
+from readavatar.benchmarks.tracking.footage import FOOTAGE_ROWS, find_people, score_person, transfer_scores
+from readavatar.errors import UserError
+
+ACTORS, FOOTAGE = "digital actors", "footage"
+
+
+def bench_tracking(
+    fit: FitCommand,
+    morphable_model: str | None = None,
+    actors: int = 3,
+    footage: str | Path | None = None,
+    config: str = DEFAULT_CONFIG,
+    work: str | Path = "bench_tracking",
+    film: dict | None = None,
+) -> dict[str, Score]:
+    """Fit and measure digital actors and footage, and print a table of each.
+
+    Films and prepared videos are kept in ``work``, so that another run only fits again. (They are known by their
+    settings: delete the folder after a change of what is filmed.)
+
+    Args:
+        fit: Runs ``readavatar fit`` with a command line's arguments.
+        morphable_model: What the actors are made of and all is fitted with; by default ICT's where it is on this
+            machine, else the built-in head.
+        actors: How many, with seeds from ``FIRST_SEED`` on; 0 for none.
+        footage: A folder with one folder a person.
+        config: Put over the tracking stage's default.
+        work: Folder for films, links to clips, and fits.
+        film: Arguments of ``write_actor_clip`` that replace the scorecard's.
+
+    Returns:
+        By the row's name: over all actors or clips (``digital actors: …``, ``footage: …``), then of each of them.
+
+    Raises:
+        UserError: Nothing to measure, or a footage folder without people.
+    """
+    people = find_people(footage) if footage is not None else {}
+    if actors < 0 or not (actors or people):
+        raise UserError(f"Expected one or more digital actors, or a folder of footage, but got {actors} actors.")
+    model, work = morphable_model or ("ict" if find_asset("ict_facekit") else "builtin"), Path(work)
+    scores: dict[str, Score] = {}
+    if actors:
+        seeds = range(FIRST_SEED, FIRST_SEED + actors)
+        measured = {f"actor {seed}": score_actor(fit, seed, model, work, config, film) for seed in seeds}
+        scores |= summarise_subjects(ACTORS, ACTOR_ROWS, measured)
+        print_scores(f"tracking, digital actors ({model})", ACTORS, scores, list(measured))
+    if people:
+        found = {name: score_person(fit, name, sources, model, work, config) for name, sources in people.items()}
+        own = summarise_subjects(FOOTAGE, FOOTAGE_ROWS, {name: each.values for name, each in found.items()})
+        across = {f"{FOOTAGE}: {name}": score for name, score in transfer_scores(found).items()}
+        scores |= own | across
+        print_scores(f"tracking, footage ({model})", FOOTAGE, own | across, list(found))
+        for remark in (remark for each in found.values() for remark in each.remarks):
+            print(remark)
+    return scores
