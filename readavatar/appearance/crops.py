@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -33,7 +33,7 @@ class Crops:
             batch.inputs.frames(slice(index, index + 1)).crop(window) for index, window in enumerate(self.windows)
         ]
         joined = {key: torch.cat([vars(each)[key] for each in inputs]) for key in vars(batch.inputs)}
-        return AppearanceBatch(RenderInputs(**joined), self.cut_images(batch.frames))
+        return replace(batch, inputs=RenderInputs(**joined), frames=self.cut_images(batch.frames))
 
     def cut_images(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C h w"]:
         """The crops of images."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -52,10 +52,18 @@ def adversarial_loss(rendered: Features) -> Float[Tensor, ""]:
     return torch.stack([-layers[-1].mean() for layers in rendered]).mean()
 
 
-def matching_loss(rendered: Features, real: Features) -> Float[Tensor, ""]:
-    """L1 between the judges' features of the render and of the footage (Wang et al. 2018, eq. 2)."""
+def matching_loss(rendered: Features, real: Features, is_filmed: Bool[Tensor, " B"]) -> Float[Tensor, ""]:
+    """L1 between the judges' features of the render and of the footage (Wang et al. 2018, eq. 2).
+
+    Args:
+        rendered: Of B images.
+        real: Of the frames that they are likenesses of.
+        is_filmed: Whether the frame shows what was rendered; the others are left out.
+    """
+    if not is_filmed.any():
+        return rendered[0][0].new_zeros(())
     pairs = [
-        (ours, theirs.detach())
+        (ours[is_filmed], theirs[is_filmed].detach())
         for ours_by_layer, theirs_by_layer in zip(rendered, real, strict=True)
         for ours, theirs in zip(ours_by_layer[:-1], theirs_by_layer[:-1], strict=True)
     ]

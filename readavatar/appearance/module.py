@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -97,7 +98,7 @@ class AppearanceModule(pl.LightningModule):
         """One step of the renderer, then one of the discriminator."""
         self._set_learning_rates()
         settings, consecutive = self.optimisation, self.trainer.datamodule.consecutive
-        batch = AppearanceBatch(jittered(batch.inputs, batch.frames, self.jitter), batch.frames)
+        batch = replace(batch, inputs=jittered(batch.inputs, batch.frames, self.jitter))
         crops = choose_crops(batch.inputs, settings.crop, settings.attention, consecutive)
         with self._autocast(batch):
             rendered = render_crops(self.renderer, batch, crops)

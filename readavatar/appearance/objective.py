@@ -75,29 +75,33 @@ class Objective(nn.Module):
         """
         inputs, target = rendered.batch.inputs, rendered.batch.frames
         difference = photometric_difference(rendered.image, target)
-        composite = rendered.composite
+        composite, is_filmed = rendered.composite, ~rendered.batch.is_rehearsed
+        # What was never filmed has nothing to be compared with: the discriminator alone judges it.
+        filmed = is_filmed[:, None, None, None].float()
         terms = {
-            "photometric": lambda: masked_mean(difference, rendered.alpha),
-            "mouth": lambda: masked_mean(difference, inputs.part("mouth")),
-            "mouth_inside": lambda: masked_mean(difference, inputs.part("mouth_inside")),
-            "eyes": lambda: masked_mean(difference, inputs.part("eyes")),
-            "features": lambda: self.feature_loss(composite, target, rendered.alpha),
+            "photometric": lambda: masked_mean(difference, rendered.alpha * filmed),
+            "mouth": lambda: masked_mean(difference, inputs.part("mouth") * filmed),
+            "mouth_inside": lambda: masked_mean(difference, inputs.part("mouth_inside") * filmed),
+            "eyes": lambda: masked_mean(difference, inputs.part("eyes") * filmed),
+            "features": lambda: self.feature_loss(composite, target, rendered.alpha * filmed),
         }
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
             judged, real = self.discriminator(composite), self.discriminator(target)
             terms["adversarial"] = lambda: adversarial_loss(judged)
-            terms["matching"] = lambda: matching_loss(judged, real)
+            terms["matching"] = lambda: matching_loss(judged, real, is_filmed)
         if self.gaze_loss is not None:
             terms["gaze"] = lambda: self._gaze(composite, whole, crops, step)
         if crops.consecutive == 2:
-            terms["temporal"] = lambda: flicker(rendered.image, target, rendered.alpha)
+            both = filmed.unflatten(0, (-1, 2)).amin(1).repeat_interleave(2, 0)
+            terms["temporal"] = lambda: flicker(rendered.image, target, rendered.alpha * both)
         return weighted_sum(terms, self.weights)
 
     def _gaze(self, composite: Tensor, whole: AppearanceBatch, crops: Crops, step: int) -> Float[Tensor, ""]:
         eyes = whole.inputs.part("eyes")
         # Frames whose crop leaves the eyes out have nothing to be blamed for.
-        seen = torch.nonzero(crops.cut_images(eyes).sum((1, 2, 3)) > 0.5 * eyes.sum((1, 2, 3)))[:, 0]
+        is_seen = crops.cut_images(eyes).sum((1, 2, 3)) > 0.5 * eyes.sum((1, 2, 3))
+        seen = torch.nonzero(is_seen & ~whole.is_rehearsed)[:, 0]
         frames, face = whole.frames[seen], whole.inputs.part("face")[seen]
         rendered = crops.frames(seen.tolist()).paste(composite[seen], frames)
         return self.gaze_loss(rendered, frames, eyes[seen], face, step)

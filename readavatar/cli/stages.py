@@ -28,8 +28,9 @@ from pytorch_lightning.loggers import CSVLogger
 from readavatar.cli.config_paths import with_found_configs
 from readavatar.cli.memory import keep_freed_memory
 from readavatar.cli.progress import TrainingProgress
-from readavatar.data.avatar import AvatarExport
+from readavatar.data.avatar import AvatarExport, has_part
 from readavatar.data.resume import ExactResume
+from readavatar.directing.rehearse import rehearse
 from readavatar.errors import UserError
 from readavatar.files import replacing_file
 
@@ -109,7 +110,10 @@ class StageCLI(LightningCLI):
         return str(last)
 
     def before_fit(self) -> None:
-        """Remember the settings, so that the same command goes on and another one starts anew."""
+        """Remember the settings, so that the same command goes on and another one starts anew; rehearse for looks."""
+        data = self.config[self.subcommand].data.init_args
+        if data.get("rehearsed_share", 0) > 0 and has_part(self.avatar, "expression"):
+            rehearse(self.avatar, [data.clips] if isinstance(data.clips, str) else data.clips)
         with replacing_file(self.run_folder / "settings.json") as temporary:
             temporary.write_text(json.dumps(_settings(self.config[self.subcommand])))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,7 +26,7 @@ from readavatar.data.render_inputs import (
 from readavatar.data.speech_features import clip_speech_features
 from readavatar.morphable.model import MorphableModel
 from readavatar.speech import SpeechEncoder
-from readavatar.types import TrackedFace, _Tensors
+from readavatar.types import FaceCoefficients, TrackedFace, _Tensors
 
 CACHE_VERSION = 3
 """Raise when ``build_render_maps`` changes what it gives."""
@@ -40,6 +40,8 @@ class AppearanceBatch(_Tensors):
     inputs: RenderInputs
     frames: Float[Tensor, "B 3 H W"]
     """The footage, in [0, 1]."""
+    is_rehearsed: Bool[Tensor, " B"]
+    """The mesh moves as the speech model has it, so that the footage shows how a face looks, but not this one's."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class AppearanceClip:
     model: MorphableModel
     hole_shape: HoleShape
     speech: Float[Tensor, "T D"]
+    rehearsed: Float[Tensor, "T E"] | None = None
+    """Expressions that the speech model gives to the clip's sound."""
 
     def batch(self, indices: Sequence[int], window: int) -> AppearanceBatch:
         """Some of its frames."""
@@ -63,10 +67,21 @@ class AppearanceClip:
         """Some of its frames, under the mesh of a worse fit; the holes stay where they are."""
         index = torch.tensor(indices)
         coefficients = disturbed(self.face.coefficients.frames(index), disturbance, generator)
-        worse = replace(self.face, coefficients=coefficients, lighting=self.face.lighting[index])
-        hole = self.maps.unpack(indices).hole
-        maps = build_render_maps(worse, self.model, tuple(hole.shape[-2:]), self.hole_shape, hole=hole)
-        return self._batch(index, maps, window)
+        return self._batch(index, self._maps(index, coefficients), window)
+
+    def rehearsed_batch(self, indices: Sequence[int], window: int) -> AppearanceBatch:
+        """Some of its frames, under the mesh as the speech model moves it; the holes stay where they are."""
+        index = torch.tensor(indices)
+        coefficients = self.face.coefficients.frames(index)
+        driven = replace(coefficients, expression_coefficients=self.rehearsed[index])
+        batch = self._batch(index, self._maps(index, driven), window)
+        return replace(batch, is_rehearsed=torch.ones_like(batch.is_rehearsed))
+
+    def _maps(self, index: Tensor, coefficients: FaceCoefficients) -> RenderMaps:
+        """Rasterised now, around the same holes."""
+        face = replace(self.face, coefficients=coefficients, lighting=self.face.lighting[index])
+        hole = self.maps.unpack(index.tolist()).hole
+        return build_render_maps(face, self.model, tuple(hole.shape[-2:]), self.hole_shape, hole=hole)
 
     def _batch(self, index: Tensor, maps: RenderMaps, window: int) -> AppearanceBatch:
         frames = self.frames[index].float() / 255
@@ -76,7 +91,7 @@ class AppearanceClip:
             gaze=self.face.coefficients.gaze[index],
             speech=speech_windows(self.speech, index, window),
         )
-        return AppearanceBatch(inputs, frames)
+        return AppearanceBatch(inputs, frames, torch.zeros(len(frames), dtype=torch.bool))
 
 
 def load_appearance_clip(
@@ -96,7 +111,15 @@ def load_appearance_clip(
     else:
         warnings.warn(f"'{store.path}' is silent: its frames are learned with speech features of zero.", stacklevel=2)
         speech = torch.zeros(store.num_frames, encoder.num_features)
-    return AppearanceClip(PackedMaps(tensors), frames, face, model, hole_shape, speech.float())
+    return AppearanceClip(PackedMaps(tensors), frames, face, model, hole_shape, speech.float(), _rehearsed(store, face))
+
+
+def _rehearsed(store: ClipStore, face: TrackedFace) -> Float[Tensor, "T E"] | None:
+    rehearsal = store.rehearsal()
+    # Of an earlier fit, with other expressions: the avatar that it was made by would be refused, too.
+    if rehearsal is None or rehearsal.expression_names != face.expression_names:
+        return None
+    return rehearsal.coefficients.expression_coefficients
 
 
 def _rasterised(face: TrackedFace, model: MorphableModel, size: int, hole_shape: HoleShape) -> Iterator[RenderMaps]:

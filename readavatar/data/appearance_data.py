@@ -29,6 +29,9 @@ HELD_OUT_SHARE = 0.25
 """Of a clip, at most: an 8 s clip keeps 6 s to train on."""
 
 
+_UNDISTURBED = Disturbance(share=0.0)
+
+
 class AppearanceFrames(Dataset):
     """Chosen frames of several clips; loaded a batch at a time."""
 
@@ -37,7 +40,8 @@ class AppearanceFrames(Dataset):
         clips: list[AppearanceClip],
         chosen: list[tuple[int, int]],
         window: int,
-        disturbance: Disturbance | None = None,
+        disturbance: Disturbance = _UNDISTURBED,
+        rehearsed_share: float = 0.0,
         seed: int = 0,
     ) -> None:
         """
@@ -46,10 +50,11 @@ class AppearanceFrames(Dataset):
             chosen: (clip, frame) of each item.
             window: Video frames of speech around each.
             disturbance: Of the fit; an item i + k · len is item i, disturbed in another way for each k.
-            seed: Of the disturbance.
+            rehearsed_share: Of the frames of rehearsed clips, under the mesh as the speech model moves it.
+            seed: Of both.
         """
         self.clips, self.chosen, self.window = clips, chosen, window
-        self.disturbance, self.seed = disturbance, seed
+        self.disturbance, self.rehearsed_share, self.seed = disturbance, rehearsed_share, seed
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -61,14 +66,20 @@ class AppearanceFrames(Dataset):
         """A batch, in the order of ``items``."""
         batches = [self._load(item) for item in items]
         joined = {key: torch.cat([vars(batch.inputs)[key] for batch in batches]) for key in vars(batches[0].inputs)}
-        return AppearanceBatch(RenderInputs(**joined), torch.cat([batch.frames for batch in batches]))
+        frames, is_rehearsed = (torch.cat([getattr(b, key) for b in batches]) for key in ("frames", "is_rehearsed"))
+        return AppearanceBatch(RenderInputs(**joined), frames, is_rehearsed)
 
     def _load(self, item: int) -> AppearanceBatch:
         clip, frame = self.chosen[item % len(self.chosen)]
-        if self.disturbance is not None:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + item)
-            if torch.rand((), generator=generator) < self.disturbance.share:
-                return self.clips[clip].disturbed_batch([frame], self.window, self.disturbance, generator)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + item)
+        is_rehearsed, is_disturbed = (
+            float(torch.rand((), generator=generator)) < share
+            for share in (self.rehearsed_share, self.disturbance.share)
+        )
+        if is_rehearsed and self.clips[clip].rehearsed is not None:
+            return self.clips[clip].rehearsed_batch([frame], self.window)
+        if is_disturbed:
+            return self.clips[clip].disturbed_batch([frame], self.window, self.disturbance, generator)
         return self.clips[clip].batch([frame], self.window)
 
 
@@ -123,6 +134,7 @@ class AppearanceData(pl.LightningDataModule):
         batch_size: int = 6,
         consecutive: int = 1,
         disturbance: Disturbance = Disturbance(),  # noqa: B008 (frozen)
+        rehearsed_share: float = 0.15,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
@@ -139,6 +151,8 @@ class AppearanceData(pl.LightningDataModule):
             batch_size: Frames.
             consecutive: 2 gives batches of neighbouring frames, which the ``temporal`` loss needs.
             disturbance: Of the fit that is trained on; not of the one that is tested on.
+            rehearsed_share: Of the frames that are trained on, where an avatar has rehearsed the clip; they are judged
+                by the discriminator alone, as the footage shows another motion.
             num_workers: Processes that load; batches are cheap, so that none is usually best.
             seed: Of the order of the frames.
         """
@@ -154,7 +168,9 @@ class AppearanceData(pl.LightningDataModule):
         self.size, self.speech_encoder, self.layers, self.speech_window = size, speech_encoder, layers, speech_window
         self.held_out_seconds, self.validation_frames = held_out_seconds, validation_frames
         self.batch_size, self.consecutive, self.num_workers, self.seed = batch_size, consecutive, num_workers, seed
-        self.disturbance = disturbance if disturbance.share > 0 else None
+        if not 0 <= rehearsed_share <= 1:
+            raise UserError(f"Expected a rehearsed_share in [0, 1], but got {rehearsed_share}.")
+        self.disturbance, self.rehearsed_share = disturbance, rehearsed_share
         self.clips: list[AppearanceClip] = []
 
     def prepare_data(self) -> None:
@@ -196,20 +212,24 @@ class AppearanceData(pl.LightningDataModule):
         order = EpochOrder(self.training, self.seed, self.consecutive)
         if len(order) < self.batch_size:
             raise UserError(f"Expected {self.batch_size} or more frames to train on, but the clips give {len(order)}.")
-        return self._loader(self.training, self.disturbance, sampler=order, drop_last=True)
+        frames = AppearanceFrames(
+            self.clips, self.training, self.speech_window, self.disturbance, self.rehearsed_share, self.seed
+        )
+        return self._loader(frames, sampler=order, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
         """Some of the held-out frames, evenly spread, in order."""
         spread = torch.linspace(0, len(self.held_out) - 1, min(self.validation_frames, len(self.held_out)))
-        return self._loader([self.held_out[index] for index in spread.round().long().tolist()])
+        chosen = [self.held_out[index] for index in spread.round().long().tolist()]
+        return self._loader(AppearanceFrames(self.clips, chosen, self.speech_window))
 
     def test_dataloader(self) -> DataLoader:
         """All held-out frames, in order."""
-        return self._loader(self.held_out)
+        return self._loader(AppearanceFrames(self.clips, self.held_out, self.speech_window))
 
-    def _loader(self, chosen: list[tuple[int, int]], disturbance: Disturbance | None = None, **arguments) -> DataLoader:
+    def _loader(self, frames: AppearanceFrames, **arguments) -> DataLoader:
         return DataLoader(
-            AppearanceFrames(self.clips, chosen, self.speech_window, disturbance, self.seed),
+            frames,
             batch_size=self.batch_size,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,

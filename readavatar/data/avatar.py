@@ -120,6 +120,11 @@ class Avatar:
         return AvatarPart(config, safetensors.torch.load_file(path))
 
 
+def has_part(path: str | Path, name: str) -> bool:
+    """Whether there is an avatar in the folder ``path``, and one of its ``PARTS`` is trained."""
+    return (Path(path) / "avatar.json").exists() and name in Avatar(path).card.parts
+
+
 def load_network(network: nn.Module, part: AvatarPart) -> nn.Module:
     """Give ``network`` a part's weights, ready for inference."""
     try:

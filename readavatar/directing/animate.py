@@ -22,18 +22,16 @@ from readavatar.appearance import AppearanceRenderer, render_face
 from readavatar.appearance.precision import uses_bfloat16
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.clip_store import SAMPLE_RATE, ClipStore, Crop
-from readavatar.data.frame_rate import resample_frames
 from readavatar.data.render_inputs import HoleShape, build_render_inputs, speech_windows
 from readavatar.directing.composite import composite
 from readavatar.directing.footage import footage_order, monotone_runs
+from readavatar.directing.motion import generate_motion, retargeted, speech_features, with_footage_gaze
 from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
-from readavatar.expression import ExpressionGenerator, generate_expressions
 from readavatar.media.provenance import provenance_metadata
 from readavatar.media.video import VideoWriter, read_video
 from readavatar.media.waveform import read_waveform
 from readavatar.morphable import load_morphable_model
-from readavatar.speech import load_speech_encoder
 from readavatar.types import TrackedFace
 
 _RUN_LENGTH = 16
@@ -42,8 +40,6 @@ _WORTH_A_TRIAL = 100
 """Frames from which on it pays to find out in which precision they are rendered sooner."""
 _SOUND_RATE = 48_000
 """Hz, of the sound in the clip."""
-_FOOTAGE_EXPRESSIONS = ("eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp")
-"""Lids that follow the eyes; the gaze is the footage's, so these are too."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +98,8 @@ def animate(
     order = footage_order(num_frames, store.num_frames, first)
     footage = store.tracking()
     expressions = generate_motion(avatar, footage, waveform, track_of_emotion, num_frames, store.fps, seed, manner)
-    expressions = _with_footage_gaze(expressions, footage, order)
-    face = _retargeted(footage, order, expressions)
+    expressions = with_footage_gaze(expressions, footage, order)
+    face = retargeted(footage, order, expressions)
 
     metadata = provenance_metadata(
         avatar=avatar.card.name,
@@ -128,70 +124,6 @@ def animate(
     )
 
 
-def generate_motion(
-    avatar: Avatar,
-    footage: TrackedFace,
-    waveform: Float[Tensor, " num_samples"],
-    emotion: EmotionTrack,
-    num_frames: int,
-    fps: float,
-    seed: int,
-    manner: str | None = None,
-) -> Float[Tensor, "T E"]:
-    """Stage 2: the expression coefficients of every frame, learnt at the network's own rate and given at the footage's.
-
-    Raises:
-        UserError: Footage in another morphable model than the avatar's, or a manner that it did not learn.
-    """
-    part = avatar.part("expression")
-    if tuple(part.config["expression_names"]) != footage.expression_names:
-        raise UserError(
-            f"Expected footage fitted with the morphable model '{part.config['morphable_model']}' that the avatar "
-            f"'{avatar.path}' learned its expressions in, but it is fitted with '{footage.morphable_model}'; fit both "
-            "again."
-        )
-    people = part.config["people"]
-    if manner is not None and manner not in people:
-        raise UserError(f"Expected a manner of {', '.join(people)}, but got '{manner}'.")
-    generator = load_network(ExpressionGenerator(**part.config["network"]), part)
-    own_fps = part.config["fps"]
-    count = num_frames if own_fps == fps else math.ceil(num_frames / fps * own_fps) + 1
-    speech = _speech_features(part.config, waveform, own_fps, count)
-    expressions = generate_expressions(
-        generator,
-        speech,
-        emotion.sample_frames(count, own_fps),
-        seed=seed,
-        person=people.index(manner) if manner else 0,
-    )
-    return expressions if own_fps == fps else resample_frames(expressions, own_fps, fps, num_frames)
-
-
-def _speech_features(config: dict, waveform: Tensor, fps: float, num_frames: int) -> Float[Tensor, "T D"]:
-    """What the encoder that a part was trained with hears."""
-    described = config["speech_encoder"]
-    encoder = load_speech_encoder(described["name"], described["layers"])
-    if encoder.fingerprint != described["fingerprint"]:
-        raise UserError(
-            f"Expected the speech encoder '{described['name']}' that the avatar was trained with, but its weights or "
-            "settings on this machine are others; fit the avatar again."
-        )
-    return encoder.encode(waveform, fps, num_frames)
-
-
-def _with_footage_gaze(expressions: Tensor, footage: TrackedFace, order: Int[Tensor, " T"]) -> Float[Tensor, "T E"]:
-    columns = [index for index, name in enumerate(footage.expression_names) if name.startswith(_FOOTAGE_EXPRESSIONS)]
-    expressions = expressions.clone()
-    expressions[:, columns] = footage.coefficients.expression_coefficients[order][:, columns]
-    return expressions
-
-
-def _retargeted(footage: TrackedFace, order: Int[Tensor, " T"], expressions: Float[Tensor, "T E"]) -> TrackedFace:
-    """The footage's head, light and gaze in the new order, with new expressions."""
-    coefficients = dataclasses.replace(footage.coefficients.frames(order), expression_coefficients=expressions)
-    return dataclasses.replace(footage, coefficients=coefficients, lighting=footage.lighting[order])
-
-
 def _rendered_frames(
     avatar: Avatar,
     store: ClipStore,
@@ -204,7 +136,7 @@ def _rendered_frames(
     part = avatar.part("appearance")
     renderer = load_network(AppearanceRenderer(**part.config["network"]), part)
     model = load_morphable_model(face.morphable_model)
-    speech = _speech_features(part.config, waveform, store.fps, len(order))
+    speech = speech_features(part.config, waveform, store.fps, len(order))
     size, window = part.config["size"], part.config["network"]["speech_window"]
     first, bfloat16 = 0, None if len(order) > _WORTH_A_TRIAL else False
     for run in monotone_runs(order, _RUN_LENGTH):

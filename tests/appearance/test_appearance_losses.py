@@ -34,7 +34,14 @@ def test_losses_are_zero_at_identity(images):
     assert BandFeatures()(image, image, mask) == 0
     assert flicker(image, image, mask) == 0
     features = PatchDiscriminator(8)(image)
-    assert matching_loss(features, features) == 0
+    others = [[layer.flip(0) for layer in layers] for layers in features]
+    both, first = torch.tensor([True, True]), torch.tensor([True, False])
+    assert matching_loss(features, features, both) == 0 < matching_loss(features, others, both)
+    others = [
+        [torch.cat([ours[:1], theirs[1:]]) for ours, theirs in zip(*pair, strict=True)]
+        for pair in zip(features, others, strict=True)
+    ]
+    assert matching_loss(features, others, first) == 0 == matching_loss(features, others, ~both)
 
 
 def test_gradients_are_finite_even_at_identity(images):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny_face import tiny_inputs
@@ -12,14 +14,15 @@ from readavatar.errors import UserError
 
 def _batch():
     inputs = tiny_inputs()
-    return AppearanceBatch(inputs, torch.rand(len(inputs.hole), 3, 48, 48))
+    return AppearanceBatch(inputs, torch.rand(len(inputs.hole), 3, 48, 48), torch.tensor([True, False]))
 
 
 def test_crops_cut_everything_alike():
     torch.manual_seed(0)
     batch = _batch()
     crops = choose_crops(batch.inputs, 20, {})
-    cut = crops.cut(AppearanceBatch(batch.inputs, batch.inputs.uvs.repeat(1, 2, 1, 1)[:, :3]))
+    cut = crops.cut(replace(batch, frames=batch.inputs.uvs.repeat(1, 2, 1, 1)[:, :3]))
+    assert torch.equal(cut.is_rehearsed, batch.is_rehearsed)
     assert torch.equal(cut.frames[:, :2], cut.inputs.uvs) and cut.inputs.context.shape == (2, 3, 20, 20)
     assert cut.inputs.hole.sum() > 0
 
@@ -37,10 +40,10 @@ def test_pasting_what_was_cut_gives_the_frames_back_and_lets_gradients_through()
 
 def test_attended_crops_hold_their_part():
     torch.manual_seed(2)
-    inputs = _batch().inputs
+    batch = _batch()
     for part in ("mouth", "eyes"):
         for _ in range(8):
-            cut = choose_crops(inputs, 16, {part: 1.0}).cut(AppearanceBatch(inputs, inputs.context)).inputs
+            cut = choose_crops(batch.inputs, 16, {part: 1.0}).cut(batch).inputs
             assert (cut.part(part).sum((1, 2, 3)) > 0).all()
 
 

@@ -178,7 +178,9 @@ def test_pairs_are_neighbours_in_one_clip():
     assert all(chosen[b] == (chosen[a][0], chosen[a][1] + 1) for a, b in zip(order[::2], order[1::2], strict=True))
 
 
-@pytest.mark.parametrize("arguments", [{"speech_window": 4}, {"batch_size": 3, "consecutive": 2}])
+@pytest.mark.parametrize(
+    "arguments", [{"speech_window": 4}, {"batch_size": 3, "consecutive": 2}, {"rehearsed_share": 1.1}]
+)
 def test_settings_that_do_not_fit_together_raise(arguments):
     with pytest.raises(UserError):
         AppearanceData("clip", **arguments)
@@ -205,3 +207,24 @@ def test_what_is_tested_on_is_not_disturbed(tmp_path):
     kept, worse = (_data(path, disturbance=Disturbance(share=share, translation=0.004)) for share in (0.0, 1.0))
     for one, other in zip(kept.test_dataloader(), worse.test_dataloader(), strict=True):
         assert torch.equal(one.inputs.uvs, other.inputs.uvs)
+
+
+def test_training_meets_the_speech_models_motion_and_testing_does_not(tmp_path):
+    store = write_tiny_clip(tmp_path / "clip")
+
+    filmed = _data(store.path, disturbance=Disturbance(share=0.0), rehearsed_share=1.0)
+    before = list(filmed.train_dataloader())
+    assert not any(batch.is_rehearsed.any() for batch in before)  # no avatar has rehearsed the clip
+    wide = replace(store.tracking().coefficients, expression_coefficients=torch.ones(store.num_frames, 1))
+    store.write_rehearsal(replace(store.tracking(), coefficients=wide))
+    data = _data(store.path, disturbance=Disturbance(share=0.0), rehearsed_share=1.0)
+    for one, other in zip(before, data.train_dataloader(), strict=True):
+        assert other.is_rehearsed.all() and not torch.equal(one.inputs.uvs, other.inputs.uvs)
+        assert torch.equal(one.frames, other.frames) and torch.equal(one.inputs.hole, other.inputs.hole)
+    assert not any(batch.is_rehearsed.any() for batch in data.test_dataloader())
+
+
+def test_another_models_rehearsal_is_not_learned_from(tmp_path):
+    store = write_tiny_clip(tmp_path / "clip")
+    store.write_rehearsal(replace(store.tracking(), expression_names=("another",)))
+    assert _data(store.path).clips[0].rehearsed is None

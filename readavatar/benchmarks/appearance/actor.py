@@ -20,7 +20,7 @@ from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Row, Score
 from readavatar.benchmarks.statistics import estimate_mean
 from readavatar.cli.config_paths import find_config
-from readavatar.data.avatar import Avatar
+from readavatar.data.avatar import has_part
 from readavatar.errors import UserError
 
 FIRST_SEED = 301
@@ -97,11 +97,11 @@ def train_on_film(fit: FitCommand, films: Films, variant: str, configs: Sequence
     for name in names:
         digest.update(find_config(name).read_bytes())
     folder = work / "avatars" / f"{films.training.path.parent.name}-{digest.hexdigest()[:8]}"
-    if not _is_trained(folder):
+    if not has_part(folder, "appearance"):
         print(f"{films.training.info.source_name}: training the {variant}")
         command = ["fit", *(word for name in names for word in ("--config", str(find_config(name))))]
         fit([*command, f"--data.clips={films.training.path}", f"--seed_everything={seed}", f"--avatar={folder}"])
-    if not _is_trained(folder):
+    if not has_part(folder, "appearance"):
         raise UserError(f"Expected a trained avatar in '{folder}', but its training was stopped; run this again.")
     return folder
 
@@ -162,7 +162,3 @@ def _text(score: Score | None, signed: bool = False) -> str:
     digits = 3 if abs(score.value) < 1 else 2
     text = f"{score.value:{'+' if signed else ''}.{digits}f}"
     return f"{text} ({score.low:.{digits}f}–{score.high:.{digits}f})" if signed and score.n > 2 else text
-
-
-def _is_trained(folder: Path) -> bool:
-    return (folder / "avatar.json").exists() and "appearance" in Avatar(folder).card.parts

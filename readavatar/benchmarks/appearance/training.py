@@ -9,7 +9,7 @@ from pathlib import Path
 
 from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.cli.config_paths import find_config
-from readavatar.data.avatar import Avatar
+from readavatar.data.avatar import has_part
 from readavatar.data.clip_store import ClipStore
 from readavatar.errors import UserError
 from readavatar.files import sha256_of_file
@@ -38,7 +38,7 @@ def train_on_footage(
     for name in configs:
         digest.update(find_config(name).read_bytes())
     folder = work / "avatars" / f"{store.path.resolve().name}-{digest.hexdigest()[:8]}"
-    if _is_trained(folder):
+    if has_part(folder, "appearance"):
         return folder, None
     was_begun = folder.exists()
     print(f"{store.path}: training on all but the end")
@@ -47,10 +47,6 @@ def train_on_footage(
     start = time.perf_counter()
     fit(command)
     minutes = (time.perf_counter() - start) / 60
-    if not _is_trained(folder):
+    if not has_part(folder, "appearance"):
         raise UserError(f"Expected a trained avatar in '{folder}', but its training was stopped; run this again.")
     return folder, None if was_begun else minutes
-
-
-def _is_trained(folder: Path) -> bool:
-    return (folder / "avatar.json").exists() and "appearance" in Avatar(folder).card.parts

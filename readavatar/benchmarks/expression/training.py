@@ -8,7 +8,7 @@ from pathlib import Path
 from readavatar.benchmarks.expression.takes import FIRST_SEED
 from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.cli.config_paths import find_config
-from readavatar.data.avatar import Avatar
+from readavatar.data.avatar import has_part
 from readavatar.errors import UserError
 
 DEFAULT_CONFIG = "configs/expression/default.yaml"
@@ -43,16 +43,12 @@ def train_actor(
         digest.update(find_config(name).read_bytes())
     seed = FIRST_SEED + number
     folder = work / "avatars" / f"{seed}-{variant.lower().replace(' ', '_')}-{digest.hexdigest()[:8]}"
-    if _is_trained(folder):
+    if has_part(folder, "expression"):
         return folder
     print(f"actor {seed}: training the {variant}")
     command = ["fit", *(word for name in configs for word in ("--config", name))]
     command += ["--data.first_actor", str(seed), "--data.morphable_model", morphable_model]
     fit([*command, "--seed_everything", str(number), "--avatar", str(folder)])
-    if not _is_trained(folder):
+    if not has_part(folder, "expression"):
         raise UserError(f"Expected a trained avatar in '{folder}', but its training was stopped; run this again.")
     return folder
-
-
-def _is_trained(folder: Path) -> bool:
-    return (folder / "avatar.json").exists() and "expression" in Avatar(folder).card.parts

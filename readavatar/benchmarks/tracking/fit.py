@@ -23,7 +23,7 @@ from readavatar.tracking.stages import choose_keyframes
 from readavatar.types import TrackedFace
 
 DEFAULT_CONFIG = "configs/tracking/default.yaml"
-_NOT_LINKED = ("tracking.safetensors", "cache")
+_NOT_LINKED = ("tracking.safetensors", "rehearsal.safetensors", "cache")
 """What a fit writes, or depends on one."""
 
 
