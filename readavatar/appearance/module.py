@@ -24,6 +24,7 @@ from readavatar.appearance.objective import Objective, Rendered, render_crops
 from readavatar.appearance.perceptual import load_feature_loss
 from readavatar.appearance.precision import uses_bfloat16
 from readavatar.appearance.settings import LossWeights, Optimisation
+from readavatar.appearance.texture import SirenTexture, TextureImage
 from readavatar.data.appearance_clips import AppearanceBatch
 from readavatar.data.averaging import warming_average
 from readavatar.data.render_inputs import RenderInputs
@@ -79,12 +80,18 @@ class AppearanceModule(pl.LightningModule):
     def configure_optimizers(self) -> list[Adam]:
         """The renderer's, and the discriminator's if there is one."""
         settings = self.optimisation
-        texture = list(self.renderer.texture.parameters())
-        others = [each for name, each in self.renderer.named_parameters() if not name.startswith("texture.")]
+        parameters = list(self.renderer.parameters())
+        texels, sirens = (
+            [each for part in self.renderer.modules() if isinstance(part, kind) for each in part.parameters()]
+            for kind in (TextureImage, SirenTexture)
+        )
+        of_texture = {id(each) for each in [*texels, *sirens]}
         groups = [
-            {"params": others, "lr": settings.learning_rate},
-            {"params": texture, "lr": settings.texture_learning_rate},
+            {"params": [each for each in parameters if id(each) not in of_texture], "lr": settings.learning_rate},
+            {"params": sirens, "lr": settings.texture_learning_rate},
+            {"params": texels, "lr": settings.texel_learning_rate},
         ]
+        groups = [group for group in groups if group["params"]]
         optimizers = [Adam(groups, betas=(0.9, 0.99), fused=True)]
         if self.objective.discriminator is not None:
             parameters = self.objective.discriminator.parameters()

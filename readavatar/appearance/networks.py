@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from readavatar.appearance.audio_latent import AudioLatent
-from readavatar.appearance.texture import SirenTexture, TextureImage
+from readavatar.appearance.texture import LayeredTexture, SirenTexture, TextureImage
 from readavatar.appearance.unet import UNetRenderer
 from readavatar.data.render_inputs import RenderInputs
 
@@ -24,8 +24,8 @@ WINDOW_MULTIPLE = 32
 class NetworkSettings:
     """Sizes of the appearance network and the choices that the ablations turn."""
 
-    texture: Literal["siren", "image"] = "siren"
-    """``image`` is a learned texture without ears: the ablation."""
+    texture: Literal["layered", "siren", "image"] = "layered"
+    """``siren`` is READ Avatars' own, ``image`` a learned one without ears, ``layered`` the sum of both."""
     conditioning: Literal["film", "concatenation", "none"] = "film"
     """How the SIREN hears."""
     texture_channels: int = 16
@@ -83,23 +83,10 @@ class AppearanceRenderer(nn.Module):
             "settings": asdict(settings),
         }
         self.latent_size = settings.latent_size
-        self.hears = settings.texture == "siren" and settings.conditioning != "none"
+        self.hears = settings.texture != "image" and settings.conditioning != "none"
         if self.hears:
             self.audio_latent = AudioLatent(num_speech_features, speech_window, settings.latent_size)
-        if settings.texture == "siren":
-            self.texture = SirenTexture(
-                settings.texture_channels,
-                num_regions,
-                settings.latent_size,
-                settings.conditioning,
-                settings.texture_width,
-                settings.texture_depth,
-                settings.num_octaves,
-                settings.first_frequency,
-                settings.hidden_frequency,
-            )
-        else:
-            self.texture = TextureImage(settings.texture_channels, num_regions, settings.texture_resolution)
+        self.texture = _build_texture(settings, num_regions)
         self.region = nn.Embedding(num_regions + 1, settings.region_features)
         # Beside texture and region: normals (3), gaze (2), context (3), hole (1).
         in_channels = settings.texture_channels + settings.region_features + 9
@@ -132,3 +119,23 @@ class AppearanceRenderer(nn.Module):
         gaze = inputs.gaze[..., None, None] * inputs.part("eyes")
         maps = [texture, region, inputs.normals, gaze, inputs.context - 0.5 * (1 - inputs.hole), inputs.hole]
         return torch.cat([each.to(texture.dtype) for each in maps], 1)
+
+
+def _build_texture(settings: NetworkSettings, num_regions: int) -> LayeredTexture | SirenTexture | TextureImage:
+    layers: list[SirenTexture | TextureImage] = []
+    if settings.texture != "siren":
+        layers.append(TextureImage(settings.texture_channels, num_regions, settings.texture_resolution))
+    if settings.texture != "image":
+        siren = SirenTexture(
+            settings.texture_channels,
+            num_regions,
+            settings.latent_size,
+            settings.conditioning,
+            settings.texture_width,
+            settings.texture_depth,
+            settings.num_octaves,
+            settings.first_frequency,
+            settings.hidden_frequency,
+        )
+        layers.append(siren)
+    return LayeredTexture(*layers) if len(layers) == 2 else layers[0]

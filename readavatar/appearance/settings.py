@@ -40,7 +40,9 @@ class Optimisation:
     learning_rate: float = 2e-3
     """Of the U-Net, the audio latent and the region features; falls along a cosine to a twentieth."""
     texture_learning_rate: float = 1e-3
-    """Of the texture: a SIREN's frequencies make its steps larger than they look."""
+    """Of the SIREN, whose frequencies make its steps larger than they look."""
+    texel_learning_rate: float = 1e-2
+    """Of the texture image: few pixels move a texel, so that it has to go far at a time."""
     discriminator_learning_rate: float = 2e-4
     r1: float = 1.0
     """Weight of the discriminator's gradient penalty."""

@@ -125,7 +125,9 @@ class SirenTexture(nn.Module):
         self.first = SineLayer(2 + 4 * num_octaves + extra, width, first_frequency, is_first=True)
         self.hidden = nn.ModuleList(SineLayer(width, width, hidden_frequency) for _ in range(depth - 1))
         self.last = nn.Linear(width, num_channels)
-        nn.init.uniform_(self.last.weight, -math.sqrt(6 / width), math.sqrt(6 / width))
+        # As the hidden layers: nearly nothing at first, instead of noise that the U-Net would have to learn to ignore.
+        bound = math.sqrt(6 / width) / hidden_frequency
+        nn.init.uniform_(self.last.weight, -bound, bound)
         self.region_phase = nn.Embedding(num_regions + 1, width)
         nn.init.uniform_(self.region_phase.weight, -math.pi, math.pi)
         if conditioning == "film":
@@ -167,7 +169,7 @@ class SirenTexture(nn.Module):
 
 
 class TextureImage(nn.Module):
-    """A learned image of features, deaf: deferred neural rendering's texture (Thies et al. 2019), for the ablation."""
+    """A learned image of features, deaf: deferred neural rendering's texture (Thies et al. 2019)."""
 
     def __init__(self, num_channels: int, num_regions: int, resolution: int = 256) -> None:
         """
@@ -187,3 +189,21 @@ class TextureImage(nn.Module):
         """The texture where there is a surface, zeros elsewhere; ``latent`` is not heard."""
         sampled = sample_texture(self.texels, uvs) + self.region_offset(regions.long()).movedim(-1, 1)
         return sampled * (regions > 0)[:, None]
+
+
+class LayeredTexture(nn.Module):
+    """A learned image of what a face always looks like, and over it a SIREN of what speech changes.
+
+    A texel learns from the few pixels that show it; a weight of the SIREN from all of the face, so that skin, lashes
+    and teeth are learned one at the cost of the other.
+    """
+
+    def __init__(self, image: TextureImage, siren: SirenTexture) -> None:
+        super().__init__()
+        self.image, self.siren = image, siren
+
+    def forward(
+        self, uvs: Float[Tensor, "B 2 H W"], regions: UInt8[Tensor, "B H W"], latent: Float[Tensor, "B L"]
+    ) -> Float[Tensor, "B C H W"]:
+        """The sum of both where there is a surface, zeros elsewhere."""
+        return self.image(uvs, regions, latent) + self.siren(uvs, regions, latent)

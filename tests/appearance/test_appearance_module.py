@@ -17,7 +17,9 @@ from readavatar.data.appearance_data import AppearanceData
 from readavatar.data.resume import ExactResume
 from readavatar.errors import UserError
 
-SMALL = NetworkSettings(texture_width=16, texture_depth=2, unet_width=8, unet_levels=3, unet_max_width=16)
+SMALL = NetworkSettings(
+    texture_width=16, texture_resolution=32, texture_depth=2, unet_width=8, unet_levels=3, unet_max_width=16
+)
 GAN = LossWeights(adversarial=0.1, matching=1.0)
 
 

@@ -1,7 +1,7 @@
 """The appearance scorecard on digital actors: what a texture that hears is worth inside the mouth.
 
 An actor's tongue and bite are in the sound and in the picture, but in no coefficient. Three textures of one training
-(the SIREN that hears, a learned texture image, the SIREN without ears) paint sentences that none of them saw.
+(the default's, which hears; a learned image; a SIREN without ears) paint sentences that none of them saw.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from readavatar.errors import UserError
 
 FIRST_SEED = 301
 CONFIGS = ("configs/appearance/default.yaml", "configs/appearance/actor.yaml")
-HEARS, IMAGE, PLAIN = "SIREN that hears", "texture image", "plain SIREN"
+HEARS, IMAGE, PLAIN = "texture that hears", "texture image", "plain SIREN"
 VARIANTS = {
     HEARS: (),
     IMAGE: ("configs/ablations/appearance/texture_image.yaml",),
@@ -33,7 +33,7 @@ VARIANTS = {
 }
 _ROWS = {INTERIOR: Row("dB"), MOUTH_LPIPS: Row(""), ELSEWHERE: Row("dB"), EYES: Row("dB")}
 _GAINS = {INTERIOR: Row("dB", at_least=1.5), MOUTH_LPIPS: Row("", at_most=0.0), ELSEWHERE: Row("dB", at_least=-0.1)}
-"""Of the SIREN that hears over each deaf texture: 1.5 dB in the mouth, and nothing lost elsewhere (0.1 dB is half of
+"""Of the texture that hears over each deaf one: 1.5 dB in the mouth, and nothing lost elsewhere (0.1 dB is half of
 what two seeds of one training differ by)."""
 _FILE_WIDTH = 150
 
