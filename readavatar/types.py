@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-class _Tensors:
+class Tensors:
     """``to`` and indexing over frames for the frozen dataclasses below."""
 
     def to(self, device: torch.device | str):
@@ -27,13 +27,13 @@ class _Tensors:
         moved = {
             field.name: value.to(device)
             for field in fields(self)
-            if isinstance(value := getattr(self, field.name), (Tensor, _Tensors))
+            if isinstance(value := getattr(self, field.name), (Tensor, Tensors))
         }
         return replace(self, **moved)
 
 
 @dataclass(frozen=True)
-class Camera(_Tensors):
+class Camera(Tensors):
     """A pinhole camera without lens distortion."""
 
     intrinsics: Float[Tensor, "*batch 3 3"]
@@ -76,7 +76,7 @@ def default_camera(height: int, width: int, focal: float | Float[Tensor, ""] | N
 
 
 @dataclass(frozen=True)
-class Mesh(_Tensors):
+class Mesh(Tensors):
     """Triangles with texture coordinates of their own (a vertex on a seam has several uvs)."""
 
     vertices: Float[Tensor, "*batch V 3"]
@@ -90,7 +90,7 @@ class Mesh(_Tensors):
 
 
 @dataclass(frozen=True)
-class FaceCoefficients(_Tensors):
+class FaceCoefficients(Tensors):
     """What a morphable model needs for every frame of a clip."""
 
     shape_coefficients: Float[Tensor, " S"]
@@ -121,7 +121,7 @@ class FaceCoefficients(_Tensors):
 
 
 @dataclass(frozen=True)
-class TrackedFace(_Tensors):
+class TrackedFace(Tensors):
     """A clip's fit (stage 1), or a digital actor's truth: all that is needed to render its geometry again."""
 
     coefficients: FaceCoefficients
@@ -138,7 +138,7 @@ class TrackedFace(_Tensors):
 
 
 @dataclass(frozen=True)
-class Landmarks(_Tensors):
+class Landmarks(Tensors):
     """What a face detector saw in each frame of a clip."""
 
     landmarks_2d: Float[Tensor, "T L 2"]

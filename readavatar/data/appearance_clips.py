@@ -26,7 +26,7 @@ from readavatar.data.render_inputs import (
 from readavatar.data.speech_features import clip_speech_features
 from readavatar.morphable.model import MorphableModel
 from readavatar.speech import SpeechEncoder
-from readavatar.types import FaceCoefficients, TrackedFace, _Tensors
+from readavatar.types import FaceCoefficients, TrackedFace, Tensors
 
 CACHE_VERSION = 3
 """Raise when ``build_render_maps`` changes what it gives."""
@@ -34,7 +34,7 @@ _CHUNK = 16
 
 
 @dataclass(frozen=True)
-class AppearanceBatch(_Tensors):
+class AppearanceBatch(Tensors):
     """Frames to learn from."""
 
     inputs: RenderInputs

@@ -10,14 +10,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from readavatar.types import _Tensors
+from readavatar.types import Tensors
 
 _REST_SHARE = 0.05
 """Of a clip's frames, those with the quietest mouth, which show how it rests."""
 
 
 @dataclass(frozen=True)
-class ExpressionBatch(_Tensors):
+class ExpressionBatch(Tensors):
     """Windows to learn from; F = T + 2 · context."""
 
     speech: Float[Tensor, "B F D"]

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from readavatar.data.clip_store import ClipInfo, ClipStore
 from readavatar.detection.landmark_sets import IRIS_LEFT, IRIS_RIGHT, to_landmarks_68
 from readavatar.errors import UserError
-from readavatar.types import Landmarks, _Tensors
+from readavatar.types import Landmarks, Tensors
 
 MIN_FACES = 0.1
 """Of a clip's frames: with a face in fewer, its fit would be mostly interpolation."""
@@ -28,7 +28,7 @@ _EVALUATION_BATCH = 16
 
 
 @dataclass(frozen=True)
-class Observations(_Tensors):
+class Observations(Tensors):
     """What the detector saw in the N frames of C clips, one clip after the other."""
 
     landmarks_2d: Float[Tensor, "N 68 2"]
@@ -65,7 +65,7 @@ class Observations(_Tensors):
 
 
 @dataclass(frozen=True)
-class TrackingBatch(_Tensors):
+class TrackingBatch(Tensors):
     """Some of the N frames; with their pixels, where the step looks at them."""
 
     step: int

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from readavatar.types import _Tensors
+from readavatar.types import Tensors
 
 SIDE = 4.27
 """Of the square, in standard deviations of the face mask along the eyes' line: the width, unlike the height, does not
@@ -28,7 +28,7 @@ _ENOUGH = 4.0
 
 
 @dataclass(frozen=True)
-class FacePlacement(_Tensors):
+class FacePlacement(Tensors):
     """The square of every frame that shows the face as the expert knows faces."""
 
     centre: Float[Tensor, "B 2"]

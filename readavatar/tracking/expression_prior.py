@@ -12,7 +12,7 @@ from torch import Tensor
 from readavatar.data.tracking_data import Observations
 from readavatar.detection.landmark_sets import ARKIT_NAMES
 from readavatar.morphable.expression_names import arkit_name
-from readavatar.types import _Tensors
+from readavatar.types import Tensors
 
 DEVIATION = 0.15
 """How far a coefficient in [0, 1] strays from the detector's: the network's error on faces it did not learn from."""
@@ -37,7 +37,7 @@ BIASED_LIMIT, OTHER_LIMIT = 0.6, 0.2
 
 
 @dataclass(frozen=True)
-class ExpressionPrior(_Tensors):
+class ExpressionPrior(Tensors):
     """Where expression coefficients start and how tightly they are held there."""
 
     mean: Float[Tensor, "N E"]
