@@ -26,7 +26,7 @@ from readavatar.data.render_inputs import (
 from readavatar.data.speech_features import clip_speech_features
 from readavatar.morphable.model import MorphableModel
 from readavatar.speech import SpeechEncoder
-from readavatar.types import FaceCoefficients, TrackedFace, Tensors
+from readavatar.types import FaceCoefficients, Tensors, TrackedFace
 
 CACHE_VERSION = 3
 """Raise when ``build_render_maps`` changes what it gives."""

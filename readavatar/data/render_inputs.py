@@ -20,7 +20,7 @@ from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.camera import head_to_world, world_to_clip
 from readavatar.rendering.rasterize import interpolate, rasterize
 from readavatar.rendering.shading import unit_length, vertex_normals
-from readavatar.types import Camera, TrackedFace, Tensors
+from readavatar.types import Camera, Tensors, TrackedFace
 
 PARTS = {"mouth": 1, "eyes": 2, "face": 4, "mouth_inside": 8}
 """Bits of ``RenderInputs.parts``: lips and what is between them; lids and eyeballs; all of the face; teeth,
