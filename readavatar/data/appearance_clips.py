@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
-from torch.nn import functional as F
 
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.disturbance import Disturbance, disturbed
@@ -24,6 +23,7 @@ from readavatar.data.render_inputs import (
     speech_windows,
 )
 from readavatar.data.speech_features import clip_speech_features
+from readavatar.media.resizing import resized
 from readavatar.morphable.model import MorphableModel
 from readavatar.speech import SpeechEncoder
 from readavatar.types import FaceCoefficients, Tensors, TrackedFace
@@ -130,13 +130,11 @@ def _rasterised(face: TrackedFace, model: MorphableModel, size: int, hole_shape:
 
 
 def _resized_frames(store: ClipStore, size: int) -> UInt8[Tensor, "T 3 {size} {size}"]:
-    resized = []
+    chunks = []
     for start in range(0, store.num_frames, _CHUNK):
-        frames = store.frames(range(start, min(start + _CHUNK, store.num_frames)))
-        if size != store.info.size:
-            frames = F.interpolate(frames, (size, size), mode="bilinear", antialias=True, align_corners=False)
-        resized.append((frames.clamp(0, 1) * 255).round().to(torch.uint8))
-    return torch.cat(resized)
+        frames = resized(store.frames(range(start, min(start + _CHUNK, store.num_frames))), size)
+        chunks.append((frames * 255).round().to(torch.uint8))
+    return torch.cat(chunks)
 
 
 def _digest(face: TrackedFace, model: MorphableModel, size: int, hole_shape: HoleShape) -> str:

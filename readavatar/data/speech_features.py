@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from readavatar.data.clip_store import ClipStore
-from readavatar.speech import SpeechEncoder
+from readavatar.errors import UserError
+from readavatar.speech import SpeechEncoder, load_speech_encoder
 
 
 def clip_speech_features(
@@ -32,6 +33,21 @@ def clip_speech_features(
     key = f"speech-{encoder.name}-{digest.hexdigest()[:24]}"
     compute = lambda: {"speech_features": encoder.encode(waveform, fps, num_frames)}  # noqa: E731
     return store.cached(key, compute)["speech_features"]
+
+
+def load_described_encoder(described: dict) -> SpeechEncoder:
+    """The speech encoder of ``describe_encoder``'s values.
+
+    Raises:
+        UserError: It is not on this machine, or with other weights or settings.
+    """
+    encoder = load_speech_encoder(described["name"], described["layers"])
+    if encoder.fingerprint != described["fingerprint"]:
+        raise UserError(
+            f"Expected the speech encoder '{described['name']}' that the avatar was trained with, but its weights or "
+            "settings on this machine are others; fit the avatar again."
+        )
+    return encoder
 
 
 def describe_encoder(encoder: SpeechEncoder) -> dict:

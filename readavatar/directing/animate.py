@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from rich.progress import track
 from torch import Tensor
@@ -23,12 +22,14 @@ from readavatar.appearance.precision import uses_bfloat16
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.clip_store import SAMPLE_RATE, ClipStore, Crop
 from readavatar.data.render_inputs import HoleShape, build_render_inputs, speech_windows
+from readavatar.data.speech_features import load_described_encoder
 from readavatar.directing.composite import composite
 from readavatar.directing.footage import footage_order, monotone_runs
-from readavatar.directing.motion import generate_motion, retargeted, speech_features, with_footage_gaze
+from readavatar.directing.motion import generate_motion, retargeted, with_footage_gaze
 from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
 from readavatar.media.provenance import provenance_metadata
+from readavatar.media.resizing import resized
 from readavatar.media.video import VideoWriter, read_video
 from readavatar.media.waveform import read_waveform
 from readavatar.morphable import load_morphable_model
@@ -136,7 +137,7 @@ def _rendered_frames(
     part = avatar.part("appearance")
     renderer = load_network(AppearanceRenderer(**part.config["network"]), part)
     model = load_morphable_model(face.morphable_model)
-    speech = speech_features(part.config, waveform, store.fps, len(order))
+    speech = load_described_encoder(part.config["speech_encoder"]).encode(waveform, store.fps, len(order))
     size, window = part.config["size"], part.config["network"]["speech_window"]
     first, bfloat16 = 0, None if len(order) > _WORTH_A_TRIAL else False
     for run in monotone_runs(order, _RUN_LENGTH):
@@ -146,7 +147,7 @@ def _rendered_frames(
             dataclasses.replace(face, coefficients=face.coefficients.frames(frames), lighting=face.lighting[frames]),
             model,
             speech_windows(speech, frames, window),
-            _resized(store.frames(run), size),
+            resized(store.frames(run), size),
             HoleShape(**part.config["hole_shape"]),
         )
         if bfloat16 is None:
@@ -157,12 +158,6 @@ def _rendered_frames(
         footage, crop = (store.frames(run), whole_crop) if crop_only else (_source_frames(store, run), store.info.crop)
         for frame, image, alpha in zip(footage, images, alphas, strict=True):
             yield _to_uint8(composite(frame, image, alpha, crop))
-
-
-def _resized(frames: Float[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 {size} {size}"]:
-    if frames.shape[-1] == size:
-        return frames
-    return F.interpolate(frames, (size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
 
 
 def _source_frames(store: ClipStore, run: Int[Tensor, " n"]) -> Float[Tensor, "n 3 H W"]:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.frame_rate import resample_frames
+from readavatar.data.speech_features import load_described_encoder
 from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
 from readavatar.expression import ExpressionGenerator, generate_expressions
-from readavatar.speech import load_speech_encoder
 from readavatar.types import TrackedFace
 
 _FOOTAGE_EXPRESSIONS = ("eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp")
@@ -48,7 +48,7 @@ def generate_motion(
     generator = load_network(ExpressionGenerator(**part.config["network"]), part)
     own_fps = part.config["fps"]
     count = num_frames if own_fps == fps else math.ceil(num_frames / fps * own_fps) + 1
-    speech = speech_features(part.config, waveform, own_fps, count)
+    speech = load_described_encoder(part.config["speech_encoder"]).encode(waveform, own_fps, count)
     expressions = generate_expressions(
         generator,
         speech,
@@ -57,18 +57,6 @@ def generate_motion(
         person=people.index(manner) if manner else 0,
     )
     return expressions if own_fps == fps else resample_frames(expressions, own_fps, fps, num_frames)
-
-
-def speech_features(config: dict, waveform: Tensor, fps: float, num_frames: int) -> Float[Tensor, "T D"]:
-    """What the encoder that a part was trained with hears."""
-    described = config["speech_encoder"]
-    encoder = load_speech_encoder(described["name"], described["layers"])
-    if encoder.fingerprint != described["fingerprint"]:
-        raise UserError(
-            f"Expected the speech encoder '{described['name']}' that the avatar was trained with, but its weights or "
-            "settings on this machine are others; fit the avatar again."
-        )
-    return encoder.encode(waveform, fps, num_frames)
 
 
 def with_footage_gaze(

@@ -11,18 +11,17 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from readavatar.appearance import AppearanceRenderer, render_face
 from readavatar.data.appearance_data import num_held_out
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.clip_store import ClipStore, Crop
 from readavatar.data.render_inputs import HoleShape, build_render_inputs, speech_windows
-from readavatar.data.speech_features import clip_speech_features
+from readavatar.data.speech_features import clip_speech_features, load_described_encoder
 from readavatar.directing.composite import composite
 from readavatar.errors import UserError
+from readavatar.media.resizing import resized
 from readavatar.morphable.model import MorphableModel
-from readavatar.speech import load_speech_encoder
 from readavatar.types import TrackedFace
 
 
@@ -99,13 +98,7 @@ def heard(store: ClipStore, described: dict) -> Float[Tensor, "T D"]:
     """
     if not store.info.has_audio:
         return torch.zeros(store.num_frames, described["num_features"])
-    encoder = load_speech_encoder(described["name"], described["layers"])
-    if encoder.fingerprint != described["fingerprint"]:
-        raise UserError(
-            f"Expected the speech encoder '{described['name']}' that the avatar was trained with, but its weights or "
-            "settings on this machine are others; fit the avatar again."
-        )
-    return clip_speech_features(store, encoder).float()
+    return clip_speech_features(store, load_described_encoder(described)).float()
 
 
 def check_unseen(avatar: str | Path, store: ClipStore, count: int) -> str | None:
@@ -142,10 +135,3 @@ def training_data(avatar: str | Path) -> tuple[list[Path], float] | None:
     except (OSError, KeyError, TypeError, ValueError):
         return None
     return [Path(clip) for clip in ([clips] if isinstance(clips, str) else clips)], seconds
-
-
-def resized(images: Float[Tensor, "B C H W"], size: int) -> Float[Tensor, "B C {size} {size}"]:
-    """The same pictures with another side."""
-    if images.shape[-1] == size:
-        return images
-    return F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
