@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from readavatar.appearance.audio_latent import AudioLatent
 from readavatar.appearance.texture import LayeredTexture, SirenTexture, TextureImage
@@ -18,6 +20,8 @@ WINDOW_MARGIN = 16
 """Pixels around the hole that are computed: the soft edge, and the footage that tells how to continue it."""
 WINDOW_MULTIPLE = 32
 """Of the computed window's sides."""
+REACH = 5
+"""Pixels that the footage's colours are carried into the hole."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,10 @@ class AppearanceRenderer(nn.Module):
         window = inputs.window(WINDOW_MARGIN, WINDOW_MULTIPLE)
         seen = inputs.crop(window)
         texture = self.neural_texture(seen)
-        # The U-Net corrects a first guess: the texture's first channels in the hole, the footage at its rim.
-        rim = torch.logit(seen.context, eps=0.01) * (1 - seen.hole)
-        logits = self.unet(self._feature_maps(seen, texture)).float() + texture[:, :3].float() * seen.hole + rim
+        # The U-Net corrects a first guess: the footage as far as it goes, in the hole the texture's first channels.
+        rim, share = continue_into(torch.logit(seen.context, eps=0.01), seen.hole)
+        guess = share * rim + (1 - share) * texture[:, :3].float()
+        logits = self.unet(self._feature_maps(seen, texture)).float() + guess
         image = inputs.context.clone()
         image[..., window.rows, window.columns] = torch.sigmoid(logits)
         return image
@@ -119,6 +124,25 @@ class AppearanceRenderer(nn.Module):
         gaze = inputs.gaze[..., None, None] * inputs.part("eyes")
         maps = [texture, region, inputs.normals, gaze, inputs.context - 0.5 * (1 - inputs.hole), inputs.hole]
         return torch.cat([each.to(texture.dtype) for each in maps], 1)
+
+
+def continue_into(
+    values: Float[Tensor, "B C H W"], hole: Float[Tensor, "B 1 H W"]
+) -> tuple[Float[Tensor, "B C H W"], Float[Tensor, "B 1 H W"]]:
+    """Carry what is around a hole ``REACH`` pixels into it, so that a guess at the inside begins without a seam.
+
+    Args:
+        values: Not looked at in the hole.
+        hole: 1 inside.
+
+    Returns:
+        The values, in the hole the mean of those near, and their share: 1 around the hole, falling to 0 inside.
+    """
+    blur = partial(F.avg_pool2d, kernel_size=2 * REACH + 1, stride=1, padding=REACH, count_include_pad=False)
+    known = 1 - hole
+    near = blur(known)
+    mean = blur(values * known) / near.clamp(min=1e-3)
+    return known * values + hole * mean, known + hole * (2 * near).clamp(max=1)
 
 
 def _build_texture(settings: NetworkSettings, num_regions: int) -> LayeredTexture | SirenTexture | TextureImage:

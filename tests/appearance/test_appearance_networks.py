@@ -9,7 +9,7 @@ import torch
 from tiny_face import tiny_inputs, tiny_model
 
 from readavatar.appearance.inference import render_face, soft_edge
-from readavatar.appearance.networks import AppearanceRenderer, NetworkSettings
+from readavatar.appearance.networks import REACH, AppearanceRenderer, NetworkSettings, continue_into
 from readavatar.appearance.texture import SineLayer, SirenTexture, TextureImage, gather_covered, positional_encoding
 from readavatar.data.render_inputs import RenderInputs
 
@@ -187,3 +187,14 @@ def test_the_tiny_model_is_seen_from_its_front():
     inputs = tiny_inputs(1)
     assert inputs.normals[0, 2, 24, 24] > 0.9
     assert len(tiny_model().region_names) == 2
+
+
+def test_what_is_around_a_hole_is_carried_into_it_and_fades():
+    values = torch.full((1, 3, 64, 64), 0.7)
+    hole = torch.zeros(1, 1, 64, 64)
+    hole[..., 16:48, 16:48] = 1
+    carried, share = continue_into(torch.where(hole == 1, 9.0, values), hole)
+    torch.testing.assert_close(carried * share, values * share)
+    middle = share[0, 0, 32]
+    assert (middle[:16] == 1).all() and middle[16] > 0.8 and (middle[16 + REACH : 48 - REACH] == 0).all()
+    assert (middle[16:32].diff() <= 0).all()
