@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_face import tiny_inputs
+
+from readavatar.appearance.crops import choose_crops
+from readavatar.appearance.losses import BandFeatures
+from readavatar.appearance.objective import Objective, Rendered
+from readavatar.appearance.settings import LossWeights
+from readavatar.data.appearance_clips import AppearanceBatch
+
+WEIGHTS = LossWeights(mouth_inside=1.0, gaze=0.0, temporal=1.0)
+
+
+@pytest.fixture
+def setting():
+    torch.manual_seed(0)
+    inputs = tiny_inputs()
+    shape = (len(inputs.hole), 3, 48, 48)
+    whole = AppearanceBatch(inputs, torch.rand(shape), torch.zeros(len(inputs.hole), dtype=torch.bool))
+    return Objective(WEIGHTS, BandFeatures(2), None), whole, torch.rand(shape, requires_grad=True)
+
+
+def _judged(objective: Objective, whole: AppearanceBatch, image: torch.Tensor) -> dict[str, float]:
+    crops = choose_crops(whole.inputs, None, {}, consecutive=2)
+    rendered = Rendered(crops.cut(whole), crops.cut_images(image), crops.cut_images(whole.inputs.hole))
+    total, values = objective(rendered, whole, crops, 0)
+    image.grad = None
+    total.backward()
+    return {name: float(value) for name, value in values.items()}
+
+
+def test_filmed_frames_are_held_against_their_footage(setting):
+    objective, whole, image = setting
+    values = _judged(objective, whole, image)
+    assert min(values[name] for name in ("photometric", "features", "matching", "temporal")) > 0
+
+
+def test_rehearsed_frames_are_judged_by_the_discriminator_alone(setting):
+    objective, whole, image = setting
+    values = _judged(objective, replace(whole, is_rehearsed=torch.ones(len(image), dtype=torch.bool)), image)
+    assert {name for name, value in values.items() if value != 0} == {"adversarial"}
+    assert image.grad.abs().sum() > 0
+
+
+def test_one_rehearsed_frame_changes_nothing_for_the_others(setting):
+    objective, whole, image = setting
+    mixed = replace(whole, is_rehearsed=torch.arange(len(image)) == 1)
+    other = replace(mixed, frames=torch.cat([whole.frames[:1], torch.rand_like(whole.frames[1:])]))
+    first, second = _judged(objective, mixed, image), _judged(objective, other, image)
+    assert first["temporal"] == 0  # of a pair with one frame that was never filmed, no change is known
+    assert first["photometric"] == pytest.approx(second["photometric"])
+    assert first["matching"] == pytest.approx(second["matching"])
