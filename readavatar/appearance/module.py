@@ -139,6 +139,14 @@ class AppearanceModule(pl.LightningModule):
             self._bfloat16 = uses_bfloat16(self.optimisation.precision, work, self.device)
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
 
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        """Keep the outcome of the trial: a training goes on in the precision that it began in."""
+        checkpoint["bfloat16"] = self._bfloat16
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        """Take it up again."""
+        self._bfloat16 = checkpoint.get("bfloat16")
+
     def _set_learning_rates(self) -> None:
         progress = min(self.global_step / self.trainer.estimated_stepping_batches, 1.0)
         factor = 0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2

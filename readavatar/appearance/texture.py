@@ -179,7 +179,8 @@ class TextureImage(nn.Module):
             resolution: Texels along each side.
         """
         super().__init__()
-        self.texels = nn.Parameter(torch.randn(1, num_channels, resolution, resolution) * 0.1)
+        # Nothing, lest texels that training never sees (a neutral speaker's upper teeth) stay noise.
+        self.texels = nn.Parameter(torch.zeros(1, num_channels, resolution, resolution))
         self.region_offset = nn.Embedding(num_regions + 1, num_channels)
         nn.init.zeros_(self.region_offset.weight)
 

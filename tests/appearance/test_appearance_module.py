@@ -9,6 +9,7 @@ from PIL import Image
 from tiny_face import tiny_inputs, tiny_model, write_tiny_clip
 
 from readavatar.appearance import AppearanceModule, AppearanceRenderer
+from readavatar.appearance import module as appearance_module
 from readavatar.appearance.jitter import Jitter, jittered
 from readavatar.appearance.networks import NetworkSettings
 from readavatar.appearance.settings import LossWeights, Optimisation
@@ -38,7 +39,7 @@ def _train(clip, folder, max_steps, module=None, stop_after=None, checkpoint=Non
         "held_out_seconds": 0.1,
         **data_arguments,
     }
-    module = module or AppearanceModule(SMALL, GAN, Optimisation(r1_every=2))
+    module = module or AppearanceModule(SMALL, GAN, Optimisation(r1_every=2, precision="fp32"))
     callbacks = [ExactResume()]
     if stop_after:
         callbacks.append(_Stop(stop_after, folder / "stopped.ckpt"))
@@ -80,6 +81,17 @@ def test_a_stopped_training_ends_with_the_weights_of_one_that_was_not(clip, tmp_
     expected = whole.state_dict()
     for name, tensor in resumed.state_dict().items():
         assert torch.equal(tensor, expected[name]), name
+
+
+def test_a_training_goes_on_in_the_precision_that_it_began_in(clip, tmp_path, monkeypatch):
+    def module():
+        return AppearanceModule(SMALL, LossWeights(adversarial=0.0, matching=0.0), Optimisation(crop=32))
+
+    monkeypatch.setattr(appearance_module, "uses_bfloat16", lambda *_: True)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        _train(clip, tmp_path, 4, module(), stop_after=2)
+    monkeypatch.setattr(appearance_module, "uses_bfloat16", lambda *_: pytest.fail("another trial"))
+    _train(clip, tmp_path, 4, module(), checkpoint=tmp_path / "stopped.ckpt")
 
 
 def test_training_improves_held_out_frames_and_leaves_a_contact_sheet(clip, tmp_path, capsys):
