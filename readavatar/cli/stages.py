@@ -29,6 +29,7 @@ from readavatar.cli.config_paths import with_found_configs
 from readavatar.cli.memory import keep_freed_memory
 from readavatar.cli.progress import TrainingProgress
 from readavatar.data.avatar import AvatarExport, has_part
+from readavatar.data.clip_store import ClipStore
 from readavatar.data.resume import ExactResume
 from readavatar.directing.rehearse import rehearse
 from readavatar.errors import UserError
@@ -110,10 +111,17 @@ class StageCLI(LightningCLI):
         return str(last)
 
     def before_fit(self) -> None:
-        """Remember the settings, so that the same command goes on and another one starts anew; rehearse for looks."""
+        """Let an avatar that speaks rehearse what its looks are learned from; remember the settings.
+
+        By the settings the same command goes on and another one starts anew.
+        """
         data = self.config[self.subcommand].data.init_args
-        if data.get("rehearsed_share", 0) > 0 and has_part(self.avatar, "expression"):
-            rehearse(self.avatar, [data.clips] if isinstance(data.clips, str) else data.clips)
+        if data.get("rehearsed_share", 0) > 0:
+            clips = [data.clips] if isinstance(data.clips, str) else data.clips
+            for clip in clips:  # another avatar's rehearsal is nothing for this one to learn from
+                ClipStore(clip).drop_rehearsal()
+            if has_part(self.avatar, "expression"):
+                rehearse(self.avatar, clips)
         with replacing_file(self.run_folder / "settings.json") as temporary:
             temporary.write_text(json.dumps(_settings(self.config[self.subcommand])))
 

@@ -27,8 +27,6 @@ from readavatar.speech import load_speech_encoder
 
 HELD_OUT_SHARE = 0.25
 """Of a clip, at most: an 8 s clip keeps 6 s to train on."""
-
-
 _UNDISTURBED = Disturbance(share=0.0)
 
 

@@ -186,6 +186,10 @@ class ClipStore:
         """Store what an avatar makes of the clip's sound, replacing an earlier one whole."""
         write_tracked_face(self.path / "rehearsal.safetensors", face, self.num_frames, self.info.size)
 
+    def drop_rehearsal(self) -> None:
+        """Forget what an avatar made of the clip's sound."""
+        (self.path / "rehearsal.safetensors").unlink(missing_ok=True)
+
     def write_emotion(self, emotion: EmotionTrack) -> None:
         """Label the clip."""
         emotion.write(self.path / "emotion.json")

@@ -68,4 +68,9 @@ def test_fitting_looks_rehearses_with_the_speech_that_the_avatar_has(tmp_path, s
     cli = SimpleNamespace(subcommand="fit", config={"fit": config}, avatar=avatar, run_folder=tmp_path)
     stages.StageCLI.before_fit(cli)
     assert (store.rehearsal() is not None) == is_rehearsed
+    _write_avatar(avatar, store.tracking().expression_names)
+    rehearse(avatar, [store.path])
+    cli.avatar = tmp_path / "another"
+    stages.StageCLI.before_fit(cli)
+    assert (store.rehearsal() is None) == (share > 0)
     assert (tmp_path / "settings.json").exists()
