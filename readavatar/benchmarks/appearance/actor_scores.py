@@ -18,10 +18,10 @@ from readavatar.data.appearance_clips import load_appearance_clip
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.render_inputs import HoleShape, RenderInputs
+from readavatar.data.speech_features import load_described_encoder
 from readavatar.metrics import psnr
 from readavatar.metrics.lpips import ARCHITECTURES, load_lpips
 from readavatar.morphable import load_morphable_model
-from readavatar.speech import load_speech_encoder
 
 INTERIOR, MOUTH_LPIPS = "mouth's inside: PSNR", "mouth: LPIPS (Alex)"
 ELSEWHERE, EYES = "face without the mouth: PSNR", "eyes: PSNR"
@@ -56,7 +56,7 @@ class FilmPainter:
         self.store, self.window = store, config["network"]["speech_window"]
         self.renderer = load_network(AppearanceRenderer(**config["network"]), part)
         model = load_morphable_model(face.morphable_model)
-        encoder = load_speech_encoder(config["speech_encoder"]["name"], config["speech_encoder"]["layers"])
+        encoder = load_described_encoder(config["speech_encoder"])
         hole_shape = HoleShape(**config["hole_shape"])
         self.clip = load_appearance_clip(store, face, model, encoder, config["size"], hole_shape)
 

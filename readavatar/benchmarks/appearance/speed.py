@@ -24,8 +24,8 @@ from readavatar.data.appearance_clips import load_appearance_clip
 from readavatar.data.avatar import Avatar
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.render_inputs import HoleShape, RenderInputs
+from readavatar.data.speech_features import load_described_encoder
 from readavatar.morphable import load_morphable_model
-from readavatar.speech import load_speech_encoder
 from readavatar.synthetic import write_actor_clip
 
 ACTOR = 301
@@ -122,6 +122,6 @@ def _inputs(avatar: Path) -> RenderInputs:
     config, store = Avatar(avatar).part_config("appearance"), Avatar(avatar).footage
     face = store.tracking()
     model = load_morphable_model(face.morphable_model)
-    encoder = load_speech_encoder(config["speech_encoder"]["name"], config["speech_encoder"]["layers"])
+    encoder = load_described_encoder(config["speech_encoder"])
     clip = load_appearance_clip(store, face, model, encoder, config["size"], HoleShape(**config["hole_shape"]))
     return clip.batch(range(NUM_FRAMES), config["network"]["speech_window"]).inputs
