@@ -83,13 +83,16 @@ def test_the_avatar_is_whole(demo):
 
 def test_emotion_changes_the_frames_and_a_seed_repeats_them(demo, speech, tmp_path):
     clips = {}
-    for name, options in {"a": [], "again": [], "happy": ["--emotion", "happy:1"]}.items():
+    for name, options in {"a": [], "again": [], "other": ["--seed", "1"], "happy": ["--emotion", "happy:1"]}.items():
         out = tmp_path / f"{name}.mp4"
         assert main(["animate", str(demo / "avatar"), "--audio", str(speech), "--out", str(out), *options]) == 0
         with av.open(out) as container:
-            clips[name] = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-    assert (clips["a"] == clips["again"]).all()
-    assert (clips["a"] != clips["happy"]).any()
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        clips[name] = np.stack(frames).astype(float)
+    change = {name: np.abs(clip - clips["a"]).mean() for name, clip in clips.items()}
+    # To the eye, not to the bit: on a busy machine sums are taken in another order, and H.264 makes much of a last bit.
+    assert change["again"] < 0.1, change
+    assert min(change["other"], change["happy"]) > 0.5, change
 
 
 @pytest.mark.parametrize(
