@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from readavatar.data.clip_store import ClipInfo, ClipStore, Crop, writing_clip_store
-from readavatar.data.render_inputs import RenderInputs, build_render_inputs, build_render_maps
+from readavatar.data.render_inputs import MapSettings, RenderInputs, build_render_inputs, build_render_maps
 from readavatar.morphable.model import MorphableData, MorphableModel
 from readavatar.types import FaceCoefficients, Landmarks, TrackedFace, default_camera
 
@@ -75,11 +75,14 @@ def tiny_tracking(num_frames: int, size: int, seed: int = 0) -> TrackedFace:
     return TrackedFace(coefficients, camera, torch.ones(num_frames, 9, 3), torch.ones(3, 2, 2), "tiny", ("jawOpen",))
 
 
-def tiny_inputs(num_frames: int = 2, size: int = 48, num_features: int = 6, window: int = 5) -> RenderInputs:
+def tiny_inputs(
+    num_frames: int = 2, size: int = 48, num_features: int = 6, window: int = 5, supersampling: int = 1
+) -> RenderInputs:
     """What the network sees of the tiny face before a grey wall, with random speech."""
     speech = torch.randn(num_frames, window, num_features, generator=torch.Generator().manual_seed(3))
     wall = torch.full((num_frames, 3, size, size), 0.5)
-    return build_render_inputs(tiny_tracking(num_frames, size), tiny_model(), speech, wall)
+    settings = MapSettings(supersampling=supersampling)
+    return build_render_inputs(tiny_tracking(num_frames, size), tiny_model(), speech, wall, settings)
 
 
 def write_tiny_clip(

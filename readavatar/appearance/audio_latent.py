@@ -30,7 +30,7 @@ class AudioLatent(nn.Module):
             nn.Conv1d(width, width, 3, padding=1),
             nn.LeakyReLU(0.2),
         )
-        self.attention = nn.Conv1d(width, 1, 1)
+        self.attention = nn.Conv1d(width, 1, 1, bias=False)
         self.out = nn.Linear(2 * width, latent_size)
 
     @torch.no_grad()

@@ -103,7 +103,7 @@ class AppearanceRenderer(nn.Module):
         """
         window = inputs.window(WINDOW_MARGIN, WINDOW_MULTIPLE)
         seen = inputs.crop(window)
-        texture = self.neural_texture(seen)
+        texture = seen.averaged(self.neural_texture(seen))
         # The U-Net corrects a first guess: the footage as far as it goes, in the hole the texture's first channels.
         rim, share = continue_into(torch.logit(seen.context, eps=0.01), seen.hole)
         guess = share * rim + (1 - share) * texture[:, :3].float()
@@ -112,17 +112,17 @@ class AppearanceRenderer(nn.Module):
         image[..., window.rows, window.columns] = torch.sigmoid(logits)
         return image
 
-    def neural_texture(self, inputs: RenderInputs) -> Float[Tensor, "B C H W"]:
-        """The texture as it lies on the rasterised face."""
+    def neural_texture(self, inputs: RenderInputs) -> Float[Tensor, "B C h w"]:
+        """The texture as it lies on the rasterised face, at each point of it."""
         deaf = inputs.gaze.new_zeros(len(inputs.gaze), self.latent_size)
         latent = self.audio_latent(inputs.speech) if self.hears else deaf
-        return self.texture(inputs.uvs, inputs.regions, latent)
+        return self.texture(inputs.uvs, inputs.regions, latent, inputs.supersampling)
 
     def _feature_maps(self, inputs: RenderInputs, texture: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K H W"]:
-        region = self.region(inputs.regions.long()).movedim(-1, 1)
+        surface = torch.cat([self.region(inputs.regions.long()).movedim(-1, 1), inputs.normals], 1)
         # Where the eyes are, lest the noise of a tracked gaze reaches the rest of the face.
         gaze = inputs.gaze[..., None, None] * inputs.part("eyes")
-        maps = [texture, region, inputs.normals, gaze, inputs.context - 0.5 * (1 - inputs.hole), inputs.hole]
+        maps = [texture, inputs.averaged(surface), gaze, inputs.context - 0.5 * (1 - inputs.hole), inputs.hole]
         return torch.cat([each.to(texture.dtype) for each in maps], 1)
 
 
@@ -146,20 +146,22 @@ def continue_into(
 
 
 def _build_texture(settings: NetworkSettings, num_regions: int) -> LayeredTexture | SirenTexture | TextureImage:
-    layers: list[SirenTexture | TextureImage] = []
-    if settings.texture != "siren":
-        layers.append(TextureImage(settings.texture_channels, num_regions, settings.texture_resolution))
-    if settings.texture != "image":
-        siren = SirenTexture(
-            settings.texture_channels,
-            num_regions,
-            settings.latent_size,
-            settings.conditioning,
-            settings.texture_width,
-            settings.texture_depth,
-            settings.num_octaves,
-            settings.first_frequency,
-            settings.hidden_frequency,
-        )
-        layers.append(siren)
-    return LayeredTexture(*layers) if len(layers) == 2 else layers[0]
+    def image(num_channels: int, start: float = 0.0) -> TextureImage:
+        return TextureImage(num_channels, num_regions, settings.texture_resolution, start)
+
+    if settings.texture == "image":
+        return image(settings.texture_channels)
+    siren = SirenTexture(
+        settings.texture_channels,
+        num_regions,
+        settings.latent_size,
+        settings.conditioning,
+        settings.texture_width,
+        settings.texture_depth,
+        settings.num_octaves,
+        settings.first_frequency,
+        settings.hidden_frequency,
+    )
+    if settings.texture == "siren":
+        return siren
+    return LayeredTexture(image(settings.texture_channels), image(1, start=1.0), siren)

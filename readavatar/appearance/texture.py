@@ -137,9 +137,13 @@ class SirenTexture(nn.Module):
             nn.init.zeros_(self.film.bias)
 
     def forward(
-        self, uvs: Float[Tensor, "B 2 H W"], regions: UInt8[Tensor, "B H W"], latent: Float[Tensor, "B L"]
+        self,
+        uvs: Float[Tensor, "B 2 H W"],
+        regions: UInt8[Tensor, "B H W"],
+        latent: Float[Tensor, "B L"],
+        supersampling: int = 1,
     ) -> Float[Tensor, "B C H W"]:
-        """The texture where there is a surface (``regions`` above 0), zeros elsewhere."""
+        """The texture where there is a surface (``regions`` above 0), zeros elsewhere; at every point of a pixel."""
         return map_covered(lambda points, region: self.evaluate(points, region, latent), uvs, regions)
 
     def evaluate(
@@ -171,21 +175,26 @@ class SirenTexture(nn.Module):
 class TextureImage(nn.Module):
     """A learned image of features, deaf: deferred neural rendering's texture (Thies et al. 2019)."""
 
-    def __init__(self, num_channels: int, num_regions: int, resolution: int = 256) -> None:
+    def __init__(self, num_channels: int, num_regions: int, resolution: int = 256, start: float = 0.0) -> None:
         """
         Args:
             num_channels: C.
             num_regions: Each region gets a learned offset, as overlapping uvs would otherwise share their texels.
             resolution: Texels along each side.
+            start: What it is everywhere before training.
         """
         super().__init__()
         # Nothing, lest texels that training never sees (a neutral speaker's upper teeth) stay noise.
         self.texels = nn.Parameter(torch.zeros(1, num_channels, resolution, resolution))
         self.region_offset = nn.Embedding(num_regions + 1, num_channels)
-        nn.init.zeros_(self.region_offset.weight)
+        nn.init.constant_(self.region_offset.weight, start)
 
     def forward(
-        self, uvs: Float[Tensor, "B 2 H W"], regions: UInt8[Tensor, "B H W"], latent: Float[Tensor, "B L"]
+        self,
+        uvs: Float[Tensor, "B 2 H W"],
+        regions: UInt8[Tensor, "B H W"],
+        latent: Float[Tensor, "B L"] | None = None,
+        supersampling: int = 1,
     ) -> Float[Tensor, "B C H W"]:
         """The texture where there is a surface, zeros elsewhere; ``latent`` is not heard."""
         sampled = sample_texture(self.texels, uvs) + self.region_offset(regions.long()).movedim(-1, 1)
@@ -196,15 +205,31 @@ class LayeredTexture(nn.Module):
     """A learned image of what a face always looks like, and over it a SIREN of what speech changes.
 
     A texel learns from the few pixels that show it; a weight of the SIREN from all of the face, so that skin, lashes
-    and teeth are learned one at the cost of the other.
+    and teeth are learned one at the cost of the other. A second image learns how much speech changes where, lest the
+    SIREN's guesses disturb what it does not.
     """
 
-    def __init__(self, image: TextureImage, siren: SirenTexture) -> None:
+    def __init__(self, image: TextureImage, gate: TextureImage, siren: SirenTexture) -> None:
+        """
+        Args:
+            image: Of C channels.
+            gate: Of one.
+            siren: Of C.
+        """
         super().__init__()
-        self.image, self.siren = image, siren
+        self.image, self.gate, self.siren = image, gate, siren
 
     def forward(
-        self, uvs: Float[Tensor, "B 2 H W"], regions: UInt8[Tensor, "B H W"], latent: Float[Tensor, "B L"]
+        self,
+        uvs: Float[Tensor, "B 2 H W"],
+        regions: UInt8[Tensor, "B H W"],
+        latent: Float[Tensor, "B L"],
+        supersampling: int = 1,
     ) -> Float[Tensor, "B C H W"]:
-        """The sum of both where there is a surface, zeros elsewhere."""
-        return self.image(uvs, regions, latent) + self.siren(uvs, regions, latent)
+        """image + gate · siren where there is a surface, zeros elsewhere.
+
+        The SIREN, by far the dearest of the three, is evaluated once a pixel: nothing is lost by it.
+        """
+        first = (..., slice(None, None, supersampling), slice(None, None, supersampling))
+        change = F.interpolate(self.siren(uvs[first], regions[first], latent), scale_factor=float(supersampling))
+        return self.image(uvs, regions) + self.gate(uvs, regions) * change

@@ -16,7 +16,7 @@ from readavatar.data.disturbance import Disturbance, disturbed
 from readavatar.data.packed_maps import PackedMaps, pack_maps
 from readavatar.data.render_inputs import (
     RIM,
-    HoleShape,
+    MapSettings,
     RenderInputs,
     RenderMaps,
     build_render_maps,
@@ -28,7 +28,7 @@ from readavatar.morphable.model import MorphableModel
 from readavatar.speech import SpeechEncoder
 from readavatar.types import FaceCoefficients, Tensors, TrackedFace
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 """Raise when ``build_render_maps`` changes what it gives."""
 _CHUNK = 16
 
@@ -52,7 +52,7 @@ class AppearanceClip:
     frames: UInt8[Tensor, "T 3 H W"]
     face: TrackedFace
     model: MorphableModel
-    hole_shape: HoleShape
+    settings: MapSettings
     speech: Float[Tensor, "T D"]
     rehearsed: Float[Tensor, "T E"] | None = None
     """Expressions that the speech model gives to the clip's sound."""
@@ -81,7 +81,7 @@ class AppearanceClip:
         """Rasterised now, around the same holes."""
         face = replace(self.face, coefficients=coefficients, lighting=self.face.lighting[index])
         hole = self.maps.unpack(index.tolist()).hole
-        return build_render_maps(face, self.model, tuple(hole.shape[-2:]), self.hole_shape, hole=hole)
+        return build_render_maps(face, self.model, tuple(hole.shape[-2:]), self.settings, hole=hole)
 
     def _batch(self, index: Tensor, maps: RenderMaps, window: int) -> AppearanceBatch:
         frames = self.frames[index].float() / 255
@@ -100,18 +100,18 @@ def load_appearance_clip(
     model: MorphableModel,
     encoder: SpeechEncoder,
     size: int,
-    hole_shape: HoleShape,
+    settings: MapSettings,
 ) -> AppearanceClip:
     """A fitted clip at ``size``, from its cache where that holds what these arguments lead to."""
-    digest = _digest(face, model, size, hole_shape)
-    tensors = store.cached(f"appearance-maps-{digest}", lambda: pack_maps(_rasterised(face, model, size, hole_shape)))
+    digest = _digest(face, model, size, settings)
+    tensors = store.cached(f"appearance-maps-{digest}", lambda: pack_maps(_rasterised(face, model, size, settings)))
     frames = store.cached(f"appearance-frames-{size}", lambda: {"frames": _resized_frames(store, size)})["frames"]
     if store.info.has_audio:
         speech = clip_speech_features(store, encoder)
     else:
         warnings.warn(f"'{store.path}' is silent: its frames are learned with speech features of zero.", stacklevel=2)
         speech = torch.zeros(store.num_frames, encoder.num_features)
-    return AppearanceClip(PackedMaps(tensors), frames, face, model, hole_shape, speech.float(), _rehearsed(store, face))
+    return AppearanceClip(PackedMaps(tensors), frames, face, model, settings, speech.float(), _rehearsed(store, face))
 
 
 def _rehearsed(store: ClipStore, face: TrackedFace) -> Float[Tensor, "T E"] | None:
@@ -122,11 +122,11 @@ def _rehearsed(store: ClipStore, face: TrackedFace) -> Float[Tensor, "T E"] | No
     return rehearsal.coefficients.expression_coefficients
 
 
-def _rasterised(face: TrackedFace, model: MorphableModel, size: int, hole_shape: HoleShape) -> Iterator[RenderMaps]:
+def _rasterised(face: TrackedFace, model: MorphableModel, size: int, settings: MapSettings) -> Iterator[RenderMaps]:
     for start in range(0, face.coefficients.num_frames, _CHUNK):
         index = slice(start, start + _CHUNK)
         chunk = TrackedFace(**{**vars(face), "coefficients": face.coefficients.frames(index)})
-        yield build_render_maps(chunk, model, (size, size), hole_shape)
+        yield build_render_maps(chunk, model, (size, size), settings)
 
 
 def _resized_frames(store: ClipStore, size: int) -> UInt8[Tensor, "T 3 {size} {size}"]:
@@ -137,10 +137,10 @@ def _resized_frames(store: ClipStore, size: int) -> UInt8[Tensor, "T 3 {size} {s
     return torch.cat(chunks)
 
 
-def _digest(face: TrackedFace, model: MorphableModel, size: int, hole_shape: HoleShape) -> str:
+def _digest(face: TrackedFace, model: MorphableModel, size: int, settings: MapSettings) -> str:
     """A hash of all that the rasterised maps depend on."""
-    settings = (CACHE_VERSION, size, hole_shape, RIM, model.data.region_names)
-    digest = hashlib.sha256(repr(settings).encode())
+    values = (CACHE_VERSION, size, settings, RIM, model.data.region_names)
+    digest = hashlib.sha256(repr(values).encode())
     digest.update(f"{face.camera.height} {face.camera.width} {face.camera.near} {face.camera.far}".encode())
     masks = [mask for _, mask in sorted(model.data.vertex_masks.items())]
     fitted = [*vars(face.coefficients).values(), face.camera.intrinsics, face.camera.world_to_camera]

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from readavatar.data.appearance_clips import AppearanceBatch, AppearanceClip, load_appearance_clip
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.disturbance import Disturbance
-from readavatar.data.render_inputs import HoleShape, RenderInputs, measure_jaw_reach
+from readavatar.data.render_inputs import MapSettings, RenderInputs, measure_jaw_reach
 from readavatar.data.speech_features import describe_encoder
 from readavatar.errors import UserError
 from readavatar.morphable import load_morphable_model
@@ -124,6 +124,7 @@ class AppearanceData(pl.LightningDataModule):
         clips: str | list[str],
         size: int | None = None,
         painted: Literal["face", "lower_face"] = "face",
+        supersampling: int = 2,
         speech_encoder: str = "auto",
         layers: list[int] | None = None,
         speech_window: int = 9,
@@ -141,6 +142,7 @@ class AppearanceData(pl.LightningDataModule):
             clips: Folders of fitted clip stores.
             size: Side of the frames to train at, pixels; by default the first clip's own.
             painted: What is painted: the whole face, or its part below the nose's tip.
+            supersampling: Points along a pixel's side at which the mesh is seen.
             speech_encoder: Of ``load_speech_encoder``.
             layers: Its layers.
             speech_window: Video frames of speech that a frame is given, odd.
@@ -162,7 +164,7 @@ class AppearanceData(pl.LightningDataModule):
                 f"Expected a batch_size that is a multiple of consecutive, but got {batch_size} and {consecutive}."
             )
         self.paths = [clips] if isinstance(clips, str) else list(clips)
-        self.painted = painted
+        self.painted, self.supersampling = painted, supersampling
         self.size, self.speech_encoder, self.layers, self.speech_window = size, speech_encoder, layers, speech_window
         self.held_out_seconds, self.validation_frames = held_out_seconds, validation_frames
         self.batch_size, self.consecutive, self.num_workers, self.seed = batch_size, consecutive, num_workers, seed
@@ -202,7 +204,7 @@ class AppearanceData(pl.LightningDataModule):
             "morphable_model": self.face.morphable_model,
             "expression_names": list(self.face.expression_names),
             "size": self.frame_size,
-            "hole_shape": asdict(self.hole_shape),
+            "maps": asdict(self.map_settings),
         }
 
     def train_dataloader(self) -> DataLoader:
@@ -252,12 +254,11 @@ class AppearanceData(pl.LightningDataModule):
         self.frame_size = self.size or stores[0].info.size
         # One for all clips, so that a hole does not tell which clip it is in.
         reach = max(measure_jaw_reach(face, self.morphable_model) for face in faces)
-        self.hole_shape = HoleShape(self.painted, jaw_reach=reach)
+        self.map_settings = MapSettings(self.painted, jaw_reach=reach, supersampling=self.supersampling)
         self.clips, self.training, self.held_out = [], [], []
         for index, (store, face) in enumerate(zip(stores, faces, strict=True)):
-            self.clips.append(
-                load_appearance_clip(store, face, self.morphable_model, self.encoder, self.frame_size, self.hole_shape)
-            )
+            arguments = (self.morphable_model, self.encoder, self.frame_size, self.map_settings)
+            self.clips.append(load_appearance_clip(store, face, *arguments))
             seen = torch.nonzero(store.landmarks().landmark_confidence > 0)[:, 0].tolist()
             first_held_out = store.num_frames - num_held_out(store.num_frames, store.fps, self.held_out_seconds)
             self.training += [(index, frame) for frame in seen if frame < first_held_out]

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from readavatar.errors import UserError
 from readavatar.morphable.displacements import expression_displacements
 from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.camera import head_to_world, world_to_clip
@@ -28,10 +29,10 @@ tongue and what is behind them."""
 
 
 @dataclass(frozen=True)
-class HoleShape:
-    """What of the footage is hidden from the network and painted anew.
+class MapSettings:
+    """How a frame's mesh is rasterised, and what of the footage is hidden from the network and painted anew.
 
-    It does not follow the face's expression, which the network could otherwise read from it in training.
+    The hole does not follow the face's expression, which the network could otherwise read from it in training.
     """
 
     painted: Literal["face", "lower_face"] = "face"
@@ -40,6 +41,13 @@ class HoleShape:
     """Of the face's patch about its centre: 5 mm beyond a face 14 cm wide, the band in which the seam is painted."""
     jaw_reach: float = 0.02
     """Metres that it is swept down: the chin's way in this person's speech."""
+    supersampling: int = 1
+    """Points along a pixel's side at which the mesh is seen; at 1 its centre alone. Footage shows a tooth or a
+    lid's edge that fills half a pixel as half of it."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.supersampling <= 4:
+            raise UserError(f"Expected a supersampling from 1 to 4, but got {self.supersampling}.")
 
 
 _CHIN_HEIGHT = 0.02
@@ -54,18 +62,26 @@ RIM = 0.07
 
 @dataclass(frozen=True)
 class RenderMaps(Tensors):
-    """The rasterised mesh of B frames in the hole and around it; zeros elsewhere."""
+    """The rasterised mesh of B frames in the hole and around it; zeros elsewhere.
 
-    uvs: Float[Tensor, "B 2 H W"]
+    It is seen at h = S · H times w = S · W points, S along each side of a pixel.
+    """
+
+    uvs: Float[Tensor, "B 2 h w"]
     """In [0, 1], row 0 of the texture at the top."""
-    normals: Float[Tensor, "B 3 H W"]
+    normals: Float[Tensor, "B 3 h w"]
     """Unit length, world frame."""
-    regions: UInt8[Tensor, "B H W"]
+    regions: UInt8[Tensor, "B h w"]
     """0: no surface; i + 1: the morphable model's region i."""
-    parts: UInt8[Tensor, "B H W"]
+    parts: UInt8[Tensor, "B h w"]
     """Bits of ``PARTS``."""
     hole: Float[Tensor, "B 1 H W"]
     """1 where the network paints and the footage is hidden from it, else 0."""
+
+    @property
+    def supersampling(self) -> int:
+        """S."""
+        return self.regions.shape[-1] // self.hole.shape[-1]
 
 
 class Window(NamedTuple):
@@ -73,6 +89,10 @@ class Window(NamedTuple):
 
     rows: slice
     columns: slice
+
+    def scaled(self, factor: int) -> Window:
+        """The same rectangle of an image that is ``factor`` times as large."""
+        return Window(*(slice(factor * side.start, factor * side.stop) for side in self))
 
 
 @dataclass(frozen=True)
@@ -87,8 +107,12 @@ class RenderInputs(RenderMaps):
     """Speech features of the video frames around each frame, an odd number."""
 
     def part(self, name: str) -> Float[Tensor, "B 1 H W"]:
-        """The mask, 0 or 1, of one of ``PARTS`` inside the hole."""
-        return ((self.parts & PARTS[name]) > 0)[:, None] * self.hole
+        """How much of each pixel one of ``PARTS`` covers inside the hole, in [0, 1]."""
+        return self.averaged(((self.parts & PARTS[name]) > 0)[:, None].to(self.hole.dtype)) * self.hole
+
+    def averaged(self, values: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C H W"]:
+        """What is seen at the points of each pixel, as one value."""
+        return values if self.supersampling == 1 else F.avg_pool2d(values, self.supersampling)
 
     def frames(self, index: slice | Int[Tensor, " n"]) -> RenderInputs:
         """Some of the B frames."""
@@ -96,8 +120,10 @@ class RenderInputs(RenderMaps):
 
     def crop(self, window: Window) -> RenderInputs:
         """A rectangle of every frame."""
-        images = ("uvs", "normals", "regions", "parts", "hole", "context")
-        return replace(self, **{key: getattr(self, key)[..., window.rows, window.columns] for key in images})
+        fine = window.scaled(self.supersampling)
+        cuts = {"hole": window, "context": window, **dict.fromkeys(("uvs", "normals", "regions", "parts"), fine)}
+        cut = {key: getattr(self, key)[..., each.rows, each.columns] for key, each in cuts.items()}
+        return replace(self, **cut)
 
     def window(self, margin: int, multiple: int) -> Window:
         """The least rectangle around the holes of all frames with a margin; its sides are multiples where they fit.
@@ -115,7 +141,7 @@ def build_render_inputs(
     model: MorphableModel,
     speech: Float[Tensor, "B window D"],
     context_frames: Float[Tensor, "B 3 H W"],
-    hole_shape: HoleShape = HoleShape(),
+    settings: MapSettings = MapSettings(),
     backend: str = "auto",
 ) -> RenderInputs:
     """Rasterise the mesh and cut the hole for as many frames as ``face`` has, at the size of ``context_frames``.
@@ -125,10 +151,10 @@ def build_render_inputs(
         model: The morphable model that the coefficients are of.
         speech: See ``speech_windows``.
         context_frames: The footage that the face goes into, in [0, 1].
-        hole_shape: Where the hole is.
+        settings: Where the hole is, and how finely the mesh is seen.
         backend: Of ``rendering.rasterize``.
     """
-    maps = build_render_maps(face, model, (context_frames.shape[-2], context_frames.shape[-1]), hole_shape, backend)
+    maps = build_render_maps(face, model, (context_frames.shape[-2], context_frames.shape[-1]), settings, backend)
     context = context_frames * (1 - maps.hole)
     return RenderInputs(**vars(maps), context=context, gaze=face.coefficients.gaze, speech=speech)
 
@@ -138,24 +164,35 @@ def build_render_maps(
     face: TrackedFace,
     model: MorphableModel,
     resolution: tuple[int, int],
-    hole_shape: HoleShape = HoleShape(),
+    settings: MapSettings = MapSettings(),
     backend: str = "auto",
     hole: Float[Tensor, "B 1 H W"] | None = None,
 ) -> RenderMaps:
-    """Rasterise the mesh for every frame of ``face``, and cut the hole unless one is given."""
+    """Rasterise the mesh for every frame of ``face``, and cut the hole unless one is given.
+
+    Args:
+        face: See ``build_render_inputs``.
+        model: Likewise.
+        resolution: (H, W), pixels.
+        settings: Where the hole is, and how finely the mesh is seen.
+        backend: Of ``rendering.rasterize``.
+        hole: As ``RenderMaps`` has it.
+    """
     coefficients, camera = face.coefficients, resized_camera(face.camera, resolution)
+    fine = (settings.supersampling * resolution[0], settings.supersampling * resolution[1])
     pose = (coefficients.rotation, coefficients.translation)
     shape = coefficients.shape_coefficients[None]
     head_vertices = model(shape, coefficients.expression_coefficients, coefficients.gaze)
     vertices = head_to_world(head_vertices, *pose)
-    fragments = rasterize(world_to_clip(vertices, camera), model.faces, resolution, backend)
+    fragments = rasterize(world_to_clip(vertices, camera), model.faces, fine, backend)
     if hole is None:
-        hole = _hole(model, hole_shape, shape, head_vertices, pose, camera, resolution, backend)[:, None].float()
+        hole = _hole(model, settings, shape, head_vertices, pose, camera, resolution, backend)[:, None].float()
     # Beyond the hole's edge, so that the edge shows in the context alone, however much it is moved or softened.
     radius = round(RIM * resolution[0])
     # A square's greatest value is that of its rows' greatest: a tenth of the time.
     rows = F.max_pool2d(hole, (1, 2 * radius + 1), stride=1, padding=(0, radius))
-    drawn = F.max_pool2d(rows, (2 * radius + 1, 1), stride=1, padding=(radius, 0))[:, 0] > 0
+    drawn = F.max_pool2d(rows, (2 * radius + 1, 1), stride=1, padding=(radius, 0))
+    drawn = F.interpolate(drawn, fine)[:, 0] > 0
     covered = (fragments.face_index >= 0) & drawn
     face_index = fragments.face_index.clamp(min=0)
     normals = interpolate(vertex_normals(vertices, model.faces), model.faces, fragments)
@@ -199,7 +236,7 @@ def speech_windows(
 
 def _hole(
     model: MorphableModel,
-    hole_shape: HoleShape,
+    settings: MapSettings,
     shape: Float[Tensor, "1 S"],
     head_vertices: Float[Tensor, "B V 3"],
     pose: tuple[Float[Tensor, "B 3"], Float[Tensor, "B 3"]],
@@ -207,11 +244,11 @@ def _hole(
     resolution: tuple[int, int],
     backend: str,
 ) -> Bool[Tensor, "B H W"]:
-    used, patch = _painted_patch(model, hole_shape.painted).unique(return_inverse=True)
+    used, patch = _painted_patch(model, settings.painted).unique(return_inverse=True)
     neutral = _neutral(model, shape)[:, used]
     centre = (neutral.amax(1, keepdim=True) + neutral.amin(1, keepdim=True)) / 2
-    enlarged = (neutral - centre) * hole_shape.enlargement + centre
-    down = torch.tensor([0.0, -hole_shape.jaw_reach, 0.0], device=neutral.device)
+    enlarged = (neutral - centre) * settings.enlargement + centre
+    down = torch.tensor([0.0, -settings.jaw_reach, 0.0], device=neutral.device)
     # A fitted expression may leave the margin; what is driven is always inside.
     driven = head_vertices[:, used]
     sweep = [driven, *((enlarged + step * down).expand_as(driven) for step in (0.0, 0.5, 1.0))]

@@ -21,7 +21,7 @@ from readavatar.appearance import AppearanceRenderer, render_face
 from readavatar.appearance.precision import uses_bfloat16
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.clip_store import SAMPLE_RATE, ClipStore, Crop
-from readavatar.data.render_inputs import HoleShape, build_render_inputs, speech_windows
+from readavatar.data.render_inputs import MapSettings, build_render_inputs, speech_windows
 from readavatar.data.speech_features import load_described_encoder
 from readavatar.directing.composite import composite
 from readavatar.directing.footage import footage_order, monotone_runs
@@ -148,7 +148,7 @@ def _rendered_frames(
             model,
             speech_windows(speech, frames, window),
             resized(store.frames(run), size),
-            HoleShape(**part.config["hole_shape"]),
+            MapSettings(**part.config["maps"]),
         )
         if bfloat16 is None:
             work = partial(render_face, renderer, inputs.frames(slice(0, 1)), 1)

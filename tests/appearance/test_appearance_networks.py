@@ -97,8 +97,9 @@ def test_a_renderer_is_rebuilt_from_its_config(settings):
     torch.testing.assert_close(rebuilt(inputs), renderer(inputs))
 
 
-def test_gradients_reach_every_parameter_and_are_finite():
-    renderer, inputs = _renderer(), tiny_inputs()
+@pytest.mark.parametrize("supersampling", [1, 2])
+def test_gradients_reach_every_parameter_and_are_finite(supersampling):
+    renderer, inputs = _renderer(), tiny_inputs(supersampling=supersampling)
     renderer(inputs).square().mean().backward()
     for name, parameter in renderer.named_parameters():
         assert parameter.grad is not None, name
@@ -121,10 +122,35 @@ def test_a_deaf_texture_cannot_show_speech(settings):
     assert _mouth_change(_renderer(**settings), tiny_inputs()) == 0
 
 
-def test_any_size_is_rendered():
+def test_speech_changes_nothing_where_the_gate_is_shut():
+    renderer = _renderer()
+    torch.nn.init.zeros_(renderer.texture.gate.region_offset.weight)
+    assert _mouth_change(renderer, tiny_inputs()) == 0
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("texture", ["layered", "siren", "image"])
+def test_a_texture_is_given_at_every_point_of_a_pixel_and_regions_meet_within_it(texture):
+    renderer, inputs = _renderer(texture=texture), tiny_inputs(1, supersampling=2)
+    if texture != "siren":
+        offset = getattr(renderer.texture, "image", renderer.texture).region_offset.weight
+        offset.copy_(torch.arange(3.0)[:, None].expand_as(offset))
+    values = renderer.neural_texture(inputs)
+    assert values.shape == (1, 16, 96, 96) and (values * (inputs.regions == 0)[:, None] == 0).all()
+    teeth, skin = (inputs.averaged((inputs.regions == region).float()[:, None]) for region in (2, 1))
+    shared = (teeth > 0) & (teeth + skin == 1) & (skin > 0)
+    assert shared.any()
+    if texture != "siren":  # a texel of 1 on skin and of 2 on teeth
+        found = inputs.averaged(values)[:, :1][shared]
+        torch.testing.assert_close(found, (1 + teeth)[shared], atol=0.2, rtol=0)
+
+
+@pytest.mark.parametrize("supersampling", [1, 2])
+def test_any_size_is_rendered(supersampling):
     renderer = _renderer()
     for size in (33, 50):
-        assert renderer(tiny_inputs(1, size)).shape == (1, 3, size, size)
+        inputs = tiny_inputs(1, size, supersampling=supersampling)
+        assert renderer(inputs).shape == (1, 3, size, size)
 
 
 def test_no_face_at_all_is_rendered_without_error():

@@ -12,8 +12,8 @@ from readavatar.data.appearance_clips import AppearanceBatch
 from readavatar.errors import UserError
 
 
-def _batch():
-    inputs = tiny_inputs()
+def _batch(supersampling=1):
+    inputs = tiny_inputs(supersampling=supersampling)
     return AppearanceBatch(inputs, torch.rand(len(inputs.hole), 3, 48, 48), torch.tensor([True, False]))
 
 
@@ -25,6 +25,16 @@ def test_crops_cut_everything_alike():
     assert torch.equal(cut.is_rehearsed, batch.is_rehearsed)
     assert torch.equal(cut.frames[:, :2], cut.inputs.uvs) and cut.inputs.context.shape == (2, 3, 20, 20)
     assert cut.inputs.hole.sum() > 0
+
+
+def test_a_crop_takes_all_points_of_its_pixels():
+    torch.manual_seed(0)
+    batch = _batch(supersampling=2)
+    crops = choose_crops(batch.inputs, 20, {})
+    cut = crops.cut(batch)
+    assert cut.inputs.supersampling == 2 and cut.inputs.uvs.shape == (2, 2, 40, 40)
+    averaged = crops.cut_images(batch.inputs.averaged(batch.inputs.uvs))
+    torch.testing.assert_close(cut.inputs.averaged(cut.inputs.uvs), averaged)
 
 
 def test_pasting_what_was_cut_gives_the_frames_back_and_lets_gradients_through():

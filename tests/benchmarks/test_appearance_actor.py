@@ -65,7 +65,7 @@ def _write_untrained(folder: Path, films: Films) -> Path:
         "morphable_model": "builtin",
         "expression_names": list(films.training.tracking().expression_names),
         "size": SIZE,
-        "hole_shape": {},
+        "maps": {},
     }
     write_avatar_part(folder, "appearance", network, config, films.training.path)
     return folder

@@ -52,7 +52,7 @@ def write_painter(folder: Path, footage: Path, size: int = SIZE, **changes) -> P
         "morphable_model": "tiny",
         "expression_names": ["jawOpen"],
         "size": size,
-        "hole_shape": {},
+        "maps": {},
     }
     write_avatar_part(folder, "appearance", network, config | changes, footage)
     return folder

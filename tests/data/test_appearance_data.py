@@ -13,7 +13,7 @@ from readavatar.data.packed_maps import PackedMaps, pack_maps
 from readavatar.data.render_inputs import (
     LEAST_JAW_REACH,
     MOST_JAW_REACH,
-    HoleShape,
+    MapSettings,
     build_render_inputs,
     build_render_maps,
     measure_jaw_reach,
@@ -35,8 +35,9 @@ def _data(*clips, **arguments) -> AppearanceData:
     return data
 
 
-def test_packed_maps_unpack_to_what_was_packed():
-    maps = build_render_maps(tiny_tracking(5, 48), tiny_model(), (48, 48))
+@pytest.mark.parametrize("supersampling", [1, 2])
+def test_packed_maps_unpack_to_what_was_packed(supersampling):
+    maps = build_render_maps(tiny_tracking(5, 48), tiny_model(), (48, 48), MapSettings(supersampling=supersampling))
     chunks = [
         type(maps)(**{key: value[index] for key, value in vars(maps).items()}) for index in (slice(3), slice(3, 5))
     ]
@@ -46,7 +47,8 @@ def test_packed_maps_unpack_to_what_was_packed():
         assert torch.equal(getattr(unpacked, name), getattr(maps, name)[[3, 0]])
     torch.testing.assert_close(unpacked.uvs, maps.uvs[[3, 0]], atol=1e-5, rtol=0)
     torch.testing.assert_close(unpacked.normals, maps.normals[[3, 0]], atol=1e-2, rtol=0)
-    assert sum(tensor.nbytes for tensor in packed.tensors.values()) < 5 * 48 * 48 * 8
+    assert unpacked.supersampling == supersampling
+    assert sum(tensor.nbytes for tensor in packed.tensors.values()) < 5 * 48 * 48 * 8 * supersampling**2
 
 
 def test_the_hole_depends_on_the_pose_and_not_on_the_mouth():
@@ -72,7 +74,7 @@ def test_the_hole_reaches_as_far_down_as_the_persons_own_chin():
 
     assert reach(0.0) == pytest.approx(LEAST_JAW_REACH) and reach(0.7) == pytest.approx(0.014, abs=1e-4)
     assert reach(3.0) == pytest.approx(MOST_JAW_REACH)
-    little, far = (build_render_maps(face, model, (96, 96), HoleShape(jaw_reach=each)).hole for each in (0.005, 0.02))
+    little, far = (build_render_maps(face, model, (96, 96), MapSettings(jaw_reach=each)).hole for each in (0.005, 0.02))
     assert (little <= far).all() and little.sum() < far.sum()
 
 
@@ -83,6 +85,28 @@ def test_maps_lie_on_the_pixels_of_the_frames_at_every_size():
     inside = torch.nn.functional.avg_pool2d((large.regions == 1).float()[None], 2)[:, :1] == 1
     difference = (halved - small.uvs).abs() * inside
     assert difference.mean() < 2e-4  # half a pixel of shift would give 60 times as much
+
+
+def test_a_pixel_seen_at_four_points_is_their_mean_and_the_hole_is_the_same():
+    face, model = tiny_tracking(2, 48), tiny_model()
+    speech, frames = torch.zeros(2, 5, 3), torch.rand(2, 3, 48, 48)
+    coarse, fine = (build_render_inputs(face, model, speech, frames, MapSettings(supersampling=n)) for n in (1, 2))
+    assert torch.equal(coarse.hole, fine.hole) and torch.equal(coarse.context, fine.context)
+    assert fine.uvs.shape == (2, 2, 96, 96) and (coarse.supersampling, fine.supersampling) == (1, 2)
+    covered = fine.averaged((fine.regions > 0).float()[:, None])
+    inside = (fine.averaged((fine.regions == 1).float()[:, None]) == 1) & (coarse.regions == 1)[:, None]
+    assert ((fine.averaged(fine.uvs) - coarse.uvs).abs() * inside).mean() < 1e-4
+    assert ((covered > 0) & (covered < 1)).any(), "an outline's pixels are covered in part"
+    share = fine.part("mouth")
+    assert ((share > 0) & (share < 1)).any() and share.sum() == pytest.approx(
+        float(coarse.part("mouth").sum()), rel=0.1
+    )
+
+
+@pytest.mark.parametrize("supersampling", [0, 5])
+def test_a_supersampling_out_of_range_raises(supersampling):
+    with pytest.raises(UserError, match="from 1 to 4"):
+        MapSettings(supersampling=supersampling)
 
 
 def test_the_context_shows_nothing_of_the_hole():
@@ -98,14 +122,16 @@ def test_speech_windows_repeat_the_ends():
     assert windows[..., 0].tolist() == [[0, 0, 1], [2, 3, 3]]
 
 
-def test_batches_hold_footage_and_what_is_seen_of_it(tmp_path):
+@pytest.mark.parametrize("supersampling", [1, 2])
+def test_batches_hold_footage_and_what_is_seen_of_it(tmp_path, supersampling):
     store = write_tiny_clip(tmp_path / "a")
-    data = _data(tmp_path / "a")
+    data = _data(tmp_path / "a", supersampling=supersampling)
     batch = next(iter(data.val_dataloader()))
     assert torch.equal(batch.frames[0], store.frames(range(13, 14))[0])
     torch.testing.assert_close(batch.inputs.context, batch.frames * (1 - batch.inputs.hole))
     assert batch.inputs.speech.shape == (2, 5, data.num_speech_features)
-    colour = (0.3 + 0.4 * batch.inputs.uvs - batch.frames[:, :2]).abs() * (batch.inputs.regions > 0)[:, None]
+    skin = batch.inputs.averaged((batch.inputs.regions == 1).float()[:, None]) == 1
+    colour = (0.3 + 0.4 * batch.inputs.averaged(batch.inputs.uvs) - batch.frames[:, :2]).abs() * skin
     assert colour.max() < 0.01  # maps and frames belong together, pixel by pixel
 
 
@@ -142,7 +168,7 @@ def test_another_fit_does_not_use_the_old_maps(tmp_path):
 def test_clips_are_trained_on_at_another_size(tmp_path):
     write_tiny_clip(tmp_path / "a", size=64)
     batch = next(iter(_data(tmp_path / "a", size=32).val_dataloader()))
-    assert batch.frames.shape == (2, 3, 32, 32) and batch.inputs.uvs.shape == (2, 2, 32, 32)
+    assert batch.frames.shape == (2, 3, 32, 32) and batch.inputs.uvs.shape == (2, 2, 64, 64)
 
 
 def test_silent_clips_are_learned_with_a_warning(tmp_path):

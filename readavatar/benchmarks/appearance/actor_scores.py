@@ -17,7 +17,7 @@ from readavatar.benchmarks.appearance.likeness import crop, large_enough, mouth_
 from readavatar.data.appearance_clips import load_appearance_clip
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.clip_store import ClipStore
-from readavatar.data.render_inputs import HoleShape, RenderInputs
+from readavatar.data.render_inputs import MapSettings, RenderInputs
 from readavatar.data.speech_features import load_described_encoder
 from readavatar.metrics import psnr
 from readavatar.metrics.lpips import ARCHITECTURES, load_lpips
@@ -57,8 +57,8 @@ class FilmPainter:
         self.renderer = load_network(AppearanceRenderer(**config["network"]), part)
         model = load_morphable_model(face.morphable_model)
         encoder = load_described_encoder(config["speech_encoder"])
-        hole_shape = HoleShape(**config["hole_shape"])
-        self.clip = load_appearance_clip(store, face, model, encoder, config["size"], hole_shape)
+        map_settings = MapSettings(**config["maps"])
+        self.clip = load_appearance_clip(store, face, model, encoder, config["size"], map_settings)
 
     def paint(self, frames: range) -> Iterator[PaintedFrames]:
         """Frames, some at a time."""

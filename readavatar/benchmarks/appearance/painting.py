@@ -16,7 +16,7 @@ from readavatar.appearance import AppearanceRenderer, render_face
 from readavatar.data.appearance_data import num_held_out
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.clip_store import ClipStore, Crop
-from readavatar.data.render_inputs import HoleShape, build_render_inputs, speech_windows
+from readavatar.data.render_inputs import MapSettings, build_render_inputs, speech_windows
 from readavatar.data.speech_features import clip_speech_features, load_described_encoder
 from readavatar.directing.composite import composite
 from readavatar.errors import UserError
@@ -78,7 +78,7 @@ class AvatarPainter:
             self.model,
             speech_windows(self.speech, index, self.config["network"]["speech_window"]),
             resized(footage, own),
-            HoleShape(**self.config["hole_shape"]),
+            MapSettings(**self.config["maps"]),
         )
         images, alphas = render_face(self.renderer, inputs)
         whole = Crop(0.0, 0.0, float(side))

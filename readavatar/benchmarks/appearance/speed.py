@@ -23,7 +23,7 @@ from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.data.appearance_clips import load_appearance_clip
 from readavatar.data.avatar import Avatar
 from readavatar.data.clip_store import ClipStore
-from readavatar.data.render_inputs import HoleShape, RenderInputs
+from readavatar.data.render_inputs import MapSettings, RenderInputs
 from readavatar.data.speech_features import load_described_encoder
 from readavatar.morphable import load_morphable_model
 from readavatar.synthetic import write_actor_clip
@@ -123,5 +123,5 @@ def _inputs(avatar: Path) -> RenderInputs:
     face = store.tracking()
     model = load_morphable_model(face.morphable_model)
     encoder = load_described_encoder(config["speech_encoder"])
-    clip = load_appearance_clip(store, face, model, encoder, config["size"], HoleShape(**config["hole_shape"]))
+    clip = load_appearance_clip(store, face, model, encoder, config["size"], MapSettings(**config["maps"]))
     return clip.batch(range(NUM_FRAMES), config["network"]["speech_window"]).inputs
