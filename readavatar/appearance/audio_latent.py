@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -35,10 +37,13 @@ class AudioLatent(nn.Module):
 
     @torch.no_grad()
     def standardise_by(self, features: Float[Tensor, "T D"]) -> None:
-        """Take mean and spread of every feature from the training speech; what never varies is left unscaled."""
+        """Take mean and spread of every feature from the training speech.
+
+        What never varies has no say, as nothing was learned of it: all features of somebody who was filmed in silence.
+        """
         std = features.std(0, correction=0)
         self.feature_mean.copy_(features.mean(0))
-        self.feature_std.copy_(torch.where(std > 1e-5, std, 1.0))
+        self.feature_std.copy_(torch.where(std > 1e-5, std, math.inf))
 
     def forward(self, speech: Float[Tensor, "B window D"]) -> Float[Tensor, "B L"]:
         """The latent, in (−1, 1)."""
