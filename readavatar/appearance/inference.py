@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from readavatar.appearance.networks import AppearanceRenderer
 from readavatar.data.render_inputs import RenderInputs
+from readavatar.rendering.sliding import grown, local_mean
 
 EDGE_FRACTION = 0.02
 """Half the width of the soft edge, as a part of the frame's height."""
@@ -20,9 +20,7 @@ def soft_edge(hole: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 1 H W"]:
     The fall lies outside the hole, so that nothing of the footage's own face shines through.
     """
     radius = max(1, round(EDGE_FRACTION * hole.shape[-2]))
-    size = 2 * radius + 1
-    grown = F.max_pool2d(hole, size, stride=1, padding=radius)
-    return F.avg_pool2d(grown, size, stride=1, padding=radius, count_include_pad=False)
+    return local_mean(grown(hole, radius), radius)
 
 
 @torch.inference_mode()

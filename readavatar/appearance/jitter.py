@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from readavatar.data.render_inputs import RenderInputs
+from readavatar.rendering.sliding import grown
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def jittered(inputs: RenderInputs, frames: Float[Tensor, "B 3 H W"], jitter: Jit
     slide = torch.randn(batch, 2, 1, 1, device=frames.device) * jitter.uv
     gaze = inputs.gaze + torch.randn_like(inputs.gaze) * jitter.gaze
     radius = int(torch.randint(round(jitter.hole * height) + 1, (1,)))
-    hole = F.max_pool2d(inputs.hole, 2 * radius + 1, stride=1, padding=radius) if radius else inputs.hole
+    hole = grown(inputs.hole, radius)
     return replace(
         inputs, uvs=(inputs.uvs + slide).clamp(0, 1) * covered, gaze=gaze, hole=hole, context=frames * (1 - hole)
     )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from readavatar.appearance.audio_latent import AudioLatent
 from readavatar.appearance.texture import LayeredTexture, SirenTexture, TextureImage
 from readavatar.appearance.unet import UNetRenderer
 from readavatar.data.render_inputs import RenderInputs
+from readavatar.rendering.sliding import local_mean
 
 WINDOW_MARGIN = 16
 """Pixels around the hole that are computed: the soft edge, and the footage that tells how to continue it."""
@@ -138,10 +137,9 @@ def continue_into(
     Returns:
         The values, in the hole the mean of those near, and their share: 1 around the hole, falling to 0 inside.
     """
-    blur = partial(F.avg_pool2d, kernel_size=2 * REACH + 1, stride=1, padding=REACH, count_include_pad=False)
     known = 1 - hole
-    near = blur(known)
-    mean = blur(values * known) / near.clamp(min=1e-3)
+    near = local_mean(known, REACH)
+    mean = local_mean(values * known, REACH) / near.clamp(min=1e-3)
     return known * values + hole * mean, known + hole * (2 * near).clamp(max=1)
 
 

@@ -21,6 +21,7 @@ from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.camera import head_to_world, world_to_clip
 from readavatar.rendering.rasterize import interpolate, rasterize
 from readavatar.rendering.shading import unit_length, vertex_normals
+from readavatar.rendering.sliding import grown
 from readavatar.types import Camera, Tensors, TrackedFace
 
 PARTS = {"mouth": 1, "eyes": 2, "face": 4, "mouth_inside": 8}
@@ -188,11 +189,7 @@ def build_render_maps(
     if hole is None:
         hole = _hole(model, settings, shape, head_vertices, pose, camera, resolution, backend)[:, None].float()
     # Beyond the hole's edge, so that the edge shows in the context alone, however much it is moved or softened.
-    radius = round(RIM * resolution[0])
-    # A square's greatest value is that of its rows' greatest: a tenth of the time.
-    rows = F.max_pool2d(hole, (1, 2 * radius + 1), stride=1, padding=(0, radius))
-    drawn = F.max_pool2d(rows, (2 * radius + 1, 1), stride=1, padding=(radius, 0))
-    drawn = F.interpolate(drawn, fine)[:, 0] > 0
+    drawn = F.interpolate(grown(hole, round(RIM * resolution[0])), fine)[:, 0] > 0
     covered = (fragments.face_index >= 0) & drawn
     face_index = fragments.face_index.clamp(min=0)
     normals = interpolate(vertex_normals(vertices, model.faces), model.faces, fragments)
