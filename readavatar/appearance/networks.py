@@ -28,7 +28,7 @@ class NetworkSettings:
     """Sizes of the appearance network and the choices that the ablations turn."""
 
     texture: Literal["layered", "siren", "image"] = "layered"
-    """``siren`` is READ Avatars' own, ``image`` a learned one without ears, ``layered`` the sum of both."""
+    """``siren`` is READ Avatars' own, ``image`` a learned one without ears, ``layered`` both: image + gate · SIREN."""
     conditioning: Literal["film", "concatenation", "none"] = "film"
     """How the SIREN hears."""
     texture_channels: int = 16
@@ -118,10 +118,10 @@ class AppearanceRenderer(nn.Module):
         return self.texture(inputs.uvs, inputs.regions, latent, inputs.supersampling)
 
     def _feature_maps(self, inputs: RenderInputs, texture: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K H W"]:
-        surface = torch.cat([self.region(inputs.regions.long()).movedim(-1, 1), inputs.normals], 1)
+        region = inputs.averaged(self.region(inputs.regions.long()).movedim(-1, 1))
         # Where the eyes are, lest the noise of a tracked gaze reaches the rest of the face.
         gaze = inputs.gaze[..., None, None] * inputs.part("eyes")
-        maps = [texture, inputs.averaged(surface), gaze, inputs.context - 0.5 * (1 - inputs.hole), inputs.hole]
+        maps = [texture, region, inputs.normals, gaze, inputs.context - 0.5 * (1 - inputs.hole), inputs.hole]
         return torch.cat([each.to(texture.dtype) for each in maps], 1)
 
 

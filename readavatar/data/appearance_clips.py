@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -28,7 +29,7 @@ from readavatar.morphable.model import MorphableModel
 from readavatar.speech import SpeechEncoder
 from readavatar.types import FaceCoefficients, Tensors, TrackedFace
 
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 """Raise when ``build_render_maps`` changes what it gives."""
 _CHUNK = 16
 
@@ -104,7 +105,9 @@ def load_appearance_clip(
 ) -> AppearanceClip:
     """A fitted clip at ``size``, from its cache where that holds what these arguments lead to."""
     digest = _digest(face, model, size, settings)
-    tensors = store.cached(f"appearance-maps-{digest}", lambda: pack_maps(_rasterised(face, model, size, settings)))
+    # A minute's are a gigabyte: those of two settings, to go back and forth between, and not of every fit there was.
+    pack = partial(_packed_maps, face, model, size, settings)
+    tensors = store.cached(f"appearance-maps-{digest}", pack, most=2)
     frames = store.cached(f"appearance-frames-{size}", lambda: {"frames": _resized_frames(store, size)})["frames"]
     if store.info.has_audio:
         speech = clip_speech_features(store, encoder)
@@ -122,11 +125,12 @@ def _rehearsed(store: ClipStore, face: TrackedFace) -> Float[Tensor, "T E"] | No
     return rehearsal.coefficients.expression_coefficients
 
 
-def _rasterised(face: TrackedFace, model: MorphableModel, size: int, settings: MapSettings) -> Iterator[RenderMaps]:
-    for start in range(0, face.coefficients.num_frames, _CHUNK):
-        index = slice(start, start + _CHUNK)
-        chunk = TrackedFace(**{**vars(face), "coefficients": face.coefficients.frames(index)})
-        yield build_render_maps(chunk, model, (size, size), settings)
+def _packed_maps(face: TrackedFace, model: MorphableModel, size: int, settings: MapSettings) -> dict[str, Tensor]:
+    chunks = (
+        replace(face, coefficients=face.coefficients.frames(slice(start, start + _CHUNK)))
+        for start in range(0, face.coefficients.num_frames, _CHUNK)
+    )
+    return pack_maps(build_render_maps(chunk, model, (size, size), settings) for chunk in chunks)
 
 
 def _resized_frames(store: ClipStore, size: int) -> UInt8[Tensor, "T 3 {size} {size}"]:

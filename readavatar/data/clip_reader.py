@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -196,8 +197,14 @@ class ClipStore:
 
     # What can be computed again
 
-    def cached(self, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Read ``cache/<key>.safetensors``, or compute and keep it; ``key`` names all that the result depends on."""
+    def cached(self, key: str, compute: Callable[[], dict[str, Tensor]], most: int | None = None) -> dict[str, Tensor]:
+        """Read ``cache/<key>.safetensors``, or compute and keep it.
+
+        Args:
+            key: It names all that the result depends on.
+            compute: Gives the result.
+            most: How many results are kept whose keys differ after the last hyphen; the oldest make way.
+        """
         path = self.path / "cache" / f"{key}.safetensors"
         try:
             return safetensors.torch.load_file(path)
@@ -206,6 +213,11 @@ class ClipStore:
         except safetensors.SafetensorError:  # a disk that filled up or failed; the cache is only a cache
             path.unlink()
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in compute().items()}
+        if most is not None:
+            kind = key.rpartition("-")[0]
+            alike = [each for each in path.parent.glob("*.safetensors") if each.stem.rpartition("-")[0] == kind]
+            for old in sorted(alike, key=os.path.getmtime)[: max(len(alike) + 1 - most, 0)]:
+                old.unlink(missing_ok=True)
         with replacing_file(path) as temporary:
             save_tensors(temporary, tensors)
         return tensors

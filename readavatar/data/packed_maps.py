@@ -1,11 +1,12 @@
 """Rasterised maps of a whole clip in little space: only what is covered is kept, at the precision that it needs.
 
-A minute at 256² takes about 0.3 GB instead of 3.5; the file is mapped into memory, not read.
+A minute at 256², seen at four points a pixel, takes 1.1 GB instead of 12; the file is mapped into memory, not read.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable
 
 import numpy as np
@@ -36,41 +37,54 @@ class PackedMaps:
     def _unpack_one(self, index: int) -> tuple[Tensor, ...]:
         packed, shape = self.tensors, tuple(self.supersampling * side for side in self.resolution)
         # NumPy finds set bits and scatters to them several times as fast as PyTorch.
-        covered = np.flatnonzero(_unpacked_bits(packed["covered"][index], shape))
+        points = _unpacked_bits(packed["covered"][index], shape)
+        pixels = _any_of_points(points, self.supersampling)
         start, stop = packed["offsets"][index : index + 2].tolist()
-
-        def spread(values: Tensor) -> Tensor:
-            image = np.zeros((math.prod(shape), values.shape[1]), values.numpy().dtype)
-            image[covered] = values.numpy()
-            return torch.from_numpy(image).T.unflatten(1, shape)
-
-        uvs = spread((packed["uvs"][start:stop].float() + 32768) / _UV_STEPS)
-        normals = spread(torch.nn.functional.normalize(packed["normals"][start:stop].float()))
-        regions, parts = spread(packed["labels"][start:stop])
+        first, last = packed["pixel_offsets"][index : index + 2].tolist()
+        uvs = _spread((packed["uvs"][start:stop].float() + 32768) / _UV_STEPS, points)
+        normals = _spread(packed["normals"][first:last].float() / _NORMAL_STEPS, pixels)
+        regions, parts = _spread(packed["labels"][start:stop], points)
         hole = torch.from_numpy(_unpacked_bits(packed["hole"][index], self.resolution))
         return uvs, normals, regions, parts, hole[None].float()
 
 
 def pack_maps(chunks: Iterable[RenderMaps]) -> dict[str, Tensor]:
     """Pack the maps of consecutive frames; the tensors are fit for a safetensors file and for ``PackedMaps``."""
-    columns: dict[str, list[Tensor]] = {name: [] for name in ("covered", "hole", "counts", "uvs", "normals", "labels")}
+    columns: dict[str, list[Tensor]] = defaultdict(list)
     for maps in chunks:
         covered = maps.regions > 0
+        pixels = torch.from_numpy(_any_of_points(covered.numpy(), maps.supersampling))
         columns["covered"].append(_packed_bits(covered))
         columns["hole"].append(_packed_bits(maps.hole[:, 0] > 0))
-        columns["counts"].append(covered.sum((1, 2)))
+        columns["offsets"].append(covered.sum((1, 2)))
+        columns["pixel_offsets"].append(pixels.sum((1, 2)))
         columns["uvs"].append((maps.uvs.movedim(1, -1)[covered] * _UV_STEPS - 32768).round().to(torch.int16))
-        columns["normals"].append((maps.normals.movedim(1, -1)[covered] * _NORMAL_STEPS).round().to(torch.int8))
+        columns["normals"].append((maps.normals.movedim(1, -1)[pixels] * _NORMAL_STEPS).round().to(torch.int8))
         columns["labels"].append(torch.stack([maps.regions[covered], maps.parts[covered]], -1))
     tensors = {name: torch.cat(values) for name, values in columns.items()}
-    offsets = torch.cat([torch.zeros(1, dtype=torch.long), tensors.pop("counts").cumsum(0)])
+    for name in ("offsets", "pixel_offsets"):
+        tensors[name] = torch.cat([torch.zeros(1, dtype=torch.long), tensors[name].cumsum(0)])
     scale = {"resolution": torch.tensor(maps.hole.shape[-2:]), "supersampling": torch.tensor(maps.supersampling)}
-    return {**tensors, "offsets": offsets, **scale}
+    return {**tensors, **scale}
+
+
+def _any_of_points(covered: np.ndarray, supersampling: int) -> np.ndarray:
+    """Which pixels are covered at any of their points."""
+    *batch, height, width = covered.shape
+    split = (*batch, height // supersampling, supersampling, width // supersampling, supersampling)
+    return covered.reshape(split).any((-3, -1))
+
+
+def _spread(values: Tensor, covered: np.ndarray) -> Tensor:
+    """Put rows where ``covered`` is true, and zeros elsewhere."""
+    image = np.zeros((covered.size, values.shape[1]), values.numpy().dtype)
+    image[np.flatnonzero(covered)] = values.numpy()
+    return torch.from_numpy(image).T.unflatten(1, covered.shape)
 
 
 def _packed_bits(mask: Tensor) -> Tensor:
-    return torch.from_numpy(np.packbits(mask.flatten(1).cpu().numpy(), axis=1))
+    return torch.from_numpy(np.packbits(mask.flatten(1).numpy(), axis=1))
 
 
 def _unpacked_bits(bits: Tensor, shape: tuple[int, ...]) -> np.ndarray:
-    return np.unpackbits(bits.numpy(), count=math.prod(shape)).reshape(shape)
+    return np.unpackbits(bits.numpy(), count=math.prod(shape)).reshape(shape).view(bool)

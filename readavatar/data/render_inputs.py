@@ -70,8 +70,8 @@ class RenderMaps(Tensors):
 
     uvs: Float[Tensor, "B 2 h w"]
     """In [0, 1], row 0 of the texture at the top."""
-    normals: Float[Tensor, "B 3 h w"]
-    """Unit length, world frame."""
+    normals: Float[Tensor, "B 3 H W"]
+    """World frame; the mean of the unit normals at a pixel's points."""
     regions: UInt8[Tensor, "B h w"]
     """0: no surface; i + 1: the morphable model's region i."""
     parts: UInt8[Tensor, "B h w"]
@@ -113,7 +113,7 @@ class RenderInputs(RenderMaps):
 
     def averaged(self, values: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C H W"]:
         """What is seen at the points of each pixel, as one value."""
-        return values if self.supersampling == 1 else F.avg_pool2d(values, self.supersampling)
+        return mean_of_points(values, self.supersampling)
 
     def frames(self, index: slice | Int[Tensor, " n"]) -> RenderInputs:
         """Some of the B frames."""
@@ -122,7 +122,7 @@ class RenderInputs(RenderMaps):
     def crop(self, window: Window) -> RenderInputs:
         """A rectangle of every frame."""
         fine = window.scaled(self.supersampling)
-        cuts = {"hole": window, "context": window, **dict.fromkeys(("uvs", "normals", "regions", "parts"), fine)}
+        cuts = dict.fromkeys(("hole", "context", "normals"), window) | dict.fromkeys(("uvs", "regions", "parts"), fine)
         cut = {key: getattr(self, key)[..., each.rows, each.columns] for key, each in cuts.items()}
         return replace(self, **cut)
 
@@ -195,7 +195,7 @@ def build_render_maps(
     normals = interpolate(vertex_normals(vertices, model.faces), model.faces, fragments)
     return RenderMaps(
         uvs=interpolate(model.uvs[None], model.uv_faces, fragments).clamp(0, 1) * covered[:, None],
-        normals=unit_length(normals, 1) * covered[:, None],
+        normals=mean_of_points(unit_length(normals, 1) * covered[:, None], settings.supersampling),
         regions=(model.vertex_regions[model.faces[:, 0]] + 1).to(torch.uint8)[face_index] * covered,
         parts=_face_parts(model)[face_index] * covered,
         hole=hole,
@@ -214,6 +214,11 @@ def measure_jaw_reach(face: TrackedFace, model: MorphableModel) -> float:
     moved = face.coefficients.expression_coefficients @ expression_displacements(model)[:, chin, 1]
     drop = lowest - (height[chin] + moved).amin(1)
     return float(drop.quantile(0.99).clamp(LEAST_JAW_REACH, MOST_JAW_REACH))
+
+
+def mean_of_points(values: Float[Tensor, "B C h w"], supersampling: int) -> Float[Tensor, "B C H W"]:
+    """One value for each pixel."""
+    return values if supersampling == 1 else F.avg_pool2d(values, supersampling)
 
 
 def resized_camera(camera: Camera, resolution: tuple[int, int]) -> Camera:

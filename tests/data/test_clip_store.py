@@ -157,6 +157,16 @@ def test_computed_things_are_computed_once_and_again_after_damage(tmp_path):
     assert len(calls) == 2
 
 
+def test_the_oldest_of_alike_results_make_way(tmp_path):
+    store = write(tmp_path / "jane")
+    store.cached("maps-other-a", lambda: {"x": torch.zeros(1)}, most=2)
+    for number, name in enumerate(("a", "b", "c")):
+        store.cached(f"maps-{name}", lambda: {"x": torch.zeros(1)}, most=2)
+        os.utime(store.path / "cache" / f"maps-{name}.safetensors", (number, number))
+    kept = {path.stem for path in (store.path / "cache").glob("maps-*")}
+    assert kept == {"maps-other-a", "maps-b", "maps-c"}
+
+
 def test_a_silent_clip_says_so_only_when_asked_for_sound(tmp_path):
     assert "no audio track" in refusal(write(tmp_path / "mute", sound=False).waveform)
 
