@@ -102,7 +102,7 @@ class AppearanceRenderer(nn.Module):
         """
         window = inputs.window(WINDOW_MARGIN, WINDOW_MULTIPLE)
         seen = inputs.crop(window)
-        texture = seen.averaged(self.neural_texture(seen))
+        texture = self.neural_texture(seen)
         # The U-Net corrects a first guess: the footage as far as it goes, in the hole the texture's first channels.
         rim, share = continue_into(torch.logit(seen.context, eps=0.01), seen.hole)
         guess = share * rim + (1 - share) * texture[:, :3].float()
@@ -111,8 +111,8 @@ class AppearanceRenderer(nn.Module):
         image[..., window.rows, window.columns] = torch.sigmoid(logits)
         return image
 
-    def neural_texture(self, inputs: RenderInputs) -> Float[Tensor, "B C h w"]:
-        """The texture as it lies on the rasterised face, at each point of it."""
+    def neural_texture(self, inputs: RenderInputs) -> Float[Tensor, "B C H W"]:
+        """The texture as it lies on the rasterised face."""
         deaf = inputs.gaze.new_zeros(len(inputs.gaze), self.latent_size)
         latent = self.audio_latent(inputs.speech) if self.hears else deaf
         return self.texture(inputs.uvs, inputs.regions, latent, inputs.supersampling)

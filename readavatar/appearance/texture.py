@@ -1,6 +1,7 @@
 """Neural textures: a feature vector at any point of the face's surface, which may depend on what is being said.
 
-Symbols: C texture channels, L size of the audio latent, P points a frame (padded), ω frequencies of the sines.
+Symbols: C texture channels, L size of the audio latent, P points a frame (padded), ω frequencies of the sines; a frame
+of H × W pixels is seen at h × w points, ``supersampling`` along each side of a pixel, and a pixel has its points' mean.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from readavatar.rendering.sliding import mean_of_points
 from readavatar.rendering.texture import sample_texture
 
 _POINTS_MULTIPLE = 256
@@ -138,13 +140,14 @@ class SirenTexture(nn.Module):
 
     def forward(
         self,
-        uvs: Float[Tensor, "B 2 H W"],
-        regions: UInt8[Tensor, "B H W"],
+        uvs: Float[Tensor, "B 2 h w"],
+        regions: UInt8[Tensor, "B h w"],
         latent: Float[Tensor, "B L"],
         supersampling: int = 1,
     ) -> Float[Tensor, "B C H W"]:
-        """The texture where there is a surface (``regions`` above 0), zeros elsewhere; at every point of a pixel."""
-        return map_covered(lambda points, region: self.evaluate(points, region, latent), uvs, regions)
+        """The texture where there is a surface (``regions`` above 0), zeros elsewhere."""
+        values = map_covered(lambda points, region: self.evaluate(points, region, latent), uvs, regions)
+        return mean_of_points(values, supersampling)
 
     def evaluate(
         self, uvs: Float[Tensor, "B P 2"], regions: Int[Tensor, "B P"], latent: Float[Tensor, "B L"]
@@ -191,14 +194,14 @@ class TextureImage(nn.Module):
 
     def forward(
         self,
-        uvs: Float[Tensor, "B 2 H W"],
-        regions: UInt8[Tensor, "B H W"],
-        latent: Float[Tensor, "B L"] | None = None,
+        uvs: Float[Tensor, "B 2 h w"],
+        regions: UInt8[Tensor, "B h w"],
+        latent: Float[Tensor, "B L"],
         supersampling: int = 1,
     ) -> Float[Tensor, "B C H W"]:
         """The texture where there is a surface, zeros elsewhere; ``latent`` is not heard."""
         sampled = sample_texture(self.texels, uvs) + self.region_offset(regions.long()).movedim(-1, 1)
-        return sampled * (regions > 0)[:, None]
+        return mean_of_points(sampled * (regions > 0)[:, None], supersampling)
 
 
 class LayeredTexture(nn.Module):
@@ -221,8 +224,8 @@ class LayeredTexture(nn.Module):
 
     def forward(
         self,
-        uvs: Float[Tensor, "B 2 H W"],
-        regions: UInt8[Tensor, "B H W"],
+        uvs: Float[Tensor, "B 2 h w"],
+        regions: UInt8[Tensor, "B h w"],
         latent: Float[Tensor, "B L"],
         supersampling: int = 1,
     ) -> Float[Tensor, "B C H W"]:
@@ -231,5 +234,5 @@ class LayeredTexture(nn.Module):
         The SIREN, by far the dearest of the three, is evaluated once a pixel: nothing is lost by it.
         """
         first = (..., slice(None, None, supersampling), slice(None, None, supersampling))
-        change = F.interpolate(self.siren(uvs[first], regions[first], latent), scale_factor=float(supersampling))
-        return self.image(uvs, regions) + self.gate(uvs, regions) * change
+        change = self.siren(uvs[first], regions[first], latent)
+        return self.image(uvs, regions, latent, supersampling) + self.gate(uvs, regions, latent, supersampling) * change

@@ -21,7 +21,7 @@ from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.camera import head_to_world, world_to_clip
 from readavatar.rendering.rasterize import interpolate, rasterize
 from readavatar.rendering.shading import unit_length, vertex_normals
-from readavatar.rendering.sliding import grown
+from readavatar.rendering.sliding import grown, mean_of_points
 from readavatar.types import Camera, Tensors, TrackedFace
 
 PARTS = {"mouth": 1, "eyes": 2, "face": 4, "mouth_inside": 8}
@@ -192,10 +192,11 @@ def build_render_maps(
     drawn = F.interpolate(grown(hole, round(RIM * resolution[0])), fine)[:, 0] > 0
     covered = (fragments.face_index >= 0) & drawn
     face_index = fragments.face_index.clamp(min=0)
-    normals = interpolate(vertex_normals(vertices, model.faces), model.faces, fragments)
+    inside = covered[:, None].to(vertices.dtype)
+    normals = unit_length(interpolate(vertex_normals(vertices, model.faces), model.faces, fragments), 1)
     return RenderMaps(
-        uvs=interpolate(model.uvs[None], model.uv_faces, fragments).clamp(0, 1) * covered[:, None],
-        normals=mean_of_points(unit_length(normals, 1) * covered[:, None], settings.supersampling),
+        uvs=interpolate(model.uvs[None], model.uv_faces, fragments).clamp_(0, 1).mul_(inside),
+        normals=mean_of_points(normals.mul_(inside), settings.supersampling),
         regions=(model.vertex_regions[model.faces[:, 0]] + 1).to(torch.uint8)[face_index] * covered,
         parts=_face_parts(model)[face_index] * covered,
         hole=hole,
@@ -214,11 +215,6 @@ def measure_jaw_reach(face: TrackedFace, model: MorphableModel) -> float:
     moved = face.coefficients.expression_coefficients @ expression_displacements(model)[:, chin, 1]
     drop = lowest - (height[chin] + moved).amin(1)
     return float(drop.quantile(0.99).clamp(LEAST_JAW_REACH, MOST_JAW_REACH))
-
-
-def mean_of_points(values: Float[Tensor, "B C h w"], supersampling: int) -> Float[Tensor, "B C H W"]:
-    """One value for each pixel."""
-    return values if supersampling == 1 else F.avg_pool2d(values, supersampling)
 
 
 def resized_camera(camera: Camera, resolution: tuple[int, int]) -> Camera:

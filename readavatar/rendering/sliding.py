@@ -1,4 +1,4 @@
-"""Square windows that slide over images, in much less time than pooling takes for wide ones."""
+"""Square windows over images, in much less time than pooling takes for wide ones."""
 
 from __future__ import annotations
 
@@ -35,3 +35,8 @@ def local_mean(values: Float[Tensor, "B C H W"], radius: int) -> Float[Tensor, "
     for size, padding in (((1, side), (0, radius)), ((side, 1), (radius, 0))):
         values = F.avg_pool2d(values, size, stride=1, padding=padding, count_include_pad=False)
     return values
+
+
+def mean_of_points(values: Float[Tensor, "B C h w"], supersampling: int) -> Float[Tensor, "B C H W"]:
+    """One value for each pixel of an image that is seen at ``supersampling``² points a pixel."""
+    return values if supersampling == 1 else F.avg_pool2d(values, supersampling)

@@ -130,19 +130,18 @@ def test_speech_changes_nothing_where_the_gate_is_shut():
 
 @torch.no_grad()
 @pytest.mark.parametrize("texture", ["layered", "siren", "image"])
-def test_a_texture_is_given_at_every_point_of_a_pixel_and_regions_meet_within_it(texture):
+def test_regions_meet_within_a_pixel(texture):
     renderer, inputs = _renderer(texture=texture), tiny_inputs(1, supersampling=2)
     if texture != "siren":
         offset = getattr(renderer.texture, "image", renderer.texture).region_offset.weight
         offset.copy_(torch.arange(3.0)[:, None].expand_as(offset))
     values = renderer.neural_texture(inputs)
-    assert values.shape == (1, 16, 96, 96) and (values * (inputs.regions == 0)[:, None] == 0).all()
+    assert values.shape == (1, 16, 48, 48)
     teeth, skin = (inputs.averaged((inputs.regions == region).float()[:, None]) for region in (2, 1))
     shared = (teeth > 0) & (teeth + skin == 1) & (skin > 0)
     assert shared.any()
     if texture != "siren":  # a texel of 1 on skin and of 2 on teeth
-        found = inputs.averaged(values)[:, :1][shared]
-        torch.testing.assert_close(found, (1 + teeth)[shared], atol=0.2, rtol=0)
+        torch.testing.assert_close(values[:, :1][shared], (1 + teeth)[shared], atol=0.2, rtol=0)
 
 
 @pytest.mark.parametrize("supersampling", [1, 2])
