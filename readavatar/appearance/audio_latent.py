@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -23,7 +21,7 @@ class AudioLatent(nn.Module):
         super().__init__()
         # Pretrained encoders' features differ in scale by orders of magnitude, within a layer and between layers.
         self.register_buffer("feature_mean", torch.zeros(num_features))
-        self.register_buffer("feature_std", torch.ones(num_features))
+        self.register_buffer("feature_scale", torch.ones(num_features))
         self.project = nn.Linear(num_features, width)
         self.position = nn.Parameter(torch.randn(window, width) * 0.02)
         self.convolutions = nn.Sequential(
@@ -43,12 +41,12 @@ class AudioLatent(nn.Module):
         """
         std = features.std(0, correction=0)
         self.feature_mean.copy_(features.mean(0))
-        self.feature_std.copy_(torch.where(std > 1e-5, std, math.inf))
+        self.feature_scale.copy_(torch.where(std > 1e-5, 1 / std, 0.0))
 
     def forward(self, speech: Float[Tensor, "B window D"]) -> Float[Tensor, "B L"]:
         """The latent, in (−1, 1)."""
         # Clamped: a rare click is no reason for a latent that was never trained.
-        standard = ((speech - self.feature_mean) / self.feature_std).clamp(-5, 5)
+        standard = ((speech - self.feature_mean) * self.feature_scale).clamp(-5, 5)
         features = (self.project(standard) + self.position).mT
         features = features + self.convolutions(features)
         pooled = (features * self.attention(features).softmax(-1)).sum(-1)

@@ -172,6 +172,7 @@ def test_speech_is_standardised_and_constant_features_have_no_say():
 def test_somebody_filmed_in_silence_is_painted_alike_whatever_is_said():
     renderer = _renderer()
     renderer.audio_latent.standardise_by(torch.zeros(50, 6))
+    assert all(value.isfinite().all() for value in renderer.state_dict().values()), "else an avatar refuses it"
     assert _mouth_change(renderer, tiny_inputs()) == 0
 
 
