@@ -231,7 +231,8 @@ class LayeredTexture(nn.Module):
     ) -> Float[Tensor, "B C H W"]:
         """image + gate · siren where there is a surface, zeros elsewhere.
 
-        The SIREN, by far the dearest of the three, is evaluated once a pixel: nothing is lost by it.
+        The SIREN, by far the dearest of the three, is evaluated once a pixel, at its first point: no loss
+        was seen.
         """
         first = (..., slice(None, None, supersampling), slice(None, None, supersampling))
         change = self.siren(uvs[first], regions[first], latent)
