@@ -46,6 +46,9 @@ a real person, step by step:
   readavatar animate avatars/jane --audio speech.wav --emotion "0s neutral, 2s happy:0.8" --out out.mp4
 """
 
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.ENOTDIR}
+"""The disk is full or guarded, or a file stands where a folder is wanted."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
@@ -64,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _fail(str(error))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
+        if error.errno not in _UNWRITABLE:
             raise
         place = f" at '{error.filename}'" if error.filename else ""
         return _fail(

@@ -149,3 +149,10 @@ def test_a_sweeps_own_options_may_stand_behind_the_runs(capsys):
     assert main(["sweep", sweep, "--data.clips", "clips/jane", "--count", "2", "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and all("--data.clips clips/jane" in line and "--count" not in line for line in lines)
+
+
+def test_a_file_where_a_folder_is_wanted_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["demo", "--quick", "--out", str(tmp_path / "file" / "demo")]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and "Not a directory" in error[0]
