@@ -14,6 +14,7 @@ from readavatar.appearance.texture import LayeredTexture, SirenTexture, TextureI
 from readavatar.appearance.unet import UNetRenderer
 from readavatar.data.render_inputs import RenderInputs
 from readavatar.rendering.sliding import local_mean
+from readavatar.rendering.texture import mean_texture
 
 WINDOW_MARGIN = 16
 """Pixels around the hole that are computed: the soft edge, and the footage that tells how to continue it."""
@@ -118,7 +119,9 @@ class AppearanceRenderer(nn.Module):
         return self.texture(inputs.uvs, inputs.regions, latent, inputs.supersampling)
 
     def _feature_maps(self, inputs: RenderInputs, texture: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K H W"]:
-        region = inputs.averaged(self.region(inputs.regions.long()).movedim(-1, 1))
+        nowhere = self.region.weight[0]
+        offsets, blank = self.region.weight - nowhere, torch.zeros_like(nowhere)[None, :, None, None]
+        region = mean_texture(blank, offsets, inputs.uvs, inputs.regions, inputs.supersampling) + nowhere[:, None, None]
         # Where the eyes are, lest the noise of a tracked gaze reaches the rest of the face.
         gaze = inputs.gaze[..., None, None] * inputs.part("eyes")
         maps = [texture, region, inputs.normals, gaze, inputs.context - 0.5 * (1 - inputs.hole), inputs.hole]

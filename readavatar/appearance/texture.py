@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from readavatar.rendering.sliding import mean_of_points
-from readavatar.rendering.texture import sample_texture
+from readavatar.rendering.texture import mean_texture
 
 _POINTS_MULTIPLE = 256
 
@@ -188,7 +188,9 @@ class TextureImage(nn.Module):
         """
         super().__init__()
         # Nothing, lest texels that training never sees (a neutral speaker's upper teeth) stay noise.
-        self.texels = nn.Parameter(torch.zeros(1, num_channels, resolution, resolution))
+        texels = torch.zeros(1, num_channels, resolution, resolution)
+        # A texel's channels side by side, as the compiled look-up reads them.
+        self.texels = nn.Parameter(texels.contiguous(memory_format=torch.channels_last))
         self.region_offset = nn.Embedding(num_regions + 1, num_channels)
         nn.init.constant_(self.region_offset.weight, start)
 
@@ -200,8 +202,7 @@ class TextureImage(nn.Module):
         supersampling: int = 1,
     ) -> Float[Tensor, "B C H W"]:
         """The texture where there is a surface, zeros elsewhere; ``latent`` is not heard."""
-        sampled = sample_texture(self.texels, uvs) + self.region_offset(regions.long()).movedim(-1, 1)
-        return mean_of_points(sampled * (regions > 0)[:, None], supersampling)
+        return mean_texture(self.texels, self.region_offset.weight, uvs, regions, supersampling)
 
 
 class LayeredTexture(nn.Module):

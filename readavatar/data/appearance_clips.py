@@ -29,7 +29,7 @@ from readavatar.morphable.model import MorphableModel
 from readavatar.speech import SpeechEncoder
 from readavatar.types import FaceCoefficients, Tensors, TrackedFace
 
-CACHE_VERSION = 5
+CACHE_VERSION = 6
 """Raise when ``build_render_maps`` changes what it gives."""
 _CHUNK = 16
 

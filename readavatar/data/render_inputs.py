@@ -20,7 +20,7 @@ from readavatar.morphable.displacements import expression_displacements
 from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.camera import head_to_world, world_to_clip
 from readavatar.rendering.rasterize import interpolate, rasterize
-from readavatar.rendering.shading import unit_length, vertex_normals
+from readavatar.rendering.shading import vertex_normals
 from readavatar.rendering.sliding import grown, mean_of_points
 from readavatar.types import Camera, Tensors, TrackedFace
 
@@ -71,7 +71,7 @@ class RenderMaps(Tensors):
     uvs: Float[Tensor, "B 2 h w"]
     """In [0, 1], row 0 of the texture at the top."""
     normals: Float[Tensor, "B 3 H W"]
-    """World frame; the mean of the unit normals at a pixel's points."""
+    """World frame; the mean at a pixel's points, of unit length where all see a surface that is next to flat."""
     regions: UInt8[Tensor, "B h w"]
     """0: no surface; i + 1: the morphable model's region i."""
     parts: UInt8[Tensor, "B h w"]
@@ -193,7 +193,7 @@ def build_render_maps(
     covered = (fragments.face_index >= 0) & drawn
     face_index = fragments.face_index.clamp(min=0)
     inside = covered[:, None].to(vertices.dtype)
-    normals = unit_length(interpolate(vertex_normals(vertices, model.faces), model.faces, fragments), 1)
+    normals = interpolate(vertex_normals(vertices, model.faces), model.faces, fragments)
     return RenderMaps(
         uvs=interpolate(model.uvs[None], model.uv_faces, fragments).clamp_(0, 1).mul_(inside),
         normals=mean_of_points(normals.mul_(inside), settings.supersampling),

@@ -21,8 +21,9 @@ from readavatar.appearance import AppearanceRenderer, render_face
 from readavatar.appearance.precision import uses_bfloat16
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.clip_store import SAMPLE_RATE, ClipStore, Crop
-from readavatar.data.render_inputs import MapSettings, build_render_inputs, speech_windows
+from readavatar.data.render_inputs import MapSettings, RenderInputs, build_render_inputs, speech_windows
 from readavatar.data.speech_features import load_described_encoder
+from readavatar.directing.ahead import ahead
 from readavatar.directing.composite import composite
 from readavatar.directing.footage import footage_order, monotone_runs
 from readavatar.directing.motion import generate_motion, retargeted, with_footage_gaze
@@ -133,31 +134,52 @@ def _rendered_frames(
     waveform: Float[Tensor, " num_samples"],
     crop_only: bool,
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """Stage 3 and compositing, run by run."""
+    """Stage 3 and compositing; while a run is painted, the next is read and rasterised and the last one composited."""
+    crop = Crop(0.0, 0.0, float(store.info.size)) if crop_only else store.info.crop
+    prepared = ahead(_prepared_runs(avatar.part("appearance").config, store, face, order, waveform, crop_only))
+    for footage, images, alphas in ahead(_painted_runs(avatar, prepared, len(order))):
+        for frame, image, alpha in zip(footage, images, alphas, strict=True):
+            yield _to_uint8(composite(frame, image, alpha, crop))
+
+
+def _painted_runs(
+    avatar: Avatar, prepared: Iterator[tuple[RenderInputs, Float[Tensor, "n 3 H W"]]], num_frames: int
+) -> Iterator[tuple[Float[Tensor, "n 3 H W"], Float[Tensor, "n 3 size size"], Float[Tensor, "n 1 size size"]]]:
+    """The footage of each run, the face and how much of it is seen."""
     part = avatar.part("appearance")
     renderer = load_network(AppearanceRenderer(**part.config["network"]), part)
-    model = load_morphable_model(face.morphable_model)
-    speech = load_described_encoder(part.config["speech_encoder"]).encode(waveform, store.fps, len(order))
-    size, window = part.config["size"], part.config["network"]["speech_window"]
-    first, bfloat16 = 0, None if len(order) > _WORTH_A_TRIAL else False
-    for run in monotone_runs(order, _RUN_LENGTH):
-        frames = torch.arange(first, first + len(run))
-        first += len(run)
-        inputs = build_render_inputs(
-            dataclasses.replace(face, coefficients=face.coefficients.frames(frames), lighting=face.lighting[frames]),
-            model,
-            speech_windows(speech, frames, window),
-            resized(store.frames(run), size),
-            MapSettings(**part.config["maps"]),
-        )
+    bfloat16 = None if num_frames > _WORTH_A_TRIAL else False
+    for inputs, footage in prepared:
         if bfloat16 is None:
             work = partial(render_face, renderer, inputs.frames(slice(0, 1)), 1)
             bfloat16 = uses_bfloat16("auto", work, inputs.hole.device)
-        images, alphas = render_face(renderer, inputs, bfloat16=bfloat16)
-        whole_crop = Crop(0.0, 0.0, float(store.info.size))
-        footage, crop = (store.frames(run), whole_crop) if crop_only else (_source_frames(store, run), store.info.crop)
-        for frame, image, alpha in zip(footage, images, alphas, strict=True):
-            yield _to_uint8(composite(frame, image, alpha, crop))
+        yield footage, *render_face(renderer, inputs, bfloat16=bfloat16)
+
+
+def _prepared_runs(
+    config: dict,
+    store: ClipStore,
+    face: TrackedFace,
+    order: Int[Tensor, " T"],
+    waveform: Float[Tensor, " num_samples"],
+    crop_only: bool,
+) -> Iterator[tuple[RenderInputs, Float[Tensor, "n 3 H W"]]]:
+    """What the network sees of each run, and the frames that it is painted into."""
+    model = load_morphable_model(face.morphable_model)
+    speech = load_described_encoder(config["speech_encoder"]).encode(waveform, store.fps, len(order))
+    first = 0
+    for run in monotone_runs(order, _RUN_LENGTH):
+        frames = torch.arange(first, first + len(run))
+        first += len(run)
+        crops = store.frames(run)
+        inputs = build_render_inputs(
+            dataclasses.replace(face, coefficients=face.coefficients.frames(frames), lighting=face.lighting[frames]),
+            model,
+            speech_windows(speech, frames, config["network"]["speech_window"]),
+            resized(crops, config["size"]),
+            MapSettings(**config["maps"]),
+        )
+        yield inputs, crops if crop_only else _source_frames(store, run)
 
 
 def _source_frames(store: ClipStore, run: Int[Tensor, " n"]) -> Float[Tensor, "n 3 H W"]:

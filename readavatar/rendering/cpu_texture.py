@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from readavatar.rendering.cpu_threads import run_jobs
+from readavatar.rendering.cpu_threads import pieces, run_jobs
 
 
 class SampleTexture(torch.autograd.Function):
@@ -41,23 +41,17 @@ class SampleTexture(torch.autograd.Function):
         num_rows, num_channels = len(uvs) * uvs.shape[2], texture.shape[1]
         # Each job needs an own buffer of one of the two gradients: the jobs share out that of which the other is less.
         by_rows = wants_texture * texture.numel() <= wants_uvs * uvs.numel()
-        pieces = _pieces(num_rows if by_rows else num_channels)
-        on_texture = texture.new_zeros(wants_texture * (len(pieces) if by_rows else 1), *texture.shape)
-        on_uvs = uvs.new_empty(wants_uvs * (1 if by_rows else len(pieces)), *uvs.shape)
+        shares = pieces(num_rows if by_rows else num_channels)
+        on_texture = texture.new_zeros(wants_texture * (len(shares) if by_rows else 1), *texture.shape)
+        on_uvs = uvs.new_empty(wants_uvs * (1 if by_rows else len(shares)), *uvs.shape)
         arrays = [_array(tensor) for tensor in (texture.flatten(2), uvs, gradient, on_texture.flatten(3), on_uvs)]
         jobs = []
-        for job, piece in enumerate(pieces):
-            rows, channels = (piece, (0, num_channels)) if by_rows else ((0, num_rows), piece)
+        for job, share in enumerate(shares):
+            rows, channels = (share, (0, num_channels)) if by_rows else ((0, num_rows), share)
             buffers = arrays[3][job * by_rows :][:1], arrays[4][job * (not by_rows) :][:1]
             jobs.append((*arrays[:3], texture.shape[3], *rows, *channels, *buffers))
         run_jobs(_sample_backward, jobs)
         return _total(on_texture) if wants_texture else None, _total(on_uvs) if wants_uvs else None, None
-
-
-def _pieces(length: int) -> list[tuple[int, int]]:
-    num_pieces = max(1, min(torch.get_num_threads(), length))
-    edges = [piece * length // num_pieces for piece in range(num_pieces + 1)]
-    return [(edges[piece], edges[piece + 1]) for piece in range(num_pieces)]
 
 
 def _total(buffers: Tensor) -> Tensor:

@@ -48,6 +48,13 @@ def bands(num_images: int, length: int) -> list[tuple[int, int, int]]:
     return [(image, *edges[piece : piece + 2]) for image in range(num_images) for piece in range(pieces)]
 
 
+def pieces(length: int) -> list[tuple[int, int]]:
+    """(first, end) of as many pieces as there are threads, for jobs that each need a large buffer of their own."""
+    num_pieces = max(1, min(torch.get_num_threads(), length))
+    edges = [piece * length // num_pieces for piece in range(num_pieces + 1)]
+    return [(edges[piece], edges[piece + 1]) for piece in range(num_pieces)]
+
+
 @cache
 def _pool(process: int, num_threads: int) -> ThreadPoolExecutor:
     # A forked child inherits the parent's pool object but not its threads, hence one for each process.

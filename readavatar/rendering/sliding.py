@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float
+from collections.abc import Callable
+from functools import reduce
+
+import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -10,33 +14,50 @@ from torch.nn import functional as F
 def grown(mask: Float[Tensor, "*n H W"], radius: int) -> Float[Tensor, "*n H W"]:
     """1 where a square of ``radius`` pixels about a pixel holds some of ``mask``, else 0.
 
-    Windows are doubled until they are as wide as the square, along one axis and then the other: at 256² and a radius of
-    18 it takes a hundredth of ``max_pool2d``'s time.
+    At 256² and a radius of 18 it takes a hundredth of ``max_pool2d``'s time.
 
     Args:
         mask: 0 or 1.
         radius: Pixels.
     """
-    found, wanted = mask > 0, 2 * radius + 1
-    for axis in (-1, -2):
-        found = F.pad(found, (radius, radius) if axis == -1 else (0, 0, radius, radius))
-        width = 1
-        while width < wanted:
-            step = min(width, wanted - width)
-            length = found.shape[axis] - step
-            found = found.narrow(axis, 0, length) | found.narrow(axis, step, length)
-            width += step
-    return found.to(mask.dtype)
+    return _over_squares(mask > 0, radius, torch.logical_or).to(mask.dtype)
 
 
 def local_mean(values: Float[Tensor, "B C H W"], radius: int) -> Float[Tensor, "B C H W"]:
     """The mean of the square of ``radius`` pixels about each pixel, of the part of it that is in the image."""
-    side = 2 * radius + 1
-    for size, padding in (((1, side), (0, radius)), ((side, 1), (radius, 0))):
-        values = F.avg_pool2d(values, size, stride=1, padding=padding, count_include_pad=False)
-    return values
+    inside = _over_squares(torch.ones_like(values[:1, :1]), radius, torch.add)
+    return _over_squares(values, radius, torch.add) / inside
 
 
 def mean_of_points(values: Float[Tensor, "B C h w"], supersampling: int) -> Float[Tensor, "B C H W"]:
-    """One value for each pixel of an image that is seen at ``supersampling``² points a pixel."""
-    return values if supersampling == 1 else F.avg_pool2d(values, supersampling)
+    """One value for each pixel of an image that is seen at ``supersampling``² points a pixel.
+
+    Sums of strided views take a quarter of ``avg_pool2d``'s time.
+    """
+    if supersampling == 1:
+        return values
+    rows = reduce(torch.add, [values[..., first::supersampling, :] for first in range(supersampling)])
+    return reduce(torch.add, [rows[..., first::supersampling] for first in range(supersampling)]) / supersampling**2
+
+
+def _over_squares(
+    values: Shaped[Tensor, "*n H W"], radius: int, together: Callable[[Tensor, Tensor], Tensor]
+) -> Shaped[Tensor, "*n H W"]:
+    """Combine the values in the square about each pixel, along one axis and then the other; zeros beyond the image.
+
+    Windows of 1, 2, 4, … pixels are doubled, and those put together whose widths add up to the square's.
+    """
+    width = 2 * radius + 1
+    for axis in (-1, -2):
+        size = values.shape[axis]
+        doubled = F.pad(values, (radius, radius) if axis == -1 else (0, 0, radius, radius))
+        result, used = None, 0
+        for bit in range(width.bit_length()):
+            if width >> bit & 1:
+                piece = doubled.narrow(axis, used, size)
+                result, used = piece if result is None else together(result, piece), used + 2**bit
+            if used < width:
+                length = doubled.shape[axis] - 2**bit
+                doubled = together(doubled.narrow(axis, 0, length), doubled.narrow(axis, 2**bit, length))
+        values = result
+    return values

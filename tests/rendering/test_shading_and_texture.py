@@ -12,7 +12,12 @@ from readavatar.rendering.shading import (
     vertex_normals,
     vertex_normals_plainly,
 )
-from readavatar.rendering.texture import sample_texture, sample_texture_plainly
+from readavatar.rendering.texture import (
+    mean_texture,
+    mean_texture_plainly,
+    sample_texture,
+    sample_texture_plainly,
+)
 
 
 def test_vertex_normals_of_counter_clockwise_faces_point_outwards(make_sphere):
@@ -161,3 +166,33 @@ def test_places_that_are_no_numbers_touch_no_memory_outside_the_texture():
     uvs = torch.full((1, 2, 1, 2), torch.nan).requires_grad_()
     sample_texture(texture, uvs).backward(torch.ones(1, 1, 1, 2))
     assert not uvs.grad.any() and texture.grad.sum() == 2
+
+
+@pytest.mark.parametrize("supersampling", [1, 2, 3])
+@pytest.mark.parametrize("size", [(7, 5), (1, 6), (4, 1), (1, 1)])
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_a_texture_seen_at_several_points_a_pixel_is_the_mean_of_its_look_ups(supersampling, size, num_threads):
+    generator = torch.Generator().manual_seed(0)
+    texture, offsets = torch.rand(1, 3, *size, generator=generator), torch.rand(5, 3, generator=generator)
+    points = (2, 4 * supersampling, 5 * supersampling)
+    uvs = torch.rand(2, 2, *points[1:], generator=generator) * 1.6 - 0.3
+    regions = torch.randint(0, 5, points, generator=generator, dtype=torch.uint8)
+    weights = torch.randn(2, 3, 4, 5, generator=generator)
+    before, results = torch.get_num_threads(), []
+    try:
+        torch.set_num_threads(num_threads)
+        for function in (mean_texture, mean_texture_plainly):
+            leaves = texture.clone().requires_grad_(), offsets.clone().requires_grad_()
+            mean = function(*leaves, uvs, regions, supersampling)
+            (mean * weights).sum().backward()
+            results.append([mean, *(leaf.grad for leaf in leaves)])
+    finally:
+        torch.set_num_threads(before)
+    for compiled, plain in zip(*results, strict=True):
+        torch.testing.assert_close(compiled, plain)
+
+
+def test_a_region_without_an_offset_is_refused():
+    regions = torch.full((1, 2, 2), 3, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="4 regions, but got 3"):
+        mean_texture(torch.rand(1, 2, 4, 4), torch.rand(3, 2), torch.rand(1, 2, 2, 2), regions, 1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from readavatar.rendering.sliding import grown, local_mean
+from readavatar.rendering.sliding import grown, local_mean, mean_of_points
 
 
 @pytest.mark.parametrize("radius", [0, 1, 5, 18, 60])
@@ -19,3 +19,9 @@ def test_the_local_mean_is_of_what_lies_in_the_image():
     values = torch.rand(2, 3, 20, 31, generator=torch.Generator().manual_seed(0))
     pooled = F.avg_pool2d(values, 11, stride=1, padding=5, count_include_pad=False)
     torch.testing.assert_close(local_mean(values, 5), pooled)
+
+
+@pytest.mark.parametrize("supersampling", [1, 2, 3])
+def test_the_mean_of_a_pixels_points_is_that_of_pooling(supersampling):
+    values = torch.rand(2, 3, 12, 18, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(mean_of_points(values, supersampling), F.avg_pool2d(values, supersampling))

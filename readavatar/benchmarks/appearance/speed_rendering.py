@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,11 +31,11 @@ NUM_FRAMES = 16
 
 
 class NetworkClock:
-    """How long networks compute, while it is entered: all modules but the morphable model, wherever they are called."""
+    """How long networks compute, while it is entered: all modules but the morphable model, in whatever thread."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._depth, self._start = 0, 0.0
+        self._thread = threading.local()
 
     @contextmanager
     def running(self) -> Iterator[NetworkClock]:
@@ -50,15 +51,13 @@ class NetworkClock:
                 handle.remove()
 
     def _enter(self, module: nn.Module, arguments: tuple) -> None:
-        if self._depth == 0:
-            self._start = time.perf_counter()
-        self._depth += 1
+        self._thread.starts = [*getattr(self._thread, "starts", []), time.perf_counter()]
 
     def _leave(self, module: nn.Module, arguments: tuple, output: object) -> None:
-        self._depth -= 1
-        if self._depth == 0 and not isinstance(module, MorphableModel):
+        start = self._thread.starts.pop()
+        if not self._thread.starts and not isinstance(module, MorphableModel):
             name = type(module).__name__
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - self._start
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 def time_animation(avatar: Path, out: Path, seconds: float) -> tuple[int, float, dict[str, float]]:
