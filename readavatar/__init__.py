@@ -2,7 +2,7 @@
 
 The package is layered; imports go down only (``tests/test_floors.py`` holds it):
 
-0. ``types``, ``emotion``, ``errors``, ``files``, ``assets``
+0. ``types``, ``emotion``, ``errors``, ``files``, ``ahead``, ``assets``
 1. ``media``, ``speech``, ``morphable``, ``rendering``, ``detection``, ``metrics``
 2. ``data``
 3. ``tracking``, ``expression``, ``appearance``, ``synthetic``

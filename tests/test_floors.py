@@ -9,7 +9,7 @@ import readavatar
 
 PACKAGE = Path(readavatar.__file__).parent
 FLOORS = [
-    {"types", "emotion", "errors", "files", "pickles", "assets", "__init__"},
+    {"types", "emotion", "errors", "files", "ahead", "pickles", "assets", "__init__"},
     {"media", "speech", "morphable", "rendering", "detection", "metrics"},
     {"data", "gaze"},
     {"tracking", "expression", "appearance", "synthetic"},

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from readavatar.ahead import ahead
 from readavatar.data.appearance_clips import AppearanceBatch, AppearanceClip, load_appearance_clip
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.disturbance import Disturbance
@@ -79,6 +80,13 @@ class AppearanceFrames(Dataset):
         if is_disturbed:
             return self.clips[clip].disturbed_batch([frame], self.window, self.disturbance, generator)
         return self.clips[clip].batch([frame], self.window)
+
+
+class ReadAheadLoader(DataLoader):
+    """Makes the next batch while one is used, in a thread: the next one waits less, and nothing is copied."""
+
+    def __iter__(self) -> Iterator[AppearanceBatch]:
+        return ahead(super().__iter__())
 
 
 class EpochOrder(Sampler[int]):
@@ -153,7 +161,7 @@ class AppearanceData(pl.LightningDataModule):
             disturbance: Of the fit that is trained on; not of the one that is tested on.
             rehearsed_share: Of the frames that are trained on, where an avatar has rehearsed the clip; they are judged
                 by the discriminator alone, as the footage shows another motion.
-            num_workers: Processes that load; batches are cheap, so that none is usually best.
+            num_workers: Processes that load; none leaves it to a thread, which is usually best.
             seed: Of the order of the frames.
         """
         super().__init__()
@@ -227,8 +235,8 @@ class AppearanceData(pl.LightningDataModule):
         """All held-out frames, in order."""
         return self._loader(AppearanceFrames(self.clips, self.held_out, self.speech_window))
 
-    def _loader(self, frames: AppearanceFrames, **arguments) -> DataLoader:
-        return DataLoader(
+    def _loader(self, frames: AppearanceFrames, **arguments) -> ReadAheadLoader:
+        return ReadAheadLoader(
             frames,
             batch_size=self.batch_size,
             num_workers=self.num_workers,

@@ -17,13 +17,13 @@ from jaxtyping import Float, Int, UInt8
 from rich.progress import track
 from torch import Tensor
 
+from readavatar.ahead import ahead
 from readavatar.appearance import AppearanceRenderer, render_face
 from readavatar.appearance.precision import uses_bfloat16
 from readavatar.data.avatar import Avatar, load_network
 from readavatar.data.clip_store import SAMPLE_RATE, ClipStore, Crop
 from readavatar.data.render_inputs import MapSettings, RenderInputs, build_render_inputs, speech_windows
 from readavatar.data.speech_features import load_described_encoder
-from readavatar.directing.ahead import ahead
 from readavatar.directing.composite import composite
 from readavatar.directing.footage import footage_order, monotone_runs
 from readavatar.directing.motion import generate_motion, retargeted, with_footage_gaze

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from readavatar.directing.ahead import ahead
+from readavatar.ahead import ahead
 
 
 def test_items_come_in_order_and_all_of_them():
