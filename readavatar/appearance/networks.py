@@ -13,6 +13,7 @@ from readavatar.appearance.audio_latent import AudioLatent
 from readavatar.appearance.texture import LayeredTexture, SirenTexture, TextureImage
 from readavatar.appearance.unet import UNetRenderer
 from readavatar.data.render_inputs import RenderInputs
+from readavatar.rendering.shading import shade
 from readavatar.rendering.sliding import local_mean
 from readavatar.rendering.texture import mean_texture
 
@@ -56,6 +57,8 @@ class NetworkSettings:
     """Its most channels."""
     region_features: int = 4
     """Learned numbers that tell the U-Net which region a pixel shows."""
+    lit: bool = True
+    """Whether the U-Net sees how the light that was fitted to the footage would fall on a white face."""
 
 
 class AppearanceRenderer(nn.Module):
@@ -86,14 +89,14 @@ class AppearanceRenderer(nn.Module):
             "speech_window": speech_window,
             "settings": asdict(settings),
         }
-        self.latent_size = settings.latent_size
+        self.latent_size, self.lit = settings.latent_size, settings.lit
         self.hears = settings.texture != "image" and settings.conditioning != "none"
         if self.hears:
             self.audio_latent = AudioLatent(num_speech_features, speech_window, settings.latent_size)
         self.texture = _build_texture(settings, num_regions)
         self.region = nn.Embedding(num_regions + 1, settings.region_features)
-        # Beside texture and region: normals (3), gaze (2), context (3), hole (1).
-        in_channels = settings.texture_channels + settings.region_features + 9
+        # Beside texture and region: normals (3), gaze (2), context (3), hole (1), and light (3).
+        in_channels = settings.texture_channels + settings.region_features + 9 + 3 * settings.lit
         self.unet = UNetRenderer(in_channels, 3, settings.unet_width, settings.unet_levels, settings.unet_max_width)
 
     def forward(self, inputs: RenderInputs) -> Float[Tensor, "B 3 H W"]:
@@ -125,6 +128,9 @@ class AppearanceRenderer(nn.Module):
         # Where the eyes are, lest the noise of a tracked gaze reaches the rest of the face.
         gaze = inputs.gaze[..., None, None] * inputs.part("eyes")
         maps = [texture, region, inputs.normals, gaze, inputs.context - 0.5 * (1 - inputs.hole), inputs.hole]
+        if self.lit:
+            covered = inputs.averaged((inputs.regions > 0)[:, None].to(inputs.normals.dtype))
+            maps.append(shade(covered.expand_as(inputs.normals), inputs.normals, inputs.lighting))
         return torch.cat([each.to(texture.dtype) for each in maps], 1)
 
 

@@ -90,6 +90,7 @@ class AppearanceClip:
             **vars(maps),
             context=frames * (1 - maps.hole),
             gaze=self.face.coefficients.gaze[index],
+            lighting=self.face.lighting[index],
             speech=speech_windows(self.speech, index, window),
         )
         return AppearanceBatch(inputs, frames, torch.zeros(len(frames), dtype=torch.bool))

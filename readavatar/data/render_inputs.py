@@ -104,6 +104,8 @@ class RenderInputs(RenderMaps):
     """The footage in [0, 1] with the hole blacked out."""
     gaze: Float[Tensor, "B 2"]
     """(yaw, pitch), radians, head frame."""
+    lighting: Float[Tensor, "B 9 3"]
+    """The light that was fitted to the footage, as ``TrackedFace`` has it."""
     speech: Float[Tensor, "B window D"]
     """Speech features of the video frames around each frame, an odd number."""
 
@@ -157,7 +159,9 @@ def build_render_inputs(
     """
     maps = build_render_maps(face, model, (context_frames.shape[-2], context_frames.shape[-1]), settings, backend)
     context = context_frames * (1 - maps.hole)
-    return RenderInputs(**vars(maps), context=context, gaze=face.coefficients.gaze, speech=speech)
+    return RenderInputs(
+        **vars(maps), context=context, gaze=face.coefficients.gaze, lighting=face.lighting, speech=speech
+    )
 
 
 @torch.no_grad()

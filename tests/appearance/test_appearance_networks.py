@@ -144,6 +144,19 @@ def test_regions_meet_within_a_pixel(texture):
         torch.testing.assert_close(values[:, :1][shared], (1 + teeth)[shared], atol=0.2, rtol=0)
 
 
+@pytest.mark.parametrize("lit", [True, False])
+def test_light_is_seen_where_there_is_a_face_if_it_is_asked_for(lit):
+    renderer, inputs = _renderer(lit=lit), tiny_inputs()
+    texture = renderer.neural_texture(inputs)
+    before, after = (
+        renderer._feature_maps(replace(inputs, lighting=lighting), texture)
+        for lighting in (inputs.lighting, 2 * inputs.lighting)
+    )
+    changed = (before != after).any(1)
+    assert bool(changed.any()) == lit
+    assert not changed[inputs.averaged((inputs.regions > 0)[:, None].float())[:, 0] == 0].any()
+
+
 @pytest.mark.parametrize("supersampling", [1, 2])
 def test_any_size_is_rendered(supersampling):
     renderer = _renderer()
