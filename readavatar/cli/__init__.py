@@ -11,10 +11,10 @@ import argparse
 import errno
 import importlib
 import sys
-import warnings
 from collections.abc import Sequence
 
 from readavatar import __version__
+from readavatar.cli.quiet import quieten_libraries
 from readavatar.errors import UserError
 
 STAGE_COMMANDS = {
@@ -53,8 +53,7 @@ _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROF
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # Lightning's and the hub libraries' advice to their own developers would bury our one line to the user.
-    warnings.filterwarnings("ignore", module=r"(pytorch_lightning|torch|transformers|lightning_utilities)\..*")
+    quieten_libraries()
     try:
         if arguments and arguments[0] in STAGE_COMMANDS:
             return _module("stages").run(arguments)

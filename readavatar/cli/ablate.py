@@ -13,6 +13,7 @@ OUT/table.json. A command that was stopped goes on when it is given again; runs 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from readavatar.cli.late_options import with_late_options
@@ -42,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     arguments = with_late_options(arguments, _add_options, "ablate")
     from readavatar.benchmarks.ablation import runs as ablation
     from readavatar.benchmarks.ablation.stages import choose_scorer, names_footage
-    from readavatar.cli.stages import run as run_stage
+    from readavatar.cli import stages
+    from readavatar.cli.apart import run_apart
 
     if arguments.seeds is not None and arguments.seeds < 1:
         raise UserError(f"Expected --seeds of 1 or more, but got {arguments.seeds}.")
@@ -58,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             for each in runs:
                 print("readavatar fit", *each.arguments)
             return 0
+        run_stage = partial(run_apart, stages.run)
         scorer = choose_scorer(stage, names_footage(overrides), run_stage)
         ablation.run_ablations(runs, run_stage, scorer, arguments.rescore)
     _tell(stage, out, list(chosen), seeds)

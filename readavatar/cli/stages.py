@@ -10,10 +10,8 @@ import difflib
 import importlib
 import inspect
 import json
-import logging
 import re
 import typing
-import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +26,7 @@ from pytorch_lightning.loggers import CSVLogger
 from readavatar.cli.config_paths import with_found_configs
 from readavatar.cli.memory import keep_freed_memory
 from readavatar.cli.progress import TrainingProgress
+from readavatar.cli.quiet import quieten_libraries
 from readavatar.data.avatar import AvatarExport, has_part
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.resume import ExactResume
@@ -146,10 +145,7 @@ def _first_clip(config: Namespace) -> str | None:
 def run(arguments: list[str]) -> int:
     """Run ``fit``, ``validate``, ``test`` or ``predict``."""
     keep_freed_memory()
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*lr_scheduler.step.*")
+    quieten_libraries()
     arguments = with_found_configs(arguments)
     try:
         StageCLI(

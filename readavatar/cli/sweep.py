@@ -94,6 +94,7 @@ def _draw(name: str, parameter: dict, generator: random.Random):
 def run(arguments: argparse.Namespace) -> int:
     """Run the sweep's commands one after another."""
     from readavatar.cli import main
+    from readavatar.cli.apart import run_apart
 
     arguments = with_late_options(arguments, _add_options, "sweep")
     path = find_config(arguments.sweep)
@@ -102,6 +103,6 @@ def run(arguments: argparse.Namespace) -> int:
     for number, command in enumerate(commands):
         line = [*command, "--avatar", f"sweeps/{path.stem}/{number:03d}", *arguments.overrides]
         print(f"[{number + 1}/{len(commands)}] readavatar {' '.join(line)}", flush=True)
-        if not arguments.dry_run and (code := main(line)):
+        if not arguments.dry_run and (code := run_apart(main, line)):
             return code
     return 0

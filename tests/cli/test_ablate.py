@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import readavatar.cli.apart
 import readavatar.cli.stages
 from readavatar.benchmarks.ablation import stages as ablation_stages
 from readavatar.benchmarks.appearance.actor_films import default_model, training_clip
@@ -59,7 +60,12 @@ def _option(arguments: list[str], name: str) -> str:
 @pytest.fixture
 def trainings(monkeypatch) -> Trainings:
     stand_in = Trainings()
-    monkeypatch.setattr(readavatar.cli.stages, "run", stand_in)
+
+    def run_here(function, arguments):
+        assert function is readavatar.cli.stages.run
+        return stand_in(arguments)
+
+    monkeypatch.setattr(readavatar.cli.apart, "run_apart", run_here)
     return stand_in
 
 
@@ -311,7 +317,7 @@ trainer: {max_steps: 3, val_check_interval: 3, enable_progress_bar: false, accel
 """
 
 
-def test_real_trainings_are_measured_and_taken_up_again(folder, monkeypatch, capsys):
+def test_real_trainings_are_measured_and_taken_up_again(folder, monkeypatch, capfd):
     stage = ablation_stages.STAGES["expression"]
     monkeypatch.setitem(ablation_stages.STAGES, "expression", dataclasses.replace(stage, bench=None))
     (folder / "_base.yaml").write_text(TINY)
@@ -322,8 +328,8 @@ def test_real_trainings_are_measured_and_taken_up_again(folder, monkeypatch, cap
     assert set(first["figures"]["lip_error"]["runs"]) == {"base", "regression"}
     assert first["figures"]["lip_error"]["runs"]["base"]["values"]["0"] > 0
     Path("runs/regression/0/result.json").unlink()
-    capsys.readouterr()
+    capfd.readouterr()
     assert main(command) == 0
-    printed = capsys.readouterr().out
+    printed = capfd.readouterr().out
     assert "regression, seed 0" in printed and "base, seed 0" not in printed and "going on from" in printed
     assert json.loads(Path("runs/table.json").read_text()) == first
