@@ -6,7 +6,6 @@ and mixtures are allowed (Saunders & Namboodiri 2023, sec. 3.2). A track is a li
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -18,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.errors import UserError
+from readavatar.errors import UserError, did_you_mean
 from readavatar.files import replacing_file
 
 MEAD_EMOTIONS = ("angry", "contempt", "disgusted", "fear", "happy", "sad", "surprised")
@@ -79,8 +78,7 @@ class EmotionSpace:
     def _index(self, name: str) -> int:
         if name in self.names:
             return self.names.index(name)
-        close = difflib.get_close_matches(name, (*self.names, NEUTRAL), n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
+        hint = did_you_mean(name, (*self.names, NEUTRAL))
         raise UserError(f"Expected one of {', '.join(self.names)} or neutral, but got the emotion '{name}'.{hint}")
 
 

@@ -9,16 +9,17 @@ import readavatar
 
 PACKAGE = Path(readavatar.__file__).parent
 FLOORS = [
-    {"types", "emotion", "errors", "files", "ahead", "pickles", "assets", "__init__"},
+    {"types", "emotion", "errors", "files", "ahead", "pickles", "assets", "config_paths", "__init__"},
     {"media", "speech", "morphable", "rendering", "detection", "metrics"},
     {"data", "gaze"},
     {"tracking", "expression", "appearance", "synthetic"},
     {"directing", "doctor", "viewer"},
-    {"benchmarks", "demo", "cli"},
+    {"benchmarks", "demo"},
+    {"cli"},
 ]
 FLOOR_OF = {name: index for index, names in enumerate(FLOORS) for name in names}
 SIDEWAYS_ALLOWED = {0, 5}
-"""The ground floor's modules and the front door's may use one another; the rooms between may not."""
+"""The ground floor's modules and those below the front door may use one another; the rooms between may not."""
 IMPORTED_ONCE = ("nvdiffrast", "pytorch3d", "mediapipe", "transformers", "wandb", "gradio")
 
 

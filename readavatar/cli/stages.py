@@ -6,7 +6,6 @@ example: readavatar fit --config configs/tracking/default.yaml --data.clips clip
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import inspect
 import json
@@ -23,15 +22,15 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger
 
-from readavatar.cli.config_paths import with_found_configs
 from readavatar.cli.memory import keep_freed_memory
 from readavatar.cli.progress import TrainingProgress
 from readavatar.cli.quiet import quieten_libraries
+from readavatar.config_paths import with_found_configs
 from readavatar.data.avatar import AvatarExport, has_part
 from readavatar.data.clip_store import ClipStore
 from readavatar.data.resume import ExactResume
 from readavatar.directing.rehearse import rehearse
-from readavatar.errors import UserError
+from readavatar.errors import UserError, did_you_mean
 from readavatar.files import replacing_file
 
 _CHECKPOINT_INTERVAL = timedelta(seconds=60)
@@ -190,8 +189,7 @@ def _unknown_key(key: str, arguments: list[str]) -> str:
     given = (argument[2:].partition("=")[0] for argument in arguments if argument.startswith("--"))
     key = next((name for name in given if name.endswith(f".{key}")), key)
     section, _, wrong = key.rpartition(".")
-    close = difflib.get_close_matches(wrong, _known_keys(section, arguments), n=1, cutoff=0.5)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
+    hint = did_you_mean(wrong, _known_keys(section, arguments), cutoff=0.5)
     return f"Expected a known key{f' in {section}' if section else ''}, but got '{wrong}'.{hint}"
 
 

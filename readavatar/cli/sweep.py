@@ -18,8 +18,8 @@ from pathlib import Path
 
 import yaml
 
-from readavatar.cli.config_paths import find_config
 from readavatar.cli.late_options import with_late_options
+from readavatar.config_paths import find_config
 from readavatar.errors import UserError
 
 _DEFAULT_SEED = 0

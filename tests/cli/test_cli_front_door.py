@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from readavatar.cli import COMMANDS, STAGE_COMMANDS, main
-from readavatar.cli.config_paths import CONFIG_FOLDERS, find_config, with_found_configs
 from readavatar.cli.sweep import expand_sweep
+from readavatar.config_paths import CONFIG_FOLDERS, find_config, with_found_configs
 from readavatar.errors import UserError
 
 CONFIGS = next(folder for folder in CONFIG_FOLDERS if folder.is_dir())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import shutil
@@ -22,8 +21,8 @@ from readavatar.benchmarks.ablation.stages import (
     StageCommand,
     names_footage,
 )
-from readavatar.cli.config_paths import CONFIG_FOLDERS, find_config
-from readavatar.errors import UserError
+from readavatar.config_paths import find_config, find_config_folder
+from readavatar.errors import UserError, did_you_mean
 from readavatar.files import replacing_file
 
 BASE = "base"
@@ -45,7 +44,7 @@ def find_ablations(folder: str) -> tuple[AblationStage, Path | None, dict[str, P
     Raises:
         UserError: There is no such folder, no stage of its name, or nothing in it.
     """
-    path = _find_folder(folder)
+    path = find_config_folder(folder)
     stage = STAGES.get(path.resolve().name)
     if stage is None:
         raise UserError(
@@ -61,21 +60,6 @@ def find_ablations(folder: str) -> tuple[AblationStage, Path | None, dict[str, P
     return stage, preset if preset.is_file() else None, files
 
 
-def _find_folder(name: str) -> Path:
-    if Path(name).is_dir():
-        return Path(name)
-    parts = Path(name).parts
-    relative = Path(*parts[1:]) if parts[:1] == ("configs",) else Path(name)
-    for folder in CONFIG_FOLDERS:
-        if not relative.is_absolute() and (folder / relative).is_dir():
-            return folder / relative
-    shipped = sorted(
-        {f"configs/{path.relative_to(folder)}" for folder in CONFIG_FOLDERS for path in folder.glob("ablations/*/")}
-    )
-    close = difflib.get_close_matches(name, shipped, n=1)
-    raise UserError(f"Expected a folder, but there is no '{name}'.{_did_you_mean(close)}")
-
-
 def choose_ablations(files: dict[str, Path], only: Sequence[str] | None) -> dict[str, Path]:
     """Those that are asked for, in the folder's order.
 
@@ -86,13 +70,9 @@ def choose_ablations(files: dict[str, Path], only: Sequence[str] | None) -> dict
         return files
     for name in only:
         if name not in files and name != BASE:
-            close = difflib.get_close_matches(name, files, n=1, cutoff=0.4)
-            raise UserError(f"Expected --only of {', '.join(files)}, but got '{name}'.{_did_you_mean(close)}")
+            hint = did_you_mean(name, files, cutoff=0.4)
+            raise UserError(f"Expected --only of {', '.join(files)}, but got '{name}'.{hint}")
     return {name: path for name, path in files.items() if name in only}
-
-
-def _did_you_mean(close: list[str]) -> str:
-    return f" Did you mean '{close[0]}'?" if close else ""
 
 
 def plan_runs(

@@ -19,7 +19,7 @@ from readavatar.benchmarks.appearance.actor_scores import ELSEWHERE, EYES, INTER
 from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Row, Score
 from readavatar.benchmarks.statistics import estimate_mean
-from readavatar.cli.config_paths import find_config
+from readavatar.config_paths import find_config
 from readavatar.data.avatar import has_part
 from readavatar.errors import UserError
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from readavatar.benchmarks.fit_command import FitCommand
-from readavatar.cli.config_paths import find_config
+from readavatar.config_paths import find_config
 from readavatar.data.avatar import has_part
 from readavatar.data.clip_store import ClipStore
 from readavatar.errors import UserError

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Callable
 from pathlib import Path
 
 import readavatar
-from readavatar.errors import UserError
+from readavatar.errors import UserError, did_you_mean
 
 _PACKAGE = Path(readavatar.__file__).parent
 CONFIG_FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
@@ -19,19 +19,29 @@ def find_config(name: str) -> Path:
     Raises:
         UserError: There is none; the message names the nearest that exists.
     """
-    if Path(name).is_file():
+    return _find(name, Path.is_file, "a config file", "**/*.yaml")
+
+
+def find_config_folder(name: str) -> Path:
+    """The same for a folder of ablations.
+
+    Raises:
+        UserError: There is none; the message names the nearest that exists.
+    """
+    return _find(name, Path.is_dir, "a folder", "ablations/*/")
+
+
+def _find(name: str, is_one: Callable[[Path], bool], kind: str, shipped: str) -> Path:
+    if is_one(Path(name)):
         return Path(name)
     relative = Path(name).relative_to("configs") if Path(name).parts[:1] == ("configs",) else Path(name)
     for folder in CONFIG_FOLDERS:
-        if (folder / relative).is_file():
+        if not relative.is_absolute() and is_one(folder / relative):
             return folder / relative
-    shipped = sorted(
-        {f"configs/{path.relative_to(folder)}" for folder in CONFIG_FOLDERS for path in folder.rglob("*.yaml")}
+    names = sorted(
+        {f"configs/{path.relative_to(folder)}" for folder in CONFIG_FOLDERS for path in folder.glob(shipped)}
     )
-    close = difflib.get_close_matches(name, shipped, n=1)
-    raise UserError(
-        f"Expected a config file, but there is no '{name}'." + (f" Did you mean '{close[0]}'?" if close else "")
-    )
+    raise UserError(f"Expected {kind}, but there is no '{name}'.{did_you_mean(name, names)}")
 
 
 def with_found_configs(arguments: list[str]) -> list[str]:
