@@ -44,7 +44,7 @@ class AppearanceModule(pl.LightningModule):
         optimisation: Optimisation = Optimisation(),  # noqa: B008
         jitter: Jitter = Jitter(),  # noqa: B008
         feature_loss: str = "auto",
-        gaze_expert: str = "auto",
+        gaze_expert: str = "eth_xgaze",
     ) -> None:
         """
         Args:
@@ -53,7 +53,7 @@ class AppearanceModule(pl.LightningModule):
             optimisation: Learning rates and the like.
             jitter: What is disturbed in training.
             feature_loss: Of ``load_feature_loss``.
-            gaze_expert: Of ``load_gaze_expert``, for ``weights.gaze``; without one the term is left out.
+            gaze_expert: Of ``load_gaze_expert``, for ``weights.gaze``; not looked for where that is 0.
         """
         super().__init__()
         self.automatic_optimization = False

@@ -54,10 +54,10 @@ class Objective(nn.Module):
         Args:
             weights: Of the terms.
             feature_loss: For ``weights.features``.
-            gaze_loss: For ``weights.gaze``; None leaves the term out.
+            gaze_loss: For ``weights.gaze``; None where that is 0.
         """
         super().__init__()
-        self.weights = {name: weight for name, weight in asdict(weights).items() if gaze_loss or name != "gaze"}
+        self.weights = asdict(weights)
         self.feature_loss, self.gaze_loss = feature_loss, gaze_loss
         is_adversarial = weights.adversarial > 0 or weights.matching > 0
         self.discriminator = PatchDiscriminator() if is_adversarial else None

@@ -21,7 +21,7 @@ from readavatar.errors import UserError
 from readavatar.gaze.placement import FacePlacement, face_crops
 from readavatar.gaze.resnet import ResNet18
 
-EXPERT_NAMES = ("auto", "eth_xgaze", "none")
+EXPERT_NAMES = ("eth_xgaze",)
 XGAZE_ASSET = "eth_xgaze_resnet18"
 _CROP_SIZE = 224
 """Pixels of ETH-XGaze's normalised face."""
@@ -69,27 +69,24 @@ class FaceGazeNetwork(nn.Module):
         return torch.stack([-yaw, pitch], 1)
 
 
-def load_gaze_expert(name: str = "auto") -> FaceGazeNetwork | None:
+def load_gaze_expert(name: str = "eth_xgaze") -> FaceGazeNetwork:
     """Load an expert by name; never asks the network.
 
     Args:
-        name: Of ``EXPERT_NAMES``. ``none`` gives None; so does ``auto`` where ETH-XGaze's weights are not on this
-            machine.
+        name: Of ``EXPERT_NAMES``.
 
     Raises:
         UserError: An unknown name, or weights that are not there.
     """
     if name not in EXPERT_NAMES:
         raise UserError(f"Expected a gaze expert of {', '.join(EXPERT_NAMES)}, but got '{name}'.")
-    if name == "none":
-        return None
     path = find_asset(XGAZE_ASSET)
-    if path is None and name == "eth_xgaze":
+    if path is None:
         raise UserError(
-            f"Expected ETH-XGaze's weights for the gaze expert 'eth_xgaze', but they are not on this machine; run "
-            f"'readavatar assets get {XGAZE_ASSET}'."
+            f"Expected ETH-XGaze's weights for the gaze loss, but they are not on this machine; run 'readavatar assets "
+            f"get {XGAZE_ASSET}' or leave the loss out with --model.weights.gaze 0."
         )
-    return load_eth_xgaze(path) if path else None
+    return load_eth_xgaze(path)
 
 
 def load_eth_xgaze(path: str | Path) -> FaceGazeNetwork:

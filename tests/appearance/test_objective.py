@@ -7,12 +7,14 @@ import torch
 from tiny_face import tiny_inputs
 
 from readavatar.appearance.crops import choose_crops
+from readavatar.appearance.gaze_loss import GazeLoss
 from readavatar.appearance.losses import BandFeatures
 from readavatar.appearance.objective import Objective, Rendered
 from readavatar.appearance.settings import LossWeights
 from readavatar.data.appearance_clips import AppearanceBatch
+from readavatar.errors import UserError
 
-WEIGHTS = LossWeights(mouth_inside=1.0, gaze=0.0, temporal=1.0)
+WEIGHTS = LossWeights(mouth_inside=1.0, temporal=1.0)
 
 
 @pytest.fixture
@@ -54,3 +56,32 @@ def test_one_rehearsed_frame_changes_nothing_for_the_others(setting):
     assert first["temporal"] == 0  # of a pair with one frame that was never filmed, no change is known
     assert first["photometric"] == pytest.approx(second["photometric"])
     assert first["matching"] == pytest.approx(second["matching"])
+
+
+class _Brightness(torch.nn.Module):
+    """An expert to whom bright pictures look up and to the left; it keeps what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[torch.Tensor] = []
+
+    def forward(self, images, placement):
+        self.shown.append(images)
+        return images.mean((2, 3))[:, :2]
+
+
+def test_gaze_is_judged_in_filmed_frames_alone(setting):
+    _, whole, image = setting
+    expert = _Brightness()
+    objective = Objective(replace(WEIGHTS, gaze=1.0), BandFeatures(2), GazeLoss(expert))
+    whole = replace(whole, is_rehearsed=torch.arange(len(image)) == 1)
+    assert _judged(objective, whole, image)["gaze"] > 0
+    real, rendered = expert.shown
+    torch.testing.assert_close(real, whole.frames[~whole.is_rehearsed])
+    assert (rendered != real).any((1, 2, 3)).all()
+
+
+def test_a_weight_without_its_expert_is_refused(setting):
+    _, whole, image = setting
+    with pytest.raises(UserError, match="'gaze'"):
+        _judged(Objective(replace(WEIGHTS, gaze=1.0), BandFeatures(2), None), whole, image)

@@ -89,14 +89,12 @@ def test_what_is_not_a_checkpoint_is_refused_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_missing_weights_name_the_command_and_auto_does_without(tmp_path, monkeypatch):
+def test_missing_weights_name_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("READAVATAR_CACHE", str(tmp_path))
     monkeypatch.delenv("READAVATAR_ASSETS", raising=False)
-    assert load_gaze_expert("auto") is None
-    assert load_gaze_expert("none") is None
     with pytest.raises(UserError, match="readavatar assets get eth_xgaze_resnet18"):
         load_gaze_expert("eth_xgaze")
-    with pytest.raises(UserError, match="auto, eth_xgaze, none"):
+    with pytest.raises(UserError, match="Expected a gaze expert of eth_xgaze"):
         load_gaze_expert("l2cs")
 
 
