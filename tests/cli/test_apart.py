@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +28,26 @@ def _die(arguments: list[str]) -> int:
     return 0
 
 
+def _keep_writing(arguments: list[str]) -> int:
+    while True:
+        Path(arguments[0]).touch()
+        time.sleep(0.05)
+
+
+def _wait_until(condition) -> bool:
+    for _ in range(60):
+        if condition():
+            return True
+        time.sleep(1)
+    return False
+
+
+def _rests(path: Path) -> bool:
+    before = path.stat().st_mtime_ns
+    time.sleep(1)
+    return path.stat().st_mtime_ns == before
+
+
 def test_the_exit_code_comes_back():
     assert run_apart(_exit_code, ["3"]) == 3
 
@@ -37,3 +61,13 @@ def test_a_mistake_is_raised_here_though_it_was_made_elsewhere():
 def test_a_killed_process_is_a_line_for_the_user():
     with pytest.raises(UserError, match=r"process was killed.*same command goes on"):
         run_apart(_die, [])
+
+
+def test_it_does_not_outlive_the_one_that_began_it(tmp_path):
+    written = tmp_path / "written"
+    call = f"from test_apart import _keep_writing, run_apart; run_apart(_keep_writing, [{str(written)!r}])"
+    parent = subprocess.Popen([sys.executable, "-c", call], cwd=Path(__file__).parent)
+    assert _wait_until(written.exists)
+    parent.kill()
+    parent.wait()
+    assert _wait_until(lambda: _rests(written))
