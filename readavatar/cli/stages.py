@@ -156,7 +156,11 @@ def run(arguments: list[str]) -> int:
             args=arguments,
         )
     except ArgumentError as error:
-        raise UserError(_explain(str(error), arguments)) from None
+        raise _mistake_behind(error) or UserError(_explain(str(error), arguments)) from None
+    except ValueError as error:
+        if mistake := _mistake_behind(error):
+            raise mistake from None
+        raise
     except RuntimeError as error:
         if "loading state_dict" not in str(error):
             raise
@@ -168,9 +172,16 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
+def _mistake_behind(error: BaseException | None) -> UserError | None:
+    """The user's mistake that jsonargparse found while it built an object, and reported as its own."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def _explain(message: str, arguments: list[str]) -> str:
     """One line for what jsonargparse says in many: the key at fault, and the nearest right one."""
-    if match := re.search(r"[Uu]nrecognized arguments: --([\w.]+)", message):
+    if match := re.search(r"(?:[Uu]nrecognized arguments|ambiguous option): --([\w.]+)", message):
         return _unknown_key(match[1], arguments)
     section = re.search(r'(?:key|Key) "([\w.]+)"', message)
     place = section[1] if section else "the config"

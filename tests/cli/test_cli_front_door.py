@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import yaml
 
+import readavatar
 from readavatar.cli import COMMANDS, STAGE_COMMANDS, main
+from readavatar.cli.quiet import quieten_libraries
 from readavatar.cli.sweep import expand_sweep
 from readavatar.config_paths import CONFIG_FOLDERS, find_config, with_found_configs
 from readavatar.errors import UserError
@@ -68,6 +71,31 @@ def test_a_wrong_key_is_one_line_with_the_nearest(stage, capsys):
     code = main(["fit", "--config", f"configs/{stage}/default.yaml", "--data.clip", "clips/jane"])
     assert code == 2
     assert "Did you mean 'clips'?" in _one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--model.weights.gaze=0.01", "readavatar assets get eth_xgaze_resnet18"),
+        ("--model.feature_loss=vgg", "readavatar assets get lpips_vgg"),
+        ("--model.feature_loss=sharp", "auto, bands, vgg"),
+        ("--model.optimisation.attention={mouth: 2.0}", "at most 1"),
+        ("--model.network.textur=image", "Did you mean 'texture'?"),
+    ],
+)
+def test_what_a_stage_cannot_be_built_with_is_one_line(option, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("READAVATAR_CACHE", str(tmp_path))
+    monkeypatch.delenv("READAVATAR_ASSETS", raising=False)
+    code = main(["fit", "--config", "configs/appearance/default.yaml", "--data.clips", "clips/jane", option])
+    assert code == 2
+    assert said in _one_line(capsys)
+
+
+def test_our_own_warnings_name_no_place_in_the_code():
+    quieten_libraries()
+    ours = warnings.formatwarning(UserWarning("It is\n silent."), UserWarning, readavatar.__file__, 3)
+    assert ours == "readavatar: It is silent.\n"
+    assert "other.py:3: UserWarning" in warnings.formatwarning(UserWarning("No."), UserWarning, "other.py", 3)
 
 
 @pytest.mark.parametrize("stage", STAGES)
