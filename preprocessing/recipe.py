@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from readavatar.data.prepare import Detector, prepare_clip
+from readavatar.data.preparation.prepare import Detector, prepare_clip
 from readavatar.detection import FaceDetector
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError

@@ -18,8 +18,8 @@ import numpy as np
 import soundfile
 
 from readavatar.assets import find_asset
-from readavatar.data.clip_store import ClipStore
-from readavatar.data.face_selection import select_person
+from readavatar.data.preparation.face_selection import select_person
+from readavatar.data.store import ClipStore
 from readavatar.detection import detect_video
 from readavatar.directing import Animation, animate
 from readavatar.directing.report import write_contact_sheet, write_curves, write_report
@@ -27,10 +27,9 @@ from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 from readavatar.files import replacing_file
 from readavatar.media.video import read_video
-from readavatar.media.waveform import read_waveform
+from readavatar.media.waveform import SAMPLE_RATE, read_waveform
 from readavatar.morphable import load_morphable_model
 from readavatar.synthetic import make_actor, speak, write_actor_clip
-from readavatar.synthetic.voice import SAMPLE_RATE
 from readavatar.viewer import view_clip
 
 SENTENCES = {

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import readavatar.data.expression_data
+import readavatar.data.datasets.expression
 import readavatar.expression.module
-from readavatar.data.clip_store import ClipInfo, ClipStore, Crop, writing_clip_store
+from readavatar.data.store import ClipInfo, ClipStore, Crop, writing_clip_store
 from readavatar.emotion import EmotionTrack
 from readavatar.morphable.model import MorphableData, MorphableModel
 from readavatar.types import FaceCoefficients, Landmarks, TrackedFace, default_camera
@@ -54,7 +54,7 @@ def talking_model() -> MorphableModel:
 
 def use_talking_model(monkeypatch) -> None:
     """Let the expression stage find it, whatever model the clips name."""
-    for module in (readavatar.expression.module, readavatar.data.expression_data):
+    for module in (readavatar.expression.module, readavatar.data.datasets.expression):
         monkeypatch.setattr(module, "load_morphable_model", lambda name: talking_model())
 
 

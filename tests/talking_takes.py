@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.expression.sync import SyncNetwork, Take
+from readavatar.expression.sync import SpokenMotion, SyncNetwork
 
 NUM_FEATURES = 8
 
@@ -24,7 +24,7 @@ def make_take(
     return speech, expressions
 
 
-def small_network(takes: list[Take], lips: Float[Tensor, "3 60"], seed: int) -> SyncNetwork:
+def small_network(takes: list[SpokenMotion], lips: Float[Tensor, "3 60"], seed: int) -> SyncNetwork:
     """Untrained, for takes of ``make_take``."""
     torch.manual_seed(seed)
     network = SyncNetwork(NUM_FEATURES, 3, width=32, embedding=16)

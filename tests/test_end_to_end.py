@@ -14,9 +14,9 @@ import soundfile
 import torch
 
 from readavatar.cli import main
-from readavatar.data.avatar import Avatar
-from readavatar.data.clip_store import ClipStore
-from readavatar.media.provenance import read_provenance
+from readavatar.data.store import ClipStore
+from readavatar.data.store.avatar import Avatar
+from readavatar.media.container import read_provenance
 from readavatar.media.video import probe
 
 STAGES = ("tracking", "expression", "appearance")

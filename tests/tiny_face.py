@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from readavatar.data.clip_store import ClipInfo, ClipStore, Crop, writing_clip_store
-from readavatar.data.render_inputs import MapSettings, RenderInputs, build_render_inputs, build_render_maps
+from readavatar.data.raster.render_inputs import MapSettings, RenderInputs, build_render_inputs, build_render_maps
+from readavatar.data.store import ClipInfo, ClipStore, Crop, writing_clip_store
 from readavatar.morphable.model import MorphableData, MorphableModel
 from readavatar.types import FaceCoefficients, Landmarks, TrackedFace, default_camera
 

@@ -3,7 +3,7 @@
 from readavatar.appearance.inference import render_face
 from readavatar.appearance.module import AppearanceModule
 from readavatar.appearance.networks import AppearanceRenderer
-from readavatar.data.render_inputs import RenderInputs, build_render_inputs, speech_windows
+from readavatar.data.raster.render_inputs import RenderInputs, build_render_inputs, speech_windows
 
 __all__ = [
     "AppearanceModule",

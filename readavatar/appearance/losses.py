@@ -1,11 +1,20 @@
 """What a rendered frame is blamed for. All images are gamma-encoded, as the footage is: its curve is the tone map that
 makes equal differences about equally visible, in the dark of the mouth too.
+
+The gaze loss: rendered eyes shall look where the real ones do, as a gaze expert sees it.
+
+Wilson, Shic & Jain, "Introducing Explicit Gaze Constraints to Face Swapping" (ETRA 2023, arXiv 2305.16138): the eyes
+are too few pixels for a loss on images to care where they look, so that a frozen, pretrained estimator's angles on the
+render and on the footage are compared as well.
+
+What the renderer is trained to: one weighted sum, and the discriminator that is part of it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -13,7 +22,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from readavatar.appearance.augmentation import Crops
+from readavatar.appearance.discriminator import (
+    PatchDiscriminator,
+    adversarial_loss,
+    discriminator_loss,
+    gradient_penalty,
+    matching_loss,
+)
+from readavatar.appearance.inference import soft_edge
+from readavatar.appearance.settings import LossWeights
+from readavatar.data.datasets.appearance_clips import AppearanceBatch
 from readavatar.errors import UserError
+from readavatar.gaze import GazeExpert, place_faces
+from readavatar.gaze.placement import FacePlacement
 
 
 def weighted_sum(
@@ -117,3 +139,175 @@ def _opponent(image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
     """Light, red against green, blue against yellow, scaled alike: colour edges are seen less sharply than light's."""
     red, green, blue = image.unbind(1)
     return torch.stack([(red + green + blue) / 3, (red - green) / 4, ((red + green) / 2 - blue) / 4], 1)
+
+
+RIM = 0.02
+"""How far beyond the eyes' mask the render is judged, as a part of the face square's side (3 mm): lashes, lid folds."""
+
+
+class GazeLoss(nn.Module):
+    """Difference of an expert's angles on rendered and real eyes, radians.
+
+    The expert sees the footage with nothing but the eyes replaced by the rendered ones: what it takes from the rest of
+    the face cancels, and no gradient teaches skin to deceive it. It belongs to nobody's ``parameters()`` or
+    ``state_dict()``, so that neither optimizers nor checkpoints hold it, yet it follows the module's device.
+    """
+
+    def __init__(self, expert: GazeExpert, frames: int | None = None) -> None:
+        """
+        Args:
+            expert: Frozen; never the one that judges a test.
+            frames: Of a batch that are judged, another choice each step; None judges all.
+        """
+        super().__init__()
+        if frames is not None and frames < 1:
+            raise ValueError(f"Expected `frames` of 1 or more, or None, but got {frames}.")
+        self.frames = frames
+        self._expert = [expert.requires_grad_(False).eval() if isinstance(expert, nn.Module) else expert]
+
+    @property
+    def expert(self) -> GazeExpert:
+        """Whose judgement it is."""
+        return self._expert[0]
+
+    def _apply(self, *arguments, **options) -> GazeLoss:
+        if isinstance(self.expert, nn.Module):
+            self.expert._apply(*arguments, **options)
+        return super()._apply(*arguments, **options)
+
+    def forward(
+        self,
+        predicted: Float[Tensor, "B 3 H W"],
+        target: Float[Tensor, "B 3 H W"],
+        eyes: Float[Tensor, "B 1 H W"],
+        face: Float[Tensor, "B 1 H W"],
+        step: int = 0,
+    ) -> Float[Tensor, ""]:
+        """The sum of the differences of yaw and pitch, mean over frames that show eyes and the face's whole width.
+
+        Args:
+            predicted: In [0, 1].
+            target: The footage of the same moment.
+            eyes: 1 on lids and eyeballs: ``RenderInputs.part("eyes")``.
+            face: 1 on all of the face: ``RenderInputs.part("face")``.
+            step: Of training: whose turn it is.
+        """
+        placement = place_faces(eyes, face)
+        chosen = placement.visible.nonzero()[:, 0]
+        if len(chosen) == 0:
+            return predicted.new_zeros(())
+        if self.frames is not None:
+            turn = step * self.frames + torch.arange(min(self.frames, len(chosen)))
+            chosen = chosen[turn.to(chosen.device) % len(chosen)]
+        placement = FacePlacement(**{name: value[chosen] for name, value in vars(placement).items()})
+        # In full precision: bfloat16 would round the images to 8 bits.
+        with torch.autocast(predicted.device.type, enabled=False):
+            target, shown = target[chosen].float(), _softened(eyes[chosen], placement)
+            mixed = target + shown * (predicted[chosen].float() - target)
+            with torch.no_grad():
+                wanted = self.expert(target, placement)
+            return (self.expert(mixed, placement) - wanted).abs().sum(1).mean()
+
+
+def _softened(eyes: Float[Tensor, "B 1 H W"], placement: FacePlacement) -> Float[Tensor, "B 1 H W"]:
+    """The eyes' mask grown by ``RIM``, with an edge as soft, lest the expert sees a seam."""
+    # In pixels of half the rim: pooling over many pixels of a large frame would cost as much as the expert.
+    coarse = max(round(RIM * float(placement.side.mean()) / 2), 1)
+    mask = F.max_pool2d(eyes.float(), coarse, ceil_mode=True)
+    mask = F.avg_pool2d(F.max_pool2d(mask, 7, stride=1, padding=3), 5, stride=1, padding=2, count_include_pad=False)
+    grown = F.interpolate(mask, scale_factor=coarse, mode="bilinear")
+    return grown[..., : eyes.shape[-2], : eyes.shape[-1]]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What the renderer made of a batch, and what it is held against: crops of its frames, or the whole of them."""
+
+    batch: AppearanceBatch
+    """The crops."""
+    image: Float[Tensor, "B 3 h w"]
+    """As rendered."""
+    alpha: Float[Tensor, "B 1 h w"]
+    """How much of each pixel is rendered."""
+
+    @property
+    def composite(self) -> Float[Tensor, "B 3 h w"]:
+        """The render in its footage."""
+        return self.alpha * self.image + (1 - self.alpha) * self.batch.frames
+
+
+def render_crops(renderer: nn.Module, whole: AppearanceBatch, crops: Crops) -> Rendered:
+    """Render crops of frames; the edge is as soft as in whole frames."""
+    batch = crops.cut(whole)
+    return Rendered(batch, renderer(batch.inputs), crops.cut_images(soft_edge(whole.inputs.paint_mask)))
+
+
+class AppearanceObjective(nn.Module):
+    """The losses that have a weight, and what they need."""
+
+    def __init__(self, weights: LossWeights, feature_loss: FeatureLoss, gaze_loss: GazeLoss | None) -> None:
+        """
+        Args:
+            weights: Of the terms.
+            feature_loss: For ``weights.features``.
+            gaze_loss: For ``weights.gaze``; None where that is 0.
+        """
+        super().__init__()
+        self.weights = asdict(weights)
+        self.feature_loss, self.gaze_loss = feature_loss, gaze_loss
+        is_adversarial = weights.adversarial > 0 or weights.matching > 0
+        self.discriminator = PatchDiscriminator() if is_adversarial else None
+
+    def forward(
+        self, rendered: Rendered, whole: AppearanceBatch, crops: Crops, step: int
+    ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+        """The objective, and each term's value.
+
+        Args:
+            rendered: Crops, rendered.
+            whole: The frames that they are of.
+            crops: Where they lie in them.
+            step: Of the training.
+        """
+        inputs, target = rendered.batch.inputs, rendered.batch.frames
+        difference = photometric_difference(rendered.image, target)
+        composite, is_filmed = rendered.composite, ~rendered.batch.is_driven
+        # What was never filmed has nothing to be compared with: the discriminator alone judges it.
+        filmed = is_filmed[:, None, None, None].float()
+        terms = {
+            "photometric": lambda: masked_mean(difference, rendered.alpha * filmed),
+            "mouth": lambda: masked_mean(difference, inputs.part("mouth") * filmed),
+            "mouth_inside": lambda: masked_mean(difference, inputs.part("mouth_inside") * filmed),
+            "eyes": lambda: masked_mean(difference, inputs.part("eyes") * filmed),
+            "features": lambda: self.feature_loss(composite, target, rendered.alpha * filmed),
+        }
+        if self.discriminator is not None:
+            self.discriminator.requires_grad_(False)
+            judged, real = self.discriminator(composite), self.discriminator(target)
+            terms["adversarial"] = lambda: adversarial_loss(judged)
+            terms["matching"] = lambda: matching_loss(judged, real, is_filmed)
+        if self.gaze_loss is not None:
+            terms["gaze"] = lambda: self._gaze(composite, whole, crops, step)
+        if crops.consecutive == 2:
+            both = filmed.unflatten(0, (-1, 2)).amin(1).repeat_interleave(2, 0)
+            terms["temporal"] = lambda: flicker(rendered.image, target, rendered.alpha * both)
+        return weighted_sum(terms, self.weights)
+
+    def _gaze(self, composite: Tensor, whole: AppearanceBatch, crops: Crops, step: int) -> Float[Tensor, ""]:
+        eyes = whole.inputs.part("eyes")
+        # Frames whose crop leaves the eyes out have nothing to be blamed for.
+        is_seen = crops.cut_images(eyes).sum((1, 2, 3)) > 0.5 * eyes.sum((1, 2, 3))
+        seen = torch.nonzero(is_seen & ~whole.is_driven)[:, 0]
+        frames, face = whole.frames[seen], whole.inputs.part("face")[seen]
+        rendered = crops.frames(seen.tolist()).paste(composite[seen], frames)
+        return self.gaze_loss(rendered, frames, eyes[seen], face, step)
+
+    def judge_step(self, rendered: Rendered, r1: float) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """What the discriminator pays: its hinge loss with ``r1`` times the gradient penalty, and without."""
+        self.discriminator.requires_grad_(True)
+        target, composite = rendered.batch.frames, rendered.composite.detach()
+        loss = discriminator_loss(self.discriminator(target), self.discriminator(composite))
+        if not r1:
+            return loss, loss.detach()
+        with torch.autocast(target.device.type, enabled=False):  # second derivatives need the precision
+            return loss + r1 * gradient_penalty(self.discriminator, target), loss.detach()

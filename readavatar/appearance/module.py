@@ -14,22 +14,19 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel
 
+from readavatar.appearance.augmentation import Augmentation, augmented, choose_crops
 from readavatar.appearance.contact_sheet import contact_sheet, write_image
-from readavatar.appearance.crops import choose_crops
-from readavatar.appearance.gaze_loss import GazeLoss
-from readavatar.appearance.inference import soft_edge
-from readavatar.appearance.jitter import Jitter, jittered
+from readavatar.appearance.inference import soft_edge, uses_bfloat16
+from readavatar.appearance.losses import AppearanceObjective, GazeLoss, Rendered, render_crops
 from readavatar.appearance.networks import AppearanceRenderer, NetworkSettings
-from readavatar.appearance.objective import Objective, Rendered, render_crops
+from readavatar.appearance.neural_texture import SirenTexture, TextureImage
 from readavatar.appearance.perceptual import load_feature_loss
-from readavatar.appearance.precision import uses_bfloat16
 from readavatar.appearance.settings import LossWeights, Optimisation
-from readavatar.appearance.texture import SirenTexture, TextureImage
-from readavatar.data.appearance_clips import AppearanceBatch
-from readavatar.data.averaging import warming_average
-from readavatar.data.render_inputs import RenderInputs
+from readavatar.data.datasets.appearance_clips import AppearanceBatch
+from readavatar.data.raster.render_inputs import RenderInputs
 from readavatar.gaze import load_gaze_expert
 from readavatar.metrics import psnr, ssim
+from readavatar.optimization.ema import warmup_ema
 
 _SHEET_FRAMES = 6
 
@@ -42,7 +39,7 @@ class AppearanceModule(pl.LightningModule):
         network: NetworkSettings = NetworkSettings(),  # noqa: B008 (all four are frozen)
         weights: LossWeights = LossWeights(),  # noqa: B008
         optimisation: Optimisation = Optimisation(),  # noqa: B008
-        jitter: Jitter = Jitter(),  # noqa: B008
+        augmentation: Augmentation = Augmentation(),  # noqa: B008
         feature_loss: str = "auto",
         gaze_expert: str = "eth_xgaze",
     ) -> None:
@@ -51,17 +48,17 @@ class AppearanceModule(pl.LightningModule):
             network: Sizes and choices.
             weights: Of the losses.
             optimisation: Learning rates and the like.
-            jitter: What is disturbed in training.
+            augmentation: What is disturbed in training.
             feature_loss: Of ``load_feature_loss``.
             gaze_expert: Of ``load_gaze_expert``, for ``weights.gaze``; not looked for where that is 0.
         """
         super().__init__()
         self.automatic_optimization = False
-        self.network, self.weights, self.optimisation, self.jitter = network, weights, optimisation, jitter
+        self.network, self.weights, self.optimisation, self.augmentation = network, weights, optimisation, augmentation
         expert = load_gaze_expert(gaze_expert) if weights.gaze else None
         gaze_loss = None if expert is None else GazeLoss(expert, optimisation.gaze_frames)
         features = load_feature_loss(feature_loss, optimisation.feature_crop)
-        self.objective = Objective(weights, features, gaze_loss)
+        self.objective = AppearanceObjective(weights, features, gaze_loss)
         self._bfloat16: bool | None = None
         self.renderer: AppearanceRenderer | None = None
         self.averaged: AveragedModel | None = None
@@ -73,9 +70,9 @@ class AppearanceModule(pl.LightningModule):
             return
         data = self.trainer.datamodule
         self.renderer = AppearanceRenderer(data.num_speech_features, data.num_regions, data.speech_window, self.network)
-        if self.renderer.hears:
+        if self.renderer.is_audio_conditioned:
             self.renderer.audio_latent.standardise_by(data.training_speech)
-        self.averaged = AveragedModel(self.renderer, multi_avg_fn=warming_average(self.optimisation.ema_decay))
+        self.averaged = AveragedModel(self.renderer, multi_avg_fn=warmup_ema(self.optimisation.ema_decay))
 
     def configure_optimizers(self) -> list[Adam]:
         """The renderer's, and the discriminator's if there is one."""
@@ -105,7 +102,7 @@ class AppearanceModule(pl.LightningModule):
         """One step of the renderer, then one of the discriminator."""
         self._set_learning_rates()
         settings, consecutive = self.optimisation, self.trainer.datamodule.consecutive
-        batch = replace(batch, inputs=jittered(batch.inputs, batch.frames, self.jitter))
+        batch = replace(batch, inputs=augmented(batch.inputs, batch.frames, self.augmentation))
         crops = choose_crops(batch.inputs, settings.crop, settings.attention, consecutive)
         with self._autocast(batch):
             rendered = render_crops(self.renderer, batch, crops)
@@ -171,7 +168,7 @@ class AppearanceModule(pl.LightningModule):
         self._report("test")
 
     def _score(self, batch: AppearanceBatch, stage: str) -> None:
-        alpha = soft_edge(batch.inputs.hole)
+        alpha = soft_edge(batch.inputs.paint_mask)
         composite = alpha * self.averaged(batch.inputs) + (1 - alpha) * batch.frames
         face, mouth = batch.inputs.part("face"), batch.inputs.part("mouth")
         with torch.autocast(self.device.type, enabled=False):  # bfloat16 has no digits for SSIM's variances
@@ -208,6 +205,6 @@ class AppearanceModule(pl.LightningModule):
 
 
 def _try_step(renderer: AppearanceRenderer, inputs: RenderInputs, bfloat16: bool) -> None:
-    with torch.autocast(inputs.hole.device.type, torch.bfloat16, enabled=bfloat16):
+    with torch.autocast(inputs.paint_mask.device.type, torch.bfloat16, enabled=bfloat16):
         renderer(inputs).mean().backward()
     renderer.zero_grad()

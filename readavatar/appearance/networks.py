@@ -1,28 +1,95 @@
-"""The appearance network: rasterised mesh, speech and the footage around the face → the face's pixels."""
+"""A U-Net that turns feature maps into pixels (Ronneberger et al. 2015).
+
+The appearance network: rasterised mesh, speech and the footage around the face → the face's pixels.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from readavatar.appearance.audio_latent import AudioLatent
-from readavatar.appearance.texture import LayeredTexture, SirenTexture, TextureImage
-from readavatar.appearance.unet import UNetRenderer
-from readavatar.data.render_inputs import RenderInputs
+from readavatar.appearance.neural_texture import AudioLatent, LayeredTexture, SirenTexture, TextureImage
+from readavatar.data.raster.render_inputs import RenderInputs
 from readavatar.rendering.shading import shade
-from readavatar.rendering.sliding import local_mean
 from readavatar.rendering.texture import mean_texture
+from readavatar.rendering.window_filters import local_mean
+
+
+class ConvBlock(nn.Module):
+    """Two 3×3 convolutions, each pixel normalised over its channels.
+
+    Unlike statistics over the image, a pixel's do not change with what is cropped, nor with a blink elsewhere.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.second = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+
+    def forward(self, x: Float[Tensor, "B in_channels H W"]) -> Float[Tensor, "B out_channels H W"]:
+        return _activated(self.second(_activated(self.first(x))))
+
+
+def _activated(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+    return F.leaky_relu(F.layer_norm(x.permute(0, 2, 3, 1), x.shape[1:2]).permute(0, 3, 1, 2), 0.2)
+
+
+class UNetRenderer(nn.Module):
+    """Feature maps of any size → an image's logits of the same size.
+
+    Full resolution, half of the cost of a symmetric network, has one convolution on the way down: what it needs there
+    is the sampled texture, which is detailed already.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int = 3, width: int = 16, levels: int = 5, max_width: int = 128
+    ) -> None:
+        """
+        Args:
+            in_channels: Of the feature maps.
+            out_channels: Of the image.
+            width: Channels at full resolution, doubled at each level up to ``max_width``.
+            levels: Resolutions, each half the one before.
+            max_width: See ``width``.
+        """
+        super().__init__()
+        widths = [min(width * 2**level, max_width) for level in range(levels)]
+        self.stem = nn.Conv2d(in_channels, width, 3, padding=1)
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
+        self.encoders = nn.ModuleList(ConvBlock(each, each) for each in widths[1:])
+        self.decoders = nn.ModuleList(ConvBlock(below + each, each) for each, below in pairwise(widths))
+        self.head = nn.Conv2d(width, out_channels, 3, padding=1)
+        # A sixth faster than channels first, as a pixel's channels are what is normalised.
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Float[Tensor, "B in_channels H W"]) -> Float[Tensor, "B out_channels H W"]:
+        """Sides that are no multiple of 2^(levels − 1) are padded with their edge, and cropped again."""
+        height, width = x.shape[-2:]
+        multiple = 2 ** len(self.downs)
+        padding = (0, -width % multiple, 0, -height % multiple)
+        x = F.pad(x, padding, mode="replicate") if any(padding) else x
+        x = F.leaky_relu(self.stem(x.contiguous(memory_format=torch.channels_last)), 0.2)
+        skips = []
+        for down, encoder in zip(self.downs, self.encoders, strict=True):
+            skips.append(x)
+            x = encoder(F.leaky_relu(down(x), 0.2))
+        for decoder, skip in zip(reversed(self.decoders), reversed(skips), strict=True):
+            x = decoder(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skip], 1))
+        return self.head(x)[..., :height, :width]
+
 
 WINDOW_MARGIN = 16
-"""Pixels around the hole that are computed: the soft edge, and the footage that tells how to continue it."""
+"""Pixels around the paint mask that are computed: the soft edge, and the footage that tells how to continue it."""
 WINDOW_MULTIPLE = 32
 """Of the computed window's sides."""
 REACH = 5
-"""Pixels that the footage's colours are carried into the hole."""
+"""Pixels that the footage's colours are carried into the paint mask."""
 
 
 @dataclass(frozen=True)
@@ -90,25 +157,25 @@ class AppearanceRenderer(nn.Module):
             "settings": asdict(settings),
         }
         self.latent_size, self.lit = settings.latent_size, settings.lit
-        self.hears = settings.texture != "image" and settings.conditioning != "none"
-        if self.hears:
+        self.is_audio_conditioned = settings.texture != "image" and settings.conditioning != "none"
+        if self.is_audio_conditioned:
             self.audio_latent = AudioLatent(num_speech_features, speech_window, settings.latent_size)
         self.texture = _build_texture(settings, num_regions)
         self.region = nn.Embedding(num_regions + 1, settings.region_features)
-        # Beside texture and region: normals (3), gaze (2), context (3), hole (1), and light (3).
+        # Beside texture and region: normals (3), gaze (2), context (3), paint mask (1), and light (3).
         in_channels = settings.texture_channels + settings.region_features + 9 + 3 * settings.lit
         self.unet = UNetRenderer(in_channels, 3, settings.unet_width, settings.unet_levels, settings.unet_max_width)
 
     def forward(self, inputs: RenderInputs) -> Float[Tensor, "B 3 H W"]:
         """The image in [0, 1], gamma-encoded as the footage.
 
-        It is computed in a window around the hole; beyond that it is the footage.
+        It is computed in a window around the paint mask; beyond that it is the footage.
         """
         window = inputs.window(WINDOW_MARGIN, WINDOW_MULTIPLE)
         seen = inputs.crop(window)
         texture = self.neural_texture(seen)
-        # The U-Net corrects a first guess: the footage as far as it goes, in the hole the texture's first channels.
-        rim, share = continue_into(torch.logit(seen.context, eps=0.01), seen.hole)
+        # The U-Net corrects a first guess: outside the paint mask the footage, inside it the texture's first channels.
+        rim, share = continue_into(torch.logit(seen.context, eps=0.01), seen.paint_mask)
         guess = share * rim + (1 - share) * texture[:, :3].float()
         logits = self.unet(self._feature_maps(seen, texture)).float() + guess
         image = inputs.context.clone()
@@ -118,7 +185,7 @@ class AppearanceRenderer(nn.Module):
     def neural_texture(self, inputs: RenderInputs) -> Float[Tensor, "B C H W"]:
         """The texture as it lies on the rasterised face."""
         deaf = inputs.gaze.new_zeros(len(inputs.gaze), self.latent_size)
-        latent = self.audio_latent(inputs.speech) if self.hears else deaf
+        latent = self.audio_latent(inputs.speech) if self.is_audio_conditioned else deaf
         return self.texture(inputs.uvs, inputs.regions, latent, inputs.supersampling)
 
     def _feature_maps(self, inputs: RenderInputs, texture: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K H W"]:
@@ -127,7 +194,14 @@ class AppearanceRenderer(nn.Module):
         region = mean_texture(blank, offsets, inputs.uvs, inputs.regions, inputs.supersampling) + nowhere[:, None, None]
         # Where the eyes are, lest the noise of a tracked gaze reaches the rest of the face.
         gaze = inputs.gaze[..., None, None] * inputs.part("eyes")
-        maps = [texture, region, inputs.normals, gaze, inputs.context - 0.5 * (1 - inputs.hole), inputs.hole]
+        maps = [
+            texture,
+            region,
+            inputs.normals,
+            gaze,
+            inputs.context - 0.5 * (1 - inputs.paint_mask),
+            inputs.paint_mask,
+        ]
         if self.lit:
             covered = inputs.averaged((inputs.regions > 0)[:, None].to(inputs.normals.dtype))
             maps.append(shade(covered.expand_as(inputs.normals), inputs.normals, inputs.lighting))
@@ -135,21 +209,21 @@ class AppearanceRenderer(nn.Module):
 
 
 def continue_into(
-    values: Float[Tensor, "B C H W"], hole: Float[Tensor, "B 1 H W"]
+    values: Float[Tensor, "B C H W"], paint_mask: Float[Tensor, "B 1 H W"]
 ) -> tuple[Float[Tensor, "B C H W"], Float[Tensor, "B 1 H W"]]:
-    """Carry what is around a hole ``REACH`` pixels into it, so that a guess at the inside begins without a seam.
+    """Carry what is around a paint mask ``REACH`` pixels into it, so that a guess at the inside begins without a seam.
 
     Args:
-        values: Not looked at in the hole.
-        hole: 1 inside.
+        values: Not looked at in the paint_mask.
+        paint_mask: 1 inside.
 
     Returns:
-        The values, in the hole the mean of those near, and their share: 1 around the hole, falling to 0 inside.
+        The values, in the paint mask the mean of those near, and their share: 1 around the mask, falling to 0 inside.
     """
-    known = 1 - hole
+    known = 1 - paint_mask
     near = local_mean(known, REACH)
     mean = local_mean(values * known, REACH) / near.clamp(min=1e-3)
-    return known * values + hole * mean, known + hole * (2 * near).clamp(max=1)
+    return known * values + paint_mask * mean, known + paint_mask * (2 * near).clamp(max=1)
 
 
 def _build_texture(settings: NetworkSettings, num_regions: int) -> LayeredTexture | SirenTexture | TextureImage:

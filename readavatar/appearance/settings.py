@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from readavatar.appearance.precision import Precision
-from readavatar.data.render_inputs import PARTS
+from readavatar.appearance.inference import Precision
+from readavatar.data.raster.render_inputs import PART_BITS
 from readavatar.errors import UserError
 
 
@@ -54,7 +54,7 @@ class Optimisation:
     crop: int | None = 128
     """Train on squares of this side around the face instead of whole frames, pixels."""
     attention: dict[str, float] = field(default_factory=lambda: {"mouth": 0.25, "eyes": 0.25})
-    """Share of the squares that are centred on each part of ``PARTS``; the others lie anywhere on the face."""
+    """Share of the squares that are centred on each part of ``PART_BITS``; the others lie anywhere on the face."""
     feature_crop: int | None = 64
     """Side of the square of each crop that a trained feature loss looks at, pixels; null takes all of it."""
     gaze_frames: int = 1
@@ -64,5 +64,7 @@ class Optimisation:
 
     def __post_init__(self) -> None:
         shares = self.attention.values()
-        if set(self.attention) - set(PARTS) or min(shares, default=0) < 0 or sum(shares) > 1 + 1e-6:
-            raise UserError(f"Expected shares of {', '.join(PARTS)} whose sum is at most 1, but got {self.attention}.")
+        if set(self.attention) - set(PART_BITS) or min(shares, default=0) < 0 or sum(shares) > 1 + 1e-6:
+            raise UserError(
+                f"Expected shares of {', '.join(PART_BITS)} whose sum is at most 1, but got {self.attention}."
+            )

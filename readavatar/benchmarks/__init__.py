@@ -5,8 +5,8 @@ from readavatar.benchmarks.appearance.speed import bench_appearance_speed
 from readavatar.benchmarks.expression.bench import bench_expression
 from readavatar.benchmarks.expression.footage import bench_expression_footage
 from readavatar.benchmarks.expression.recordings import bench_expression_recordings
-from readavatar.benchmarks.figures import Figure, measure, print_figures, write_figures
 from readavatar.benchmarks.rasterize import bench_rasterize
+from readavatar.benchmarks.scorecard import Figure, measure, print_figures, write_figures
 from readavatar.benchmarks.stages import bench_stages
 from readavatar.benchmarks.tracking.bench import bench_tracking
 

@@ -16,8 +16,8 @@ from jaxtyping import Float
 from rich.progress import track
 from torch import Tensor
 
-from readavatar.data.clip_store import ClipStore
-from readavatar.data.prepare import prepare_clip
+from readavatar.data.preparation.prepare import prepare_clip
+from readavatar.data.store import ClipStore
 from readavatar.detection.landmark_sets import to_landmarks_68
 from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace, EmotionTrack
 from readavatar.morphable import load_morphable_model

@@ -19,7 +19,7 @@ from rich.progress import track
 from torch import Tensor
 
 from readavatar.assets import find_asset
-from readavatar.benchmarks.figures import Figure, measure
+from readavatar.benchmarks.scorecard import Figure, measure
 from readavatar.morphable import load_morphable_model
 from readavatar.morphable.ict import METRES_PER_UNIT, NEUTRAL_FILE, find_ict_folder
 from readavatar.morphable.obj import read_obj

@@ -15,10 +15,10 @@ import torch
 from readavatar.appearance import AppearanceRenderer, render_face
 from readavatar.appearance.networks import NetworkSettings
 from readavatar.assets import find_asset
-from readavatar.benchmarks.figures import Figure, measure
-from readavatar.data.render_inputs import build_render_inputs, speech_windows
+from readavatar.benchmarks.scorecard import Figure, measure
+from readavatar.data.raster.render_inputs import build_render_inputs, speech_windows
 from readavatar.detection import FaceDetector
-from readavatar.directing.composite import composite
+from readavatar.directing.footage import composite
 from readavatar.expression import ExpressionGenerator, generate_expressions
 from readavatar.media.video import read_video, write_video
 from readavatar.morphable import load_morphable_model

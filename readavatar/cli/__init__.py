@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from readavatar import __version__
-from readavatar.cli.quiet import quieten_libraries
+from readavatar.cli.log_filters import install_log_filters
 from readavatar.errors import UserError
 
 STAGE_COMMANDS = {
@@ -53,7 +53,7 @@ _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROF
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    quieten_libraries()
+    install_log_filters()
     try:
         if arguments and arguments[0] in STAGE_COMMANDS:
             return _module("stages").run(arguments)

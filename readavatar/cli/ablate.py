@@ -16,7 +16,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from readavatar.cli.late_options import with_late_options
+from readavatar.cli.trailing_options import parse_trailing_options
 from readavatar.errors import UserError
 
 _DEFAULT_SEEDS = 3
@@ -40,11 +40,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run what is not done yet, and tell the table."""
-    arguments = with_late_options(arguments, _add_options, "ablate")
+    arguments = parse_trailing_options(arguments, _add_options, "ablate")
     from readavatar.benchmarks.ablation import runs as ablation
     from readavatar.benchmarks.ablation.stages import choose_scorer, names_footage
     from readavatar.cli import stages
-    from readavatar.cli.apart import run_apart
+    from readavatar.cli.subprocess_runner import run_in_subprocess
 
     if arguments.seeds is not None and arguments.seeds < 1:
         raise UserError(f"Expected --seeds of 1 or more, but got {arguments.seeds}.")
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             for each in runs:
                 print("readavatar fit", *each.arguments)
             return 0
-        run_stage = partial(run_apart, stages.run)
+        run_stage = partial(run_in_subprocess, stages.run)
         scorer = choose_scorer(stage, names_footage(overrides), run_stage)
         ablation.run_ablations(runs, run_stage, scorer, arguments.rescore)
     _tell(stage, out, list(chosen), seeds)

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed moves differently to the same speech (0)")
     parser.add_argument(
-        "--manner", metavar="NAME", help="move like another of the people that it was trained with (data.people)"
+        "--style", metavar="NAME", help="move like another of the people that it was trained with (data.people)"
     )
     parser.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="where in the footage to begin (0)")
     parser.add_argument("--crop", action="store_true", help="write the face's crop alone, not the whole footage")
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.out,
         emotion=arguments.emotion,
         seed=arguments.seed,
-        manner=arguments.manner,
+        style=arguments.style,
         start=arguments.start,
         crop_only=arguments.crop,
     )

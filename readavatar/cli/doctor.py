@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from readavatar.data.clip_store import ClipStore
+    from readavatar.data.store import ClipStore
     from readavatar.doctor import correct_offset, examine, print_examination, write_examination_json
     from readavatar.doctor import write_examination_page as write_page
     from readavatar.doctor.offset_trial import print_trial, try_offsets

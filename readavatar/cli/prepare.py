@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Prepare the video."""
-    from readavatar.data.prepare import prepare_clip
+    from readavatar.data.preparation.prepare import prepare_clip
 
     space = EmotionSpace(tuple(name.strip() for name in arguments.emotions.split(",")))
     emotion = EmotionTrack.parse(arguments.emotion, space) if arguments.emotion else None

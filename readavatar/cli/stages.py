@@ -22,16 +22,16 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger
 
+from readavatar.cli.log_filters import install_log_filters
 from readavatar.cli.memory import keep_freed_memory
-from readavatar.cli.progress import TrainingProgress
-from readavatar.cli.quiet import quieten_libraries
 from readavatar.config_paths import with_found_configs
-from readavatar.data.avatar import AvatarExport, has_part
-from readavatar.data.clip_store import ClipStore
-from readavatar.data.resume import ExactResume
-from readavatar.directing.rehearse import rehearse
+from readavatar.data.store import ClipStore
+from readavatar.data.store.avatar import AvatarExport, has_part
 from readavatar.errors import UserError, did_you_mean
 from readavatar.files import replacing_file
+from readavatar.training.progress import TrainingProgress
+from readavatar.training.rehearse import rehearse
+from readavatar.training.resume import ExactResume
 
 _CHECKPOINT_INTERVAL = timedelta(seconds=60)
 """A kill costs at most this much training."""
@@ -114,7 +114,7 @@ class StageCLI(LightningCLI):
         By the settings the same command goes on and another one starts anew.
         """
         data = self.config[self.subcommand].data.init_args
-        if data.get("rehearsed_share", 0) > 0:
+        if data.get("driven_share", 0) > 0:
             clips = [data.clips] if isinstance(data.clips, str) else data.clips
             for clip in clips:  # another avatar's rehearsal is nothing for this one to learn from
                 ClipStore(clip).drop_rehearsal()
@@ -144,7 +144,7 @@ def _first_clip(config: Namespace) -> str | None:
 def run(arguments: list[str]) -> int:
     """Run ``fit``, ``validate``, ``test`` or ``predict``."""
     keep_freed_memory()
-    quieten_libraries()
+    install_log_filters()
     arguments = with_found_configs(arguments)
     try:
         StageCLI(

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from readavatar.cli.late_options import with_late_options
+from readavatar.cli.trailing_options import parse_trailing_options
 from readavatar.config_paths import find_config
 from readavatar.errors import UserError
 
@@ -94,15 +94,15 @@ def _draw(name: str, parameter: dict, generator: random.Random):
 def run(arguments: argparse.Namespace) -> int:
     """Run the sweep's commands one after another."""
     from readavatar.cli import main
-    from readavatar.cli.apart import run_apart
+    from readavatar.cli.subprocess_runner import run_in_subprocess
 
-    arguments = with_late_options(arguments, _add_options, "sweep")
+    arguments = parse_trailing_options(arguments, _add_options, "sweep")
     path = find_config(arguments.sweep)
     seed = _DEFAULT_SEED if arguments.seed is None else arguments.seed
     commands = expand_sweep(path, arguments.count, seed)
     for number, command in enumerate(commands):
         line = [*command, "--avatar", f"sweeps/{path.stem}/{number:03d}", *arguments.overrides]
         print(f"[{number + 1}/{len(commands)}] readavatar {' '.join(line)}", flush=True)
-        if not arguments.dry_run and (code := run_apart(main, line)):
+        if not arguments.dry_run and (code := run_in_subprocess(main, line)):
             return code
     return 0

@@ -17,23 +17,22 @@ from jaxtyping import Float, Int, UInt8
 from rich.progress import track
 from torch import Tensor
 
-from readavatar.ahead import ahead
 from readavatar.appearance import AppearanceRenderer, render_face
-from readavatar.appearance.precision import uses_bfloat16
-from readavatar.data.avatar import Avatar, load_network
-from readavatar.data.clip_store import SAMPLE_RATE, ClipStore, Crop
-from readavatar.data.render_inputs import MapSettings, RenderInputs, build_render_inputs, speech_windows
-from readavatar.data.speech_features import load_described_encoder
-from readavatar.directing.composite import composite
-from readavatar.directing.footage import footage_order, monotone_runs
-from readavatar.directing.motion import generate_motion, retargeted, with_footage_gaze
+from readavatar.appearance.inference import uses_bfloat16
+from readavatar.data.datasets.speech_features import load_described_encoder
+from readavatar.data.raster.render_inputs import MapSettings, RenderInputs, build_render_inputs, speech_windows
+from readavatar.data.store import ClipStore, Crop
+from readavatar.data.store.avatar import Avatar, load_network
+from readavatar.directing.footage import composite, footage_order, monotone_runs
 from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
-from readavatar.media.provenance import provenance_metadata
-from readavatar.media.resizing import resized
+from readavatar.expression.inference import generate_motion, retargeted, with_footage_gaze
+from readavatar.media.container import provenance_metadata
+from readavatar.media.images import resized
 from readavatar.media.video import VideoWriter, read_video
-from readavatar.media.waveform import read_waveform
+from readavatar.media.waveform import SAMPLE_RATE, read_waveform
 from readavatar.morphable import load_morphable_model
+from readavatar.prefetch import prefetch
 from readavatar.types import TrackedFace
 
 _RUN_LENGTH = 16
@@ -66,7 +65,7 @@ def animate(
     *,
     emotion: str = "neutral",
     seed: int = 0,
-    manner: str | None = None,
+    style: str | None = None,
     start: float = 0.0,
     crop_only: bool = False,
 ) -> Animation:
@@ -80,7 +79,7 @@ def animate(
         out: The clip, ``.mp4``.
         emotion: What ``EmotionTrack.parse`` reads.
         seed: Of the motion.
-        manner: Whose way of moving, of the people that the avatar learned from; by default the avatar's own.
+        style: Whose way of moving, of the people that the avatar learned from; by default the avatar's own.
         start: Where in the footage to begin, seconds.
         crop_only: Write the face's crop, not the whole footage.
 
@@ -99,7 +98,7 @@ def animate(
         )
     order = footage_order(num_frames, store.num_frames, first)
     footage = store.tracking()
-    expressions = generate_motion(avatar, footage, waveform, track_of_emotion, num_frames, store.fps, seed, manner)
+    expressions = generate_motion(avatar, footage, waveform, track_of_emotion, num_frames, store.fps, seed, style)
     expressions = with_footage_gaze(expressions, footage, order)
     face = retargeted(footage, order, expressions)
 
@@ -136,8 +135,8 @@ def _rendered_frames(
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Stage 3 and compositing; while a run is painted, the next is read and rasterised and the last one composited."""
     crop = Crop(0.0, 0.0, float(store.info.size)) if crop_only else store.info.crop
-    prepared = ahead(_prepared_runs(avatar.part("appearance").config, store, face, order, waveform, crop_only))
-    for footage, images, alphas in ahead(_painted_runs(avatar, prepared, len(order))):
+    prepared = prefetch(_prepared_runs(avatar.part("appearance").config, store, face, order, waveform, crop_only))
+    for footage, images, alphas in prefetch(_painted_runs(avatar, prepared, len(order))):
         for frame, image, alpha in zip(footage, images, alphas, strict=True):
             yield _to_uint8(composite(frame, image, alpha, crop))
 
@@ -152,7 +151,7 @@ def _painted_runs(
     for inputs, footage in prepared:
         if bfloat16 is None:
             work = partial(render_face, renderer, inputs.frames(slice(0, 1)), 1)
-            bfloat16 = uses_bfloat16("auto", work, inputs.hole.device)
+            bfloat16 = uses_bfloat16("auto", work, inputs.paint_mask.device)
         yield footage, *render_face(renderer, inputs, bfloat16=bfloat16)
 
 

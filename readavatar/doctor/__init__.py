@@ -1,10 +1,8 @@
 """Before training, not after: whether a prepared or fitted clip will train, and what to do where it will not."""
 
 from readavatar.doctor.checks import Check, Status
-from readavatar.doctor.correction import correct_offset
-from readavatar.doctor.examination import ClipExamination, Examination, examine
-from readavatar.doctor.page import write_examination_page
-from readavatar.doctor.terminal import print_examination, write_examination_json
+from readavatar.doctor.examination import ClipExamination, Examination, correct_offset, examine
+from readavatar.doctor.report import print_examination, write_examination_json, write_examination_page
 
 __all__ = [
     "Check",

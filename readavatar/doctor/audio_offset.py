@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from readavatar.doctor.lips import lip_opening, lip_width
+from readavatar.doctor.measurements import lip_opening, lip_width
 
 MAX_OFFSET = 15
 """Frames searched to either side."""

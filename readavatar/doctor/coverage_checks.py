@@ -10,8 +10,7 @@ from torch import Tensor
 
 from readavatar.doctor.checks import Check, Rule, Status, at_least, at_most
 from readavatar.doctor.evidence import Evidence
-from readavatar.doctor.lips import lid_opening, runs
-from readavatar.doctor.mouth_shapes import SHAPES, count_times, mouth_shapes
+from readavatar.doctor.measurements import SHAPES, count_times, lid_opening, mouth_shapes, runs
 from readavatar.emotion import NEUTRAL
 
 _SOUNDS_A_SECOND = 12.0

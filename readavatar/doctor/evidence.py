@@ -10,13 +10,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from readavatar.assets import find_asset
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.detection.landmark_sets import to_landmarks_68
 from readavatar.doctor.audio_offset import LEAST_SECONDS, AudioOffset, lip_curves, measure_audio_offset, with_change
-from readavatar.doctor.frame_statistics import FrameStatistics, measure_frames
-from readavatar.doctor.head_pose import head_angles
 from readavatar.doctor.leaving_out import LeftOut, as_flags, frames_to_leave_out
-from readavatar.doctor.lips import fill_unseen
+from readavatar.doctor.measurements import FrameStatistics, fill_unseen, head_angles, measure_frames
 from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
 from readavatar.speech import load_speech_encoder

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from readavatar.doctor.checks import Check, Rule, Status, at_most
 from readavatar.doctor.evidence import Evidence
-from readavatar.doctor.lips import interocular
+from readavatar.doctor.measurements import interocular
 from readavatar.errors import UserError
 from readavatar.metrics import high_frequency_energy
 from readavatar.morphable import MorphableModel, load_morphable_model

@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from readavatar.doctor.frame_statistics import FrameStatistics
-from readavatar.doctor.lips import interocular, runs
+from readavatar.doctor.measurements import FrameStatistics, interocular, runs
 
 LOW_CONFIDENCE = 0.5
 """What detectors themselves take for a face."""

@@ -9,16 +9,17 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from readavatar.data.clip_store import SAMPLE_RATE, ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.detection.landmark_sets import to_landmarks_68
 from readavatar.doctor.audio_offset import lip_curves, measure_audio_offset
 from readavatar.doctor.evidence import Tick, measure_offset, offset_features
-from readavatar.doctor.lips import fill_unseen
+from readavatar.doctor.measurements import fill_unseen
 from readavatar.errors import UserError
+from readavatar.media.waveform import SAMPLE_RATE
 
+TRIAL_SECONDS = (5, 10, 20)
 SHIFTS = (-8, -5, -2, 0, 2, 5, 8)
 """Frames by which the sound is moved."""
-WINDOW_SECONDS = (5, 10, 20)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _try(store: ClipStore, tick: Tick) -> list[Trial]:
     if own is None:
         raise UserError(f"Expected 4 s or more of a moving mouth in '{store.path}', but there is less.")
     waveform, curves = store.waveform(), lip_curves(points, store.fps)
-    lengths = [length for length in WINDOW_SECONDS if length * store.fps <= store.num_frames]
+    lengths = [length for length in TRIAL_SECONDS if length * store.fps <= store.num_frames]
     errors: dict[int, list[float]] = {length: [] for length in lengths}
     sure: dict[int, list[bool]] = {length: [] for length in lengths}
     for number, shift in enumerate(SHIFTS):

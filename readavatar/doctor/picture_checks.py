@@ -9,7 +9,7 @@ import numpy as np
 from readavatar.doctor.checks import Check, Rule, Status, at_least, at_most
 from readavatar.doctor.evidence import Evidence
 from readavatar.doctor.leaving_out import DUPLICATE
-from readavatar.doctor.lips import EYE_CORNERS_MILLIMETRES, interocular
+from readavatar.doctor.measurements import EYE_CORNERS_MILLIMETRES, interocular
 from readavatar.errors import UserError
 from readavatar.media.container import open_media, reading, video_stream
 from readavatar.media.frame_rate import JITTER

@@ -12,15 +12,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from readavatar.data.clip_store import SAMPLE_RATE
 from readavatar.doctor.audio_offset import MAX_OFFSET
 from readavatar.doctor.coverage_checks import blinks, closures, shape_times
 from readavatar.doctor.evidence import Evidence
 from readavatar.doctor.leaving_out import LeftOut
-from readavatar.doctor.lips import EYE_CORNERS_MILLIMETRES, lid_opening, lip_opening
-from readavatar.doctor.mouth_shapes import CLOSED_MILLIMETRES
+from readavatar.doctor.measurements import CLOSED_MILLIMETRES, EYE_CORNERS_MILLIMETRES, lid_opening, lip_opening
 from readavatar.errors import UserError
-from readavatar.speech.level import block_power
+from readavatar.media.waveform import SAMPLE_RATE
+from readavatar.speech.silence import block_power
 
 _THUMBNAIL, _LINE, _COLUMNS = 170, 30, 6
 """Pixels of a picture and of the two lines under it; pictures a row."""

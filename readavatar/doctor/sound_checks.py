@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.data.clip_store import SAMPLE_RATE
 from readavatar.doctor.audio_offset import LEAST_MARGIN, MAX_OFFSET, MOST_SPREAD
 from readavatar.doctor.checks import Check, Rule, Status, at_least, at_most
 from readavatar.doctor.evidence import Evidence
-from readavatar.doctor.lips import lip_opening, runs
-from readavatar.speech.level import block_power, speech_level
+from readavatar.doctor.measurements import lip_opening, runs
+from readavatar.media.waveform import SAMPLE_RATE
+from readavatar.speech.silence import block_power, speech_level
 
 NO_SOUND = "no sound"
 EARLY_SECONDS, LATE_SECONDS = 0.045, 0.125

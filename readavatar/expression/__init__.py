@@ -1,8 +1,7 @@
 """Stage 2: speech and emotion → the motion of the face."""
 
-from readavatar.expression.discriminators import ExpressionDiscriminator
-from readavatar.expression.generation import generate_expressions
+from readavatar.expression.inference import generate_expressions
 from readavatar.expression.module import ExpressionModule
-from readavatar.expression.networks import ExpressionGenerator
+from readavatar.expression.networks import ExpressionDiscriminator, ExpressionGenerator
 
 __all__ = ["ExpressionDiscriminator", "ExpressionGenerator", "ExpressionModule", "generate_expressions"]

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from readavatar.data.averaging import warming_average
-from readavatar.data.expression_windows import ExpressionBatch
-from readavatar.expression.building import build_networks
-from readavatar.expression.face_space import PARTS, FaceSpace
-from readavatar.expression.generation import slow_noise
+from readavatar.data.datasets.expression_windows import ExpressionBatch
+from readavatar.expression.build_networks import CRITICS, build_networks, find_prior
+from readavatar.expression.face_space import FACE_PARTS, FaceSpace, describe_scores, score_motion
+from readavatar.expression.inference import slow_noise
 from readavatar.expression.losses import (
     adversarial_loss,
     closure_loss,
@@ -28,12 +27,11 @@ from readavatar.expression.losses import (
     weighted_sum,
 )
 from readavatar.expression.networks import ExpressionGenerator
-from readavatar.expression.prior import CRITICS, find_prior
-from readavatar.expression.scores import describe_scores, score_motion
 from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
 from readavatar.expression.sync import lip_landmarks, sync_loss
 from readavatar.expression.sync_training import train_sync_expert
 from readavatar.morphable import load_morphable_model
+from readavatar.optimization.ema import warmup_ema
 
 _TEST_SAMPLES = 8
 _CLOSED = 0.15
@@ -85,15 +83,15 @@ class ExpressionModule(pl.LightningModule):
         networks = build_networks(self.network, self.weights, self.optimisation, prior, data, model)
         self.generator, self.discriminator = networks.generator, networks.discriminator
         self.generator.blink_rates.copy_(data.blink_rates)
-        self.sync_expert, self.keeper = networks.sync_expert, networks.keeper
+        self.sync_expert, self.distillation = networks.sync_expert, networks.distillation
         self.register_buffer("knows_sync", torch.tensor(networks.knows_sync))
-        self.averaged = AveragedModel(self.generator, multi_avg_fn=warming_average(self.optimisation.ema_decay))
+        self.averaged = AveragedModel(self.generator, multi_avg_fn=warmup_ema(self.optimisation.ema_decay))
         self.space = FaceSpace(model)
         low, high = self.space.opening(data.training_expressions).quantile(torch.tensor([0.05, 0.95]))
         self.closed_below = float(torch.lerp(low, high, _CLOSED))
         # What there is no network for has no term.
         absent = {"adversarial", "matching"} if self.discriminator is None else set()
-        absent |= {"keep"} if self.keeper is None else set()
+        absent |= {"distillation"} if self.distillation is None else set()
         absent |= {"sync"} if self.sync_expert is None else set()
         self.active_weights = {name: value for name, value in asdict(self.weights).items() if name not in absent}
         data.context = self.generator.context
@@ -128,8 +126,8 @@ class ExpressionModule(pl.LightningModule):
         samples = self._draw(self.generator, batch, self.optimisation.samples)
         target = batch.expressions
         motions, velocities = (samples, target), (samples.diff(dim=2), target.diff(dim=1))
-        terms = {part: lambda part=part: self._energy_score(part, *motions) for part in PARTS}
-        terms["velocity"] = lambda: sum(self._energy_score(part, *velocities) for part in PARTS)
+        terms = {part: lambda part=part: self._energy_score(part, *motions) for part in FACE_PARTS}
+        terms["velocity"] = lambda: sum(self._energy_score(part, *velocities) for part in FACE_PARTS)
         terms["closure"] = lambda: self._closure(samples, target)
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
@@ -139,8 +137,8 @@ class ExpressionModule(pl.LightningModule):
         if self.sync_expert is not None:
             self.sync_expert.eval()
             terms["sync"] = lambda: sync_loss(self.sync_expert, self._inside(batch.speech, target), samples[0])
-        if self.keeper is not None:
-            terms["keep"] = lambda: self.keeper(self.generator, batch, self._position("face"))
+        if self.distillation is not None:
+            terms["distillation"] = lambda: self.distillation(self.generator, batch, self._position("face"))
         total, values = weighted_sum(terms, self.active_weights, self.global_step)
         optimizer = self.optimizers()[0] if self.discriminator is not None else self.optimizers()
         optimizer.zero_grad()

@@ -2,10 +2,13 @@
 
 Nothing here is padded: T + 2 · context frames in, T out. What a frame becomes depends on the frames around it alone,
 not on where a window begins, so that any length in chunks equals the whole.
+
+The networks that judge motion: is it true, and does it go with this sound, emotion and person?
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 Kind = Literal["convolution", "transformer"]
 
@@ -147,15 +151,15 @@ class ExpressionGenerator(nn.Module):
         """Hz, of each person."""
         self.codes = nn.Parameter(_CODE_STD * torch.randn(num_people, code_width))
         self.speech_dropout = nn.Dropout1d(2 * dropout)  # whole features, so that it leans on no single one
-        self.listen = nn.Linear(num_speech_features, width)
+        self.speech_projection = nn.Linear(num_speech_features, width)
         self.condition = nn.Sequential(
             nn.Linear(num_emotions + code_width + 1 + num_noise, _CONDITION_WIDTH),
             nn.SiLU(),
             nn.Linear(_CONDITION_WIDTH, _CONDITION_WIDTH),
         )
-        self.feel = nn.Linear(_CONDITION_WIDTH, width)
+        self.condition_projection = nn.Linear(_CONDITION_WIDTH, width)
         self.blocks = nn.ModuleList(_BLOCKS[kind](width, reach, dropout) for reach in reaches)
-        self.move = nn.Linear(width, num_expressions)
+        self.head = nn.Linear(width, num_expressions)
 
     def standardise_by(
         self,
@@ -196,11 +200,13 @@ class ExpressionGenerator(nn.Module):
         heard = self.standard_speech(speech)
         if self.training:  # with dropout, what keeps minutes of speech from being learned by heart
             heard = torch.addcmul(heard, torch.randn_like(heard), heard.new_tensor(self.speech_noise))
-        hidden = self.listen(self.speech_dropout(heard.mT).mT).repeat(num_samples, 1, 1) + self.feel(condition)
+        hidden = self.speech_projection(self.speech_dropout(heard.mT).mT).repeat(
+            num_samples, 1, 1
+        ) + self.condition_projection(condition)
         for block in self.blocks:
             hidden = block(hidden, condition)
             condition = condition[:, block.reach : -block.reach]
-        return self._within_bounds(self.move(F.silu(hidden))).unflatten(0, (num_samples, -1))
+        return self._within_bounds(self.head(F.silu(hidden))).unflatten(0, (num_samples, -1))
 
     def _within_bounds(self, standard: Float[Tensor, "B T E"]) -> Float[Tensor, "B T E"]:
         """The inverse of ``standard_expressions``, clamped; in training with a slope beyond the bounds, too.
@@ -212,3 +218,83 @@ class ExpressionGenerator(nn.Module):
         low, high = self.expression_bounds.unbind(-1)
         bounded = free.clamp(low, high)
         return bounded + _LEAK * (free - bounded) if self.training else bounded
+
+
+class _PatchDiscriminator(nn.Module):
+    """Judges overlapping stretches of motion, each with the sound and emotion around it."""
+
+    def __init__(self, num_inputs: int, width: int) -> None:
+        super().__init__()
+        sizes = [num_inputs, width, width, width]
+        self.layers = nn.ModuleList(
+            spectral_norm(nn.Conv1d(before, after, 5, stride=1 + (index > 0), padding=2))
+            for index, (before, after) in enumerate(itertools.pairwise(sizes))
+        )
+        self.verdict = spectral_norm(nn.Conv1d(width, 1, 3, padding=1))
+
+    def forward(self, inputs: Float[Tensor, "B C T"]) -> list[Float[Tensor, "B _ _"]]:
+        features = []
+        for layer in self.layers:
+            inputs = F.leaky_relu(layer(inputs), 0.2)
+            features.append(inputs)
+        return [*features, self.verdict(inputs)]
+
+
+class ExpressionDiscriminator(nn.Module):
+    """Patch discriminators at several rates (after MelGAN, Kumar et al. 2019, sec. 2.2), spectrally normalised."""
+
+    def __init__(
+        self,
+        num_speech_features: int,
+        num_emotions: int,
+        num_expressions: int,
+        code_width: int,
+        width: int = 64,
+        scales: int = 3,
+    ) -> None:
+        """
+        Args:
+            num_speech_features: D.
+            num_emotions: N.
+            num_expressions: E.
+            code_width: Numbers in a person's code.
+            width: Channels of the layers.
+            scales: Discriminators, each at half the rate of the one before.
+        """
+        super().__init__()
+        self.config = {
+            "num_speech_features": num_speech_features,
+            "num_emotions": num_emotions,
+            "num_expressions": num_expressions,
+            "code_width": code_width,
+            "width": width,
+            "scales": scales,
+        }
+        self.speech_projection = nn.Sequential(nn.Dropout1d(0.2), nn.Conv1d(num_speech_features, width, 1))
+        self.scales = nn.ModuleList(
+            _PatchDiscriminator(2 * num_expressions + width + num_emotions + code_width, width) for _ in range(scales)
+        )
+
+    def forward(
+        self,
+        expressions: Float[Tensor, "B T E"],
+        speech: Float[Tensor, "B T D"],
+        emotion: Float[Tensor, "B T N"],
+        code: Float[Tensor, "B I"],
+    ) -> list[list[Float[Tensor, "B _ _"]]]:
+        """Features and, last, verdicts (above 0: true) of each discriminator.
+
+        Args:
+            expressions: Standardised; their velocity is judged with them.
+            speech: Standardised features of the same frames.
+            emotion: Of the same frames.
+            code: Of who moves.
+        """
+        velocity = F.pad(expressions.diff(dim=1), (0, 0, 1, 0))
+        code = code[:, None].expand(-1, expressions.shape[1], -1)
+        inputs = torch.cat([expressions, velocity, self.speech_projection(speech.mT).mT, emotion, code], dim=-1).mT
+        results = []
+        for scale in self.scales:
+            results.append(scale(inputs))
+            inputs = F.avg_pool1d(inputs, 2, ceil_mode=True)
+        return results

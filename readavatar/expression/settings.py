@@ -57,7 +57,7 @@ class LossWeights:
     """L1 between the discriminators' features."""
     sync: float = 0.1
     """Lips that a frozen expert does not take for those of the sound."""
-    keep: float = 1.0
+    distillation: float = 1.0
     """What an emotion that the clips do not show does to the face, against what it does in the prior."""
 
 

@@ -22,9 +22,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from readavatar.morphable import MorphableModel
-from readavatar.morphable.displacements import expression_displacements
+from readavatar.morphable.expressions import expression_displacements
 
-Take = tuple[Tensor, Tensor]
+SpokenMotion = tuple[Tensor, Tensor]
 """Speech features (T, D) and expression coefficients (T, E) of the same frames."""
 _LIP_LANDMARKS = slice(48, 68)
 """iBUG's, outer and inner."""
@@ -96,7 +96,7 @@ class SyncNetwork(nn.Module):
         self.lip_tower = nn.Sequential(*_layers(60, width, embedding, context - 1, dropout))
         self.log_scale = nn.Parameter(torch.tensor(math.log(_FIRST_SCALE)))
 
-    def standardise_by(self, takes: Sequence[Take], lips: Float[Tensor, "E 60"]) -> None:
+    def standardise_by(self, takes: Sequence[SpokenMotion], lips: Float[Tensor, "E 60"]) -> None:
         """Take the statistics of the training data, and the face that it is played on.
 
         Args:

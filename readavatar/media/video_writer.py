@@ -25,7 +25,7 @@ from readavatar.errors import UserError
 from readavatar.files import replacing_file
 from readavatar.media.container import local_address
 from readavatar.media.frame_rate import frame_rate
-from readavatar.media.resampling import resample
+from readavatar.media.waveform import resample
 
 SUFFIXES = (".mp4", ".m4v", ".mov")
 AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)

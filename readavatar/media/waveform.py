@@ -6,11 +6,12 @@ frames of the same file count from the same moment. What codecs add before and a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av.error
 import numpy as np
+import soxr
 import torch
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
@@ -20,7 +21,26 @@ from torch import Tensor
 
 from readavatar.errors import UserError
 from readavatar.media.container import audio_stream, open_media, reading, video_stream
-from readavatar.media.resampling import resample_pieces
+
+SAMPLE_RATE = 16_000
+"""Hz; what speech encoders take, and what clip stores hold."""
+
+
+def resample(samples: np.ndarray, sample_rate: int, new_rate: int) -> np.ndarray:
+    """Band-limited resampling of ``(num_samples,)`` or ``(num_samples, channels)``; time 0 stays in place."""
+    return samples if sample_rate == new_rate else soxr.resample(samples, sample_rate, new_rate)
+
+
+def resample_pieces(pieces: Iterable[np.ndarray], sample_rate: int, new_rate: int) -> Iterator[np.ndarray]:
+    """The same for a mono waveform that comes piece by piece."""
+    if sample_rate == new_rate:
+        yield from pieces
+        return
+    stream = soxr.ResampleStream(sample_rate, new_rate, 1, dtype="float32")
+    for piece in pieces:
+        yield stream.resample_chunk(piece)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
 
 GAP_SECONDS = 0.02
 """Timestamps this far from where the samples before them end are a gap or an overlap, less is rounding."""

@@ -1,19 +1,31 @@
 """How good a result is: pure functions on tensors, unreduced over the batch unless a function says otherwise."""
 
-from readavatar.metrics.confidence import Interval, bootstrap_interval
-from readavatar.metrics.dial import Response, StepBack, largest_step_back, rank_correlation, step_response
-from readavatar.metrics.frechet import frechet_distance, motion_windows, principal_axes
 from readavatar.metrics.geometry import landmark_error, rigid_alignment, vertex_error
 from readavatar.metrics.image import psnr, ssim
-from readavatar.metrics.lips import closure_recall, fast_motion_ratio
-from readavatar.metrics.liveliness import pooled_fast_energy, pooled_std
-from readavatar.metrics.sequence import (
+from readavatar.metrics.motion import (
     audio_visual_offset,
+    closure_recall,
+    fast_motion_ratio,
     high_frequency_energy,
     motion_std,
     pearson_correlation,
+    pooled_fast_energy,
+    pooled_std,
 )
-from readavatar.metrics.transfer import nearest_centroid_accuracy, window_means
+from readavatar.metrics.statistics import (
+    Interval,
+    Response,
+    StepBack,
+    bootstrap_interval,
+    frechet_distance,
+    largest_step_back,
+    motion_windows,
+    nearest_centroid_accuracy,
+    principal_axes,
+    rank_correlation,
+    step_response,
+    window_means,
+)
 
 __all__ = [
     "Interval",

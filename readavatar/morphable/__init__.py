@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from readavatar.errors import UserError
-from readavatar.morphable.expression_names import EXPRESSION_NAMES, arkit_name
+from readavatar.morphable.expressions import EXPRESSION_NAMES, arkit_name
 from readavatar.morphable.model import MASK_NAMES, REGION_NAMES, MorphableData, MorphableModel
 
 __all__ = [

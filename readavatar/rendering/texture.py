@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from readavatar.rendering.sliding import mean_of_points
+from readavatar.rendering.window_filters import mean_of_points
 
 
 def sample_texture(texture: Float[Tensor, "#B C h w"], uvs: Float[Tensor, "B 2 H W"]) -> Float[Tensor, "B C H W"]:

@@ -15,10 +15,7 @@ from torch import Tensor, nn
 
 from readavatar.errors import UserError
 from readavatar.speech.alignment import Clock
-from readavatar.speech.level import speech_level
-
-SAMPLE_RATE = 16_000
-"""Hz; what the pretrained encoders hear."""
+from readavatar.speech.silence import speech_level
 
 _EDGE_SECONDS = 0.3
 """Silence put before and after the sound, so that the first and last frames have something on both sides."""

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from readavatar.media.waveform import SAMPLE_RATE
 from readavatar.speech.alignment import Clock
-from readavatar.speech.encoder import SAMPLE_RATE, SpeechEncoder
+from readavatar.speech.encoder import SpeechEncoder
 
 WINDOW, HOP = 400, 160
 """Samples: 25 ms every 10 ms, the field's habit and Whisper's."""

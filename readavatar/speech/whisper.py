@@ -15,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from readavatar.errors import UserError
+from readavatar.media.waveform import SAMPLE_RATE
 from readavatar.speech.alignment import Clock
-from readavatar.speech.encoder import SAMPLE_RATE, SpeechEncoder
+from readavatar.speech.encoder import SpeechEncoder
 from readavatar.speech.log_mel import HOP, WINDOW, MelSpectrogram
 
 _FLOOR = -6.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from readavatar.synthetic.actor import Actor, make_actor
 from readavatar.synthetic.characters import Character, make_character
-from readavatar.synthetic.clip import film, rehearse, write_actor_clip
+from readavatar.synthetic.clip import film, perform_sentences, write_actor_clip
 from readavatar.synthetic.corpus import Take, draw_takes, play
 from readavatar.synthetic.performance import Performance, Style, perform
 from readavatar.synthetic.sentences import HELD_OUT_SENTENCES, SENTENCES
@@ -27,8 +27,8 @@ __all__ = [
     "make_actor",
     "make_character",
     "perform",
+    "perform_sentences",
     "play",
-    "rehearse",
     "silence",
     "speak",
     "write_actor_clip",

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from readavatar.morphable import MorphableModel
 from readavatar.rendering.rasterize import interpolate, rasterize
-from readavatar.synthetic.tongue import light_in_mouth
+from readavatar.synthetic.mouth_interior import light_in_mouth
 
 SKIN_TONES = ((0.62, 0.40, 0.30), (0.56, 0.34, 0.24), (0.48, 0.28, 0.18), (0.36, 0.20, 0.12), (0.22, 0.115, 0.065),
               (0.13, 0.065, 0.04))  # fmt: skip

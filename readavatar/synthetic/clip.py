@@ -13,12 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.data.clip_store import ClipInfo, ClipStore, ClipStoreWriter, Crop, writing_clip_store
+from readavatar.data.store import ClipInfo, ClipStore, ClipStoreWriter, Crop, writing_clip_store
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 from readavatar.files import sha256_of_file
 from readavatar.media.video import read_video
 from readavatar.media.video_writer import VideoWriter
+from readavatar.media.waveform import SAMPLE_RATE
 from readavatar.morphable import MorphableModel, load_morphable_model
 from readavatar.synthetic.actor import Actor, make_actor, make_backdrop
 from readavatar.synthetic.emotions import check_emotions
@@ -26,7 +27,7 @@ from readavatar.synthetic.performance import Performance, perform
 from readavatar.synthetic.render import Scene, projected_landmarks, render
 from readavatar.synthetic.retarget import retarget
 from readavatar.synthetic.sentences import SENTENCES
-from readavatar.synthetic.voice import SAMPLE_RATE, silence, speak
+from readavatar.synthetic.voice import silence, speak
 from readavatar.types import DEFAULT_FOCAL, Landmarks, TrackedFace, default_camera
 
 SOURCE_NAME = "source.mp4"
@@ -81,7 +82,7 @@ def write_actor_clip(
     check_emotions(emotion.space.names)
     model = load_morphable_model(morphable_model)
     actor = make_actor(seed, model)
-    performance = rehearse(
+    performance = perform_sentences(
         actor, take=take, sentences=sentences, emotion=emotion, fps=float(fps), duration=duration, turn=turn
     )
     scene = film(actor, performance, model, morphable_model, size, zoom)
@@ -111,7 +112,7 @@ def write_actor_clip(
     return ClipStore(path)
 
 
-def rehearse(
+def perform_sentences(
     actor: Actor,
     *,
     take: int = 0,

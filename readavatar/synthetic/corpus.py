@@ -11,12 +11,11 @@ from torch import Tensor
 from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
 from readavatar.synthetic.characters import Character
-from readavatar.synthetic.corpus_emotions import draw_emotion
+from readavatar.synthetic.emotions import draw_emotion
+from readavatar.synthetic.espeak import faint_noise, vary_sound
 from readavatar.synthetic.performance import perform
-from readavatar.synthetic.sentences import HELD_OUT_SENTENCES
-from readavatar.synthetic.sound_changes import faint_noise, vary_sound
+from readavatar.synthetic.sentences import HELD_OUT_SENTENCES, LANGUAGES, draw_sentence
 from readavatar.synthetic.voice import PAUSES, Phoneme, silence, speak
-from readavatar.synthetic.wording import LANGUAGES, draw_sentence
 
 SHORTEST_TAKE, LONGEST_TAKE = 6.0, 15.0
 """Seconds."""

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from readavatar.emotion import EmotionTrack
-from readavatar.morphable.expression_names import EXPRESSION_NAMES
-from readavatar.morphable.gaze_lids import look_expressions
+from readavatar.media.waveform import SAMPLE_RATE
+from readavatar.morphable.expressions import EXPRESSION_NAMES, look_expressions
 from readavatar.synthetic.behaviour import Gestures, behave
 from readavatar.synthetic.emotions import (
     BROW_BEATS,
@@ -23,9 +23,9 @@ from readavatar.synthetic.emotions import (
     emotional_factor,
     emotional_head_pose,
 )
-from readavatar.synthetic.resting import at_rest
+from readavatar.synthetic.retarget import at_rest
 from readavatar.synthetic.visemes import DECAY, Articulation, articulate, mouth_expressions
-from readavatar.synthetic.voice import SAMPLE_RATE, Phoneme, Speech
+from readavatar.synthetic.voice import Phoneme, Speech
 from readavatar.types import FaceCoefficients
 
 DISTANCE = 0.66

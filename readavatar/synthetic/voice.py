@@ -19,10 +19,9 @@ from torch import Tensor
 
 from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
+from readavatar.media.waveform import SAMPLE_RATE
 from readavatar.synthetic.espeak import run_espeak
 
-SAMPLE_RATE = 16_000
-"""Hz."""
 PAUSES = (0.2, 0.5)
 """Seconds, least and most, between sentences."""
 LARGEST_DENOMINATOR = 50

@@ -1,6 +1,6 @@
 """Stage 1: video → the morphable model's coefficients, camera, light and gaze of every frame."""
 
 from readavatar.tracking.module import TrackingModule
-from readavatar.tracking.stages import Stage
+from readavatar.tracking.schedule import FitStage
 
-__all__ = ["Stage", "TrackingModule"]
+__all__ = ["FitStage", "TrackingModule"]

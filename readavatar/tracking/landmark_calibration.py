@@ -21,6 +21,8 @@ MIRRORED = [
     *range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36,
     41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
 ]  # fmt: skip
+
+
 """Each of the 68 landmarks' counterpart on the face's other side."""
 
 

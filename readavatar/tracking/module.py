@@ -11,18 +11,17 @@ from jaxtyping import Int
 from torch import Tensor
 
 from readavatar.assets import find_asset
-from readavatar.data.clip_store import ClipStore
-from readavatar.data.tracking_data import TrackingBatch, TrackingData
+from readavatar.data.datasets.tracking import TrackingBatch, TrackingData
+from readavatar.data.store import ClipStore
 from readavatar.errors import UserError
 from readavatar.metrics import psnr
 from readavatar.morphable import load_morphable_model
-from readavatar.tracking.given_steps import GivenSteps
-from readavatar.tracking.objective import Objective
+from readavatar.tracking.initialization import fill_missing_frames, start_appearance, start_fit
+from readavatar.tracking.objective import FitObjective
 from readavatar.tracking.parameters import FaceParameters
 from readavatar.tracking.results import compare_with_truth, inner_landmark_errors, tracked_face, truth_of
-from readavatar.tracking.solver import Solver
-from readavatar.tracking.stages import Stage, Step, choose_keyframes, plan_steps
-from readavatar.tracking.start import fill_missing_frames, start_appearance, start_fit
+from readavatar.tracking.schedule import FitStage, Step, choose_keyframes, plan_steps
+from readavatar.tracking.solver import GivenSteps, Solver
 
 _SUMMARY_FRAMES = 96
 
@@ -35,7 +34,7 @@ class TrackingModule(pl.LightningModule):
 
     def __init__(
         self,
-        stages: list[Stage],
+        stages: list[FitStage],
         weights: dict[str, float],
         morphable_model: str = "auto",
         texture_size: int = 256,
@@ -70,7 +69,7 @@ class TrackingModule(pl.LightningModule):
         data: TrackingData = self.trainer.datamodule
         observations = data.observations
         self.model = load_morphable_model(self._model_name(data.stores))
-        self.objective = Objective(self.model, observations, self.weights, self.texture_size, self.backend)
+        self.objective = FitObjective(self.model, observations, self.weights, self.texture_size, self.backend)
         self.parameters_ = FaceParameters(
             observations, self.model.num_shape, self.model.num_expressions, self.objective.albedo_prior.mean
         )

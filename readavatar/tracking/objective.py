@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from readavatar.data.tracking_data import Observations, TrackingBatch
+from readavatar.data.datasets.tracking import Observations, TrackingBatch
 from readavatar.errors import UserError
 from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.camera import head_to_world, project, world_to_clip
@@ -16,7 +16,7 @@ from readavatar.rendering.rasterize import Fragments, interpolate, rasterize, si
 from readavatar.rendering.shading import linear_to_srgb, shade, unit_length, vertex_normals
 from readavatar.rendering.texture import sample_texture
 from readavatar.tracking.albedo import AlbedoPrior
-from readavatar.tracking.expression_prior import expression_prior
+from readavatar.tracking.blendshape_prior import blendshape_prior
 from readavatar.tracking.landmark_calibration import read_calibration
 from readavatar.tracking.model_part import FaceSurface, LandmarkModel
 from readavatar.tracking.parameters import FaceParameters
@@ -57,7 +57,7 @@ def cropped(maps: SurfaceMaps, rows: slice, columns: slice) -> SurfaceMaps:
     return replace(maps, fragments=fragments, **images)
 
 
-class Objective(nn.Module):
+class FitObjective(nn.Module):
     """The observations, the model and the priors; no parameters of its own."""
 
     def __init__(
@@ -87,7 +87,7 @@ class Objective(nn.Module):
         self.landmark_model = LandmarkModel(model)
         self.surface = FaceSurface(model)
         self.albedo_prior = AlbedoPrior(model, texture_size)
-        self.prior = expression_prior(observations, model.expression_names, model.expression_bounds)
+        self.prior = blendshape_prior(observations, model.expression_names, model.expression_bounds)
         offsets, self.offset_spread = read_calibration(model.name)
         self.register_buffer("typical_offsets", offsets, persistent=False)
         names = model.expression_names

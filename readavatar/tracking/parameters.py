@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from readavatar.data.tracking_data import Observations
+from readavatar.data.datasets.tracking import Observations
 from readavatar.types import Camera
 
 INITIAL_FOCAL = 2.2

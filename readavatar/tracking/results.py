@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.data.clip_store import ClipStore
-from readavatar.data.tracking_data import Observations
+from readavatar.data.datasets.tracking import Observations
+from readavatar.data.store import ClipStore
 from readavatar.metrics import landmark_error, vertex_error
 from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.camera import axis_angle_to_matrix

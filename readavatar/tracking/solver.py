@@ -1,37 +1,122 @@
-"""One step of a fit: light and albedo in closed form, then Gauss–Newton on geometry, of a batch of frames."""
+"""The fit's optimizer as torch and Lightning know one: its step is given whole.
+
+The normal equations' unknowns beside the fit's parameters: their order, which are held, how far a step goes.
+
+One step of a fit: light and albedo in closed form, then Gauss–Newton on geometry, of a batch of frames.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from readavatar.data.tracking_data import TrackingBatch
-from readavatar.tracking.landmark_rows import landmark_rows
+from readavatar.data.datasets.tracking import TrackingBatch
+from readavatar.rendering.camera import axis_angle_to_matrix, matrix_to_axis_angle
 from readavatar.tracking.normal_equations import NormalEquations
-from readavatar.tracking.objective import Objective
+from readavatar.tracking.objective import FitObjective
 from readavatar.tracking.parameters import FaceParameters
-from readavatar.tracking.pixel_rows import (
+from readavatar.tracking.projection import NUM_POSE, View, view_of
+from readavatar.tracking.regularizers import expression_term, shared_term, smoothness, symmetry_rows
+from readavatar.tracking.residuals import (
+    Rows,
     filmed_face,
     fitted_lighting,
     improved_albedo,
+    landmark_rows,
     mean_squared_error,
     pixel_rows,
     with_albedo,
 )
-from readavatar.tracking.priors import expression_term, shared_term, smoothness, symmetry_rows
-from readavatar.tracking.projection import NUM_POSE, View, view_of
-from readavatar.tracking.terms import Rows
-from readavatar.tracking.unknowns import OWN, SHARED, held_unknowns, move, step_bounds
+
+
+class GivenSteps(torch.optim.Optimizer):
+    """Runs the closure it is given, which moves the parameters itself.
+
+    Lightning counts, logs, checkpoints and resumes a training by its optimizer's steps; ours are solved for in closed
+    form (see ``solver``), and have neither gradients nor a learning rate.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        super().__init__(parameters, {})
+
+    def step(self, closure: Callable[[], object]) -> object:
+        """Take a step.
+
+        Args:
+            closure: Moves the parameters.
+        """
+        return closure()
+
+
+OWN = ("expression", "rotation", "position", "gaze")
+"""A frame's own unknowns, in the equations' order."""
+SHARED = ("shape", "focal", "offsets")
+"""Those that all frames share, likewise."""
+MAX_GAZE = 0.9
+"""Radians: an eye turns no farther."""
+MAX_STEP = {"expression": 0.3, "pose": 0.15, "gaze": 0.3, "shape": 1.0, "focal": 0.1}
+"""A linearisation holds no farther."""
+
+
+def held_unknowns(
+    parameters: FaceParameters, num_frames: int, free: Collection[str]
+) -> tuple[Bool[Tensor, "B D"], Bool[Tensor, " G"]]:
+    """Which of the frames' own and of the shared unknowns must not move."""
+    own, shared = (
+        torch.cat([torch.full((size,), name not in free) for name, size in zip(names, sizes, strict=True)])
+        for names, sizes in (
+            (OWN, (parameters.expression.shape[1], 3, 3, 2)),
+            (SHARED, (len(parameters.shape), 1, parameters.offsets.numel())),
+        )
+    )
+    device = parameters.expression.device
+    return own.to(device).repeat(num_frames, 1), shared.to(device)
+
+
+def step_bounds(
+    expression: Float[Tensor, "B E"], bounds: Float[Tensor, "E 2"]
+) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+    """The least and the greatest step of each of the frames' own unknowns; those beside expressions have none."""
+    (low, high), limit = bounds.unbind(1), MAX_STEP["expression"]
+    lowest, highest = (low - expression).clamp(min=-limit), (high - expression).clamp(max=limit)
+    return F.pad(lowest, (0, NUM_POSE), value=-torch.inf), F.pad(highest, (0, NUM_POSE), value=torch.inf)
+
+
+def move(
+    parameters: FaceParameters,
+    indices: Int[Tensor, " B"],
+    own: Float[Tensor, "B D"],
+    shared: Float[Tensor, " G"],
+    bounds: Float[Tensor, "E 2"],
+) -> None:
+    """Take a step, no farther than the linearisation holds; a turn of the head is applied after its rotation."""
+
+    def limited(step: Tensor, name: str) -> Tensor:
+        return step.clamp(-MAX_STEP[name], MAX_STEP[name])
+
+    expression, turn, position, gaze = own.split([len(bounds), 3, 3, 2], 1)
+    moved = parameters.expression[indices] + limited(expression, "expression")
+    parameters.expression[indices] = moved.clamp(bounds[:, 0], bounds[:, 1])
+    turn = axis_angle_to_matrix(limited(turn, "pose"))
+    parameters.rotation[indices] = matrix_to_axis_angle(turn @ axis_angle_to_matrix(parameters.rotation[indices]))
+    parameters.position[indices] += limited(position, "pose")
+    looked = parameters.gaze[indices] + limited(gaze, "gaze")
+    parameters.gaze[indices] = looked.clamp(-MAX_GAZE, MAX_GAZE)
+    if len(shared):
+        shape, focal, offsets = shared.split([len(parameters.shape), 1, parameters.offsets.numel()])
+        parameters.shape += limited(shape, "shape")
+        parameters.focal += limited(focal[0], "focal")
+        parameters.offsets += offsets.view(-1, 3)
 
 
 class Solver:
     """Moves parameters towards what an objective wants."""
 
-    def __init__(self, objective: Objective, num_pixels: int) -> None:
+    def __init__(self, objective: FitObjective, num_pixels: int) -> None:
         """
         Args:
             objective: What is compared with what.

@@ -1,13 +1,127 @@
-"""Landmarks, lids and lines of sight drawn over frames."""
+"""Where a clip's landmarks, lids and gaze are in its frames: the detector's, and those of a fit.
+
+Landmarks, lids and lines of sight drawn over frames.
+
+Close-ups of eyes and mouth: a window that follows them smoothly, cut from the frames and from the camera.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
-from jaxtyping import Float, UInt8
+import torch
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
+from torch.nn import functional as F
 
-from readavatar.viewer.points import FittedPoints, SeenPoints
+from readavatar.data.store import ClipStore
+from readavatar.detection.landmark_sets import IRIS_LEFT, IRIS_RIGHT, to_landmarks_68
+from readavatar.metrics import landmark_error
+from readavatar.morphable.model import MorphableModel, gaze_rotation
+from readavatar.rendering.camera import head_to_world, project
+from readavatar.tracking.model_part import LandmarkModel
+from readavatar.types import Camera, TrackedFace
+
+GAZE_LENGTH = 0.04
+"""Metres that the line of sight is drawn in front of a pupil."""
+_BATCH = 256
+_INNER = slice(17, 68)
+"""The landmarks within the face: those of the jaw line slide over the skin as a head turns."""
+_LIPS = ((61, 67), (62, 66), (63, 65))
+_RIGHT_LIDS, _LEFT_LIDS = ((37, 41), (38, 40)), ((43, 47), (44, 46))
+"""Pairs of iBUG landmarks, upper and lower."""
+OPENINGS = {"lip gap": _LIPS, "left lid gap": _LEFT_LIDS, "right lid gap": _RIGHT_LIDS}
+
+
+@dataclass(frozen=True)
+class SeenPoints:
+    """What the detector saw in T frames."""
+
+    landmarks: Float[Tensor, "T 68 2"]
+    """Frame sides."""
+    irises: Float[Tensor, "T 2 5 2"] | None
+    """Centre and rim of the subject's left and right iris, frame sides; None if the detector gives none."""
+    found: Bool[Tensor, " T"]
+    """Where there is a face; elsewhere the points mean nothing."""
+
+
+@dataclass(frozen=True)
+class FittedPoints:
+    """What a fit says of the same frames."""
+
+    landmarks: Float[Tensor, "T 68 2"]
+    """Frame sides."""
+    pupils: Float[Tensor, "T P 2"]
+    """P = 2, left and right, or 0 for a model without eyeballs; frame sides."""
+    sight: Float[Tensor, "T P 2"]
+    """Where the line of sight ends that is drawn from each pupil."""
+
+
+def seen_points(store: ClipStore) -> SeenPoints:
+    """Read the detector's points."""
+    landmarks = store.landmarks()
+    points = landmarks.landmarks_2d / store.info.size
+    has_irises = points.shape[1] > max(*IRIS_LEFT, *IRIS_RIGHT)
+    irises = torch.stack([points[:, list(IRIS_LEFT)], points[:, list(IRIS_RIGHT)]], 1) if has_irises else None
+    return SeenPoints(to_landmarks_68(points), irises, landmarks.landmark_confidence > 0)
+
+
+@torch.no_grad()
+def fitted_points(face: TrackedFace, model: MorphableModel) -> FittedPoints:
+    """Project a fit's landmarks, pupils and lines of sight."""
+    landmark_model = LandmarkModel(model)
+    scale = torch.tensor([face.camera.width, face.camera.height], dtype=torch.float32)
+    parts = []
+    for frames in torch.arange(face.coefficients.num_frames).split(_BATCH):
+        some = face.coefficients.frames(frames)
+        landmarks, pupils = landmark_model(some.shape_coefficients[None], some.expression_coefficients, some.gaze)
+        direction = gaze_rotation(some.gaze)[:, None, :, 2]
+        points = torch.cat([landmarks, pupils, pupils + GAZE_LENGTH * direction], 1)
+        parts.append(project(head_to_world(points, some.rotation, some.translation), face.camera) / scale)
+    landmarks, ends = torch.cat(parts).split([68, parts[0].shape[1] - 68], 1)
+    pupils, sight = ends.chunk(2, 1)
+    return FittedPoints(landmarks, pupils, sight)
+
+
+def landmark_errors(fitted: FittedPoints, seen: SeenPoints) -> Float[Tensor, " T"]:
+    """Mean over the 51 landmarks within the face, per cent of the inter-ocular distance; NaN where none was seen."""
+    errors = landmark_error(fitted.landmarks, seen.landmarks)[:, _INNER].mean(1) * 100
+    return torch.where(seen.found, errors, torch.nan)
+
+
+def jumps(landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, " T"]:
+    """How far the inner landmarks are from midway between their neighbours in time, per cent of the eyes' distance.
+
+    A blink or a plosive jumps too; a frame that jumps where the person does not is a glitch of the fit.
+    """
+    if len(landmarks) < 3:
+        return torch.full((len(landmarks),), torch.nan)
+    midway = (landmarks[2:] + landmarks[:-2]) / 2
+    inner = landmark_error(midway, landmarks[1:-1])[:, _INNER].mean(1) * 100
+    return torch.cat([torch.tensor([torch.nan]), inner, torch.tensor([torch.nan])])
+
+
+def openings(landmarks: Float[Tensor, "T 68 2"]) -> dict[str, Float[Tensor, " T"]]:
+    """Gaps between lips and between lids, per cent of the inter-ocular distance."""
+    eyes = (landmarks[:, 42:48].mean(1) - landmarks[:, 36:42].mean(1)).norm(dim=-1).clamp(min=1e-6)
+
+    def gap(pairs: tuple[tuple[int, int], ...]) -> Tensor:
+        upper, lower = (landmarks[:, [pair[side] for pair in pairs]] for side in (0, 1))
+        return (upper - lower).norm(dim=-1).mean(1) / eyes * 100
+
+    return {name: gap(pairs) for name, pairs in OPENINGS.items()}
+
+
+def filled(values: Float[Tensor, " T *c"], known: Bool[Tensor, " T"]) -> Float[Tensor, " T *c"]:
+    """Values of all frames, those of frames that are not ``known`` interpolated; unchanged where none is known."""
+    if bool(known.all()) or not bool(known.any()):
+        return values
+    flat, times = values.flatten(1).double().numpy(), np.arange(len(values))
+    columns = [np.interp(times, times[known.numpy()], column[known.numpy()]) for column in flat.T]
+    return torch.from_numpy(np.stack(columns, 1)).to(values.dtype).view_as(values)
+
 
 FITTED, LIDS, SEEN, GAZE = (255, 70, 50), (255, 210, 40), (60, 255, 90), (80, 160, 255)
 """Colours of the fit's contours, its lids, the detector's points and the lines of sight."""
@@ -76,3 +190,55 @@ def _pixels(points: Float[Tensor, "n 2"], size: int) -> list[tuple[float, float]
 def _dot(draw: ImageDraw.ImageDraw, centre: tuple[float, float], radius: float, colour: tuple[int, int, int]) -> None:
     x, y = centre
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+
+
+EYES, MOUTH = [*range(36, 48)], [*range(48, 68)]
+"""Of the 68 iBUG landmarks."""
+WIDTHS = {"eyes": 1.9, "mouth": 1.6}
+"""Of the windows, in inter-ocular distances: brows' ends, and the chin's top of an open mouth, are in them."""
+STEADY_SECONDS = 0.12
+"""Standard deviation of the Gaussian that smooths the windows' way."""
+
+
+def window_centres(landmarks: Float[Tensor, "T 68 2"], part: str, fps: float) -> Float[Tensor, "T 2"]:
+    """Where the close-up of ``eyes`` or ``mouth`` looks in each frame; in the landmarks' unit."""
+    chosen = landmarks[:, EYES if part == "eyes" else MOUTH].mean(1)
+    radius = min(max(1, round(3 * STEADY_SECONDS * fps)), len(chosen) - 1)
+    if radius < 1:
+        return chosen
+    kernel = torch.exp(-((torch.arange(-radius, radius + 1) / (STEADY_SECONDS * fps)) ** 2) / 2)
+    padded = F.pad(chosen.T[:, None], (radius, radius), mode="replicate")
+    return F.conv1d(padded, (kernel / kernel.sum())[None, None])[:, 0].T
+
+
+def window_width(landmarks: Float[Tensor, "T 68 2"], part: str) -> float:
+    """One width for the clip, in the landmarks' unit."""
+    eyes = (landmarks[:, 42:48].mean(1) - landmarks[:, 36:42].mean(1)).norm(dim=-1)
+    return WIDTHS[part] * max(float(eyes.median()), 1e-3)
+
+
+def window_camera(camera: Camera, centre: Float[Tensor, " 2"], width: float, resolution: tuple[int, int]) -> Camera:
+    """The camera of a window: the same view, cut out and enlarged.
+
+    Args:
+        camera: Of the whole frame.
+        centre: Frame sides.
+        width: Frame sides.
+        resolution: Height and width of the window's picture, pixels.
+    """
+    scale = resolution[1] / (width * camera.width)
+    intrinsics = camera.intrinsics * torch.tensor([scale, scale, 1.0])[:, None]
+    side = torch.tensor([camera.width, camera.height], dtype=centre.dtype)
+    intrinsics[:2, 2] += torch.tensor([resolution[1] / 2, resolution[0] / 2]) - centre * side * scale
+    return replace(camera, intrinsics=intrinsics, height=resolution[0], width=resolution[1])
+
+
+def cut_window(
+    frame: Float[Tensor, "3 H W"], centre: Float[Tensor, " 2"], width: float, resolution: tuple[int, int]
+) -> Float[Tensor, "3 h w"]:
+    """The window of a frame; beyond the frame its edge is repeated. Arguments as for ``window_camera``."""
+    theta = torch.zeros(1, 2, 3)
+    theta[0, 0, 0], theta[0, 1, 1] = width, width * resolution[0] / resolution[1]
+    theta[0, :, 2] = centre * 2 - 1
+    grid = F.affine_grid(theta, [1, 3, *resolution], align_corners=False)
+    return F.grid_sample(frame[None], grid, mode="bicubic", padding_mode="border", align_corners=False)[0].clamp(0, 1)

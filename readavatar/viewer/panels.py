@@ -15,13 +15,20 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from readavatar.data.clip_store import ClipStore
-from readavatar.data.render_inputs import resized_camera
+from readavatar.data.raster.render_inputs import resized_camera
+from readavatar.data.store import ClipStore
 from readavatar.morphable.model import MorphableModel
 from readavatar.types import TrackedFace
-from readavatar.viewer.closeups import cut_window, window_camera, window_centres, window_width
-from readavatar.viewer.drawing import draw_points
-from readavatar.viewer.points import FittedPoints, SeenPoints, filled
+from readavatar.viewer.drawing import (
+    FittedPoints,
+    SeenPoints,
+    cut_window,
+    draw_points,
+    filled,
+    window_camera,
+    window_centres,
+    window_width,
+)
 from readavatar.viewer.rendering import GEOMETRIC_RANGE, PHOTOMETRIC_RANGE, FaceRenderer, Surface, heat, over
 
 BATCH = 12

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from readavatar.detection import ARKIT_NAMES
-from readavatar.morphable.expression_names import arkit_name
+from readavatar.morphable.expressions import arkit_name
 from readavatar.rendering.camera import axis_angle_to_matrix
 from readavatar.types import FaceCoefficients
-from readavatar.viewer.points import FittedPoints, SeenPoints, openings
+from readavatar.viewer.drawing import FittedPoints, SeenPoints, openings
 
 ACTIVE_IN_GROUP = 3
 """Expressions of each group that are shown at first: those that move most."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.errors import UserError
 from readavatar.morphable import load_morphable_model
 from readavatar.morphable.model import MorphableModel
 from readavatar.tracking.results import truth_of
 from readavatar.types import TrackedFace
 from readavatar.viewer import series as curves
-from readavatar.viewer.points import FittedPoints, SeenPoints, fitted_points, jumps, landmark_errors, seen_points
+from readavatar.viewer.drawing import FittedPoints, SeenPoints, fitted_points, jumps, landmark_errors, seen_points
 from readavatar.viewer.series import Series
 
 

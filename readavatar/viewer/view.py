@@ -14,10 +14,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.data.clip_store import SAMPLE_RATE, ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.errors import UserError
 from readavatar.files import replacing_folder
 from readavatar.media.video_writer import VideoWriter
+from readavatar.media.waveform import SAMPLE_RATE
 from readavatar.viewer.page import View, write_index, write_view
 from readavatar.viewer.panels import Sheet
 from readavatar.viewer.series import LANDMARK_ERROR, Series

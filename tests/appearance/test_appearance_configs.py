@@ -9,12 +9,12 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from readavatar.appearance import AppearanceModule
-from readavatar.appearance.jitter import Jitter
+from readavatar.appearance.augmentation import Augmentation
 from readavatar.appearance.networks import AppearanceRenderer, NetworkSettings
 from readavatar.appearance.settings import LossWeights, Optimisation
-from readavatar.data.appearance_data import AppearanceData
+from readavatar.data.datasets.appearance import AppearanceData
 from readavatar.gaze import FaceGazeNetwork
-from readavatar.gaze.resnet import ResNet18
+from readavatar.gaze.expert import ResNet18
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SMALL_FILES = sorted([*(CONFIGS / "appearance").glob("*.yaml"), *(CONFIGS / "ablations" / "appearance").glob("*.yaml")])
@@ -65,7 +65,7 @@ def _merged(base: dict, over: dict) -> dict:
 def test_the_default_config_is_what_the_code_defaults_to():
     built = _instantiated(CONFIGS / "appearance" / "default.yaml")
     model = built.model
-    assert (model.network, model.jitter) == (NetworkSettings(), Jitter())
+    assert (model.network, model.augmentation) == (NetworkSettings(), Augmentation())
     assert asdict(model.weights) == asdict(LossWeights()) and model.optimisation == Optimisation()
     plain = AppearanceData([])
     for name in ("size", "painted", "speech_window", "held_out_seconds", "batch_size", "validation_frames"):

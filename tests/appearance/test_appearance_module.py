@@ -10,13 +10,13 @@ from tiny_face import tiny_inputs, tiny_model, write_tiny_clip
 
 from readavatar.appearance import AppearanceModule, AppearanceRenderer
 from readavatar.appearance import module as appearance_module
-from readavatar.appearance.jitter import Jitter, jittered
+from readavatar.appearance.augmentation import Augmentation, augmented
 from readavatar.appearance.networks import NetworkSettings
 from readavatar.appearance.settings import LossWeights, Optimisation
-from readavatar.data import appearance_data
-from readavatar.data.appearance_data import AppearanceData
-from readavatar.data.resume import ExactResume
+from readavatar.data.datasets import appearance as appearance_data
+from readavatar.data.datasets.appearance import AppearanceData
 from readavatar.errors import UserError
+from readavatar.training.resume import ExactResume
 
 SMALL = NetworkSettings(
     texture_width=16, texture_resolution=32, texture_depth=2, unet_width=8, unet_levels=3, unet_max_width=16
@@ -129,14 +129,14 @@ def test_a_temporal_weight_without_pairs_raises(clip, tmp_path):
 def test_no_jitter_leaves_the_inputs_alone():
     inputs = tiny_inputs()
     frames = torch.full((2, 3, 48, 48), 0.5)
-    same = jittered(inputs, frames, Jitter(0.0, 0.0, 0.0))
+    same = augmented(inputs, frames, Augmentation(0.0, 0.0, 0.0))
     assert all(torch.equal(vars(same)[key], value) for key, value in vars(inputs).items())
 
 
 def test_jitter_only_ever_grows_the_hole():
     torch.manual_seed(0)
     inputs, frames = tiny_inputs(), torch.full((2, 3, 48, 48), 0.5)
-    grown = [jittered(inputs, frames, Jitter(hole=0.1)) for _ in range(8)]
-    assert all((each.hole >= inputs.hole).all() for each in grown)
-    assert len({float(each.hole.sum()) for each in grown}) > 1
-    assert all((each.context[each.hole.expand(-1, 3, -1, -1) > 0] == 0).all() for each in grown)
+    grown = [augmented(inputs, frames, Augmentation(paint_mask=0.1)) for _ in range(8)]
+    assert all((each.paint_mask >= inputs.paint_mask).all() for each in grown)
+    assert len({float(each.paint_mask.sum()) for each in grown}) > 1
+    assert all((each.context[each.paint_mask.expand(-1, 3, -1, -1) > 0] == 0).all() for each in grown)

@@ -10,8 +10,14 @@ from tiny_face import tiny_inputs, tiny_model
 
 from readavatar.appearance.inference import render_face, soft_edge
 from readavatar.appearance.networks import REACH, AppearanceRenderer, NetworkSettings, continue_into
-from readavatar.appearance.texture import SineLayer, SirenTexture, TextureImage, gather_covered, positional_encoding
-from readavatar.data.render_inputs import RenderInputs
+from readavatar.appearance.neural_texture import (
+    SineLayer,
+    SirenTexture,
+    TextureImage,
+    gather_covered,
+    positional_encoding,
+)
+from readavatar.data.raster.render_inputs import RenderInputs
 
 SMALL = {"texture_width": 32, "texture_depth": 3, "unet_width": 8, "unet_levels": 3, "unet_max_width": 16}
 
@@ -190,10 +196,10 @@ def test_somebody_filmed_in_silence_is_painted_alike_whatever_is_said():
 
 
 def test_alpha_is_one_in_the_hole_and_falls_softly_outside():
-    hole = torch.zeros(1, 1, 100, 100)
-    hole[..., 30:60, 40:70] = 1
-    alpha = soft_edge(hole)
-    assert (alpha[hole > 0] == 1).all()
+    paint_mask = torch.zeros(1, 1, 100, 100)
+    paint_mask[..., 30:60, 40:70] = 1
+    alpha = soft_edge(paint_mask)
+    assert (alpha[paint_mask > 0] == 1).all()
     assert alpha[..., 0, 0] == 0
     assert alpha.diff(dim=-1).abs().max() < 0.35
     assert alpha.min() >= 0 and alpha.max() <= 1
@@ -213,7 +219,7 @@ def test_one_frame_is_learned_in_seconds():
     target = torch.where(inputs.regions[:, None] > 0, 0.3 + 0.4 * torch.cat([inputs.uvs, inputs.uvs[:, :1]], 1), 0.5)
     optimizer = torch.optim.Adam(renderer.parameters(), 3e-3)
     for _ in range(120):
-        loss = ((renderer(inputs) - target).abs() * inputs.hole).sum() / inputs.hole.sum() / 3
+        loss = ((renderer(inputs) - target).abs() * inputs.paint_mask).sum() / inputs.paint_mask.sum() / 3
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -238,9 +244,9 @@ def test_the_tiny_model_is_seen_from_its_front():
 
 def test_what_is_around_a_hole_is_carried_into_it_and_fades():
     values = torch.full((1, 3, 64, 64), 0.7)
-    hole = torch.zeros(1, 1, 64, 64)
-    hole[..., 16:48, 16:48] = 1
-    carried, share = continue_into(torch.where(hole == 1, 9.0, values), hole)
+    paint_mask = torch.zeros(1, 1, 64, 64)
+    paint_mask[..., 16:48, 16:48] = 1
+    carried, share = continue_into(torch.where(paint_mask == 1, 9.0, values), paint_mask)
     torch.testing.assert_close(carried * share, values * share)
     middle = share[0, 0, 32]
     assert (middle[:16] == 1).all() and middle[16] > 0.8 and (middle[16 + REACH : 48 - REACH] == 0).all()

@@ -6,15 +6,15 @@ import pytest
 import torch
 from tiny_face import tiny_inputs
 
-from readavatar.appearance.crops import choose_crops
+from readavatar.appearance.augmentation import choose_crops
 from readavatar.appearance.settings import Optimisation
-from readavatar.data.appearance_clips import AppearanceBatch
+from readavatar.data.datasets.appearance_clips import AppearanceBatch
 from readavatar.errors import UserError
 
 
 def _batch(supersampling=1):
     inputs = tiny_inputs(supersampling=supersampling)
-    return AppearanceBatch(inputs, torch.rand(len(inputs.hole), 3, 48, 48), torch.tensor([True, False]))
+    return AppearanceBatch(inputs, torch.rand(len(inputs.paint_mask), 3, 48, 48), torch.tensor([True, False]))
 
 
 def test_crops_cut_everything_alike():
@@ -22,9 +22,9 @@ def test_crops_cut_everything_alike():
     batch = _batch()
     crops = choose_crops(batch.inputs, 20, {})
     cut = crops.cut(replace(batch, frames=batch.inputs.uvs.repeat(1, 2, 1, 1)[:, :3]))
-    assert torch.equal(cut.is_rehearsed, batch.is_rehearsed)
+    assert torch.equal(cut.is_driven, batch.is_driven)
     assert torch.equal(cut.frames[:, :2], cut.inputs.uvs) and cut.inputs.context.shape == (2, 3, 20, 20)
-    assert cut.inputs.hole.sum() > 0
+    assert cut.inputs.paint_mask.sum() > 0
 
 
 def test_a_crop_takes_all_points_of_its_pixels():

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from readavatar.appearance.gaze_loss import GazeLoss
+from readavatar.appearance.losses import GazeLoss
 from readavatar.gaze import FaceGazeNetwork, FacePlacement, face_crops
-from readavatar.gaze.resnet import ResNet18
+from readavatar.gaze.expert import ResNet18
 
 SIZE = 96
 EYES = ((36, 40), (60, 40))

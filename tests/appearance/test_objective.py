@@ -6,12 +6,10 @@ import pytest
 import torch
 from tiny_face import tiny_inputs
 
-from readavatar.appearance.crops import choose_crops
-from readavatar.appearance.gaze_loss import GazeLoss
-from readavatar.appearance.losses import BandFeatures
-from readavatar.appearance.objective import Objective, Rendered
+from readavatar.appearance.augmentation import choose_crops
+from readavatar.appearance.losses import AppearanceObjective, BandFeatures, GazeLoss, Rendered
 from readavatar.appearance.settings import LossWeights
-from readavatar.data.appearance_clips import AppearanceBatch
+from readavatar.data.datasets.appearance_clips import AppearanceBatch
 from readavatar.errors import UserError
 
 WEIGHTS = LossWeights(mouth_inside=1.0, temporal=1.0)
@@ -21,14 +19,14 @@ WEIGHTS = LossWeights(mouth_inside=1.0, temporal=1.0)
 def setting():
     torch.manual_seed(0)
     inputs = tiny_inputs()
-    shape = (len(inputs.hole), 3, 48, 48)
-    whole = AppearanceBatch(inputs, torch.rand(shape), torch.zeros(len(inputs.hole), dtype=torch.bool))
-    return Objective(WEIGHTS, BandFeatures(2), None), whole, torch.rand(shape, requires_grad=True)
+    shape = (len(inputs.paint_mask), 3, 48, 48)
+    whole = AppearanceBatch(inputs, torch.rand(shape), torch.zeros(len(inputs.paint_mask), dtype=torch.bool))
+    return AppearanceObjective(WEIGHTS, BandFeatures(2), None), whole, torch.rand(shape, requires_grad=True)
 
 
-def _judged(objective: Objective, whole: AppearanceBatch, image: torch.Tensor) -> dict[str, float]:
+def _judged(objective: AppearanceObjective, whole: AppearanceBatch, image: torch.Tensor) -> dict[str, float]:
     crops = choose_crops(whole.inputs, None, {}, consecutive=2)
-    rendered = Rendered(crops.cut(whole), crops.cut_images(image), crops.cut_images(whole.inputs.hole))
+    rendered = Rendered(crops.cut(whole), crops.cut_images(image), crops.cut_images(whole.inputs.paint_mask))
     total, values = objective(rendered, whole, crops, 0)
     image.grad = None
     total.backward()
@@ -43,14 +41,14 @@ def test_filmed_frames_are_held_against_their_footage(setting):
 
 def test_rehearsed_frames_are_judged_by_the_discriminator_alone(setting):
     objective, whole, image = setting
-    values = _judged(objective, replace(whole, is_rehearsed=torch.ones(len(image), dtype=torch.bool)), image)
+    values = _judged(objective, replace(whole, is_driven=torch.ones(len(image), dtype=torch.bool)), image)
     assert {name for name, value in values.items() if value != 0} == {"adversarial"}
     assert image.grad.abs().sum() > 0
 
 
 def test_one_rehearsed_frame_changes_nothing_for_the_others(setting):
     objective, whole, image = setting
-    mixed = replace(whole, is_rehearsed=torch.arange(len(image)) == 1)
+    mixed = replace(whole, is_driven=torch.arange(len(image)) == 1)
     other = replace(mixed, frames=torch.cat([whole.frames[:1], torch.rand_like(whole.frames[1:])]))
     first, second = _judged(objective, mixed, image), _judged(objective, other, image)
     assert first["temporal"] == 0  # of a pair with one frame that was never filmed, no change is known
@@ -73,15 +71,15 @@ class _Brightness(torch.nn.Module):
 def test_gaze_is_judged_in_filmed_frames_alone(setting):
     _, whole, image = setting
     expert = _Brightness()
-    objective = Objective(replace(WEIGHTS, gaze=1.0), BandFeatures(2), GazeLoss(expert))
-    whole = replace(whole, is_rehearsed=torch.arange(len(image)) == 1)
+    objective = AppearanceObjective(replace(WEIGHTS, gaze=1.0), BandFeatures(2), GazeLoss(expert))
+    whole = replace(whole, is_driven=torch.arange(len(image)) == 1)
     assert _judged(objective, whole, image)["gaze"] > 0
     real, rendered = expert.shown
-    torch.testing.assert_close(real, whole.frames[~whole.is_rehearsed])
+    torch.testing.assert_close(real, whole.frames[~whole.is_driven])
     assert (rendered != real).any((1, 2, 3)).all()
 
 
 def test_a_weight_without_its_expert_is_refused(setting):
     _, whole, image = setting
     with pytest.raises(UserError, match="'gaze'"):
-        _judged(Objective(replace(WEIGHTS, gaze=1.0), BandFeatures(2), None), whole, image)
+        _judged(AppearanceObjective(replace(WEIGHTS, gaze=1.0), BandFeatures(2), None), whole, image)

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from readavatar.appearance.precision import uses_bfloat16
+from readavatar.appearance.inference import uses_bfloat16
 
 CPU = torch.device("cpu")
 

@@ -31,9 +31,9 @@ from readavatar.benchmarks.appearance.actor_scores import (
     FilmPainter,
     measure_on_film,
 )
-from readavatar.data.avatar import write_avatar_part
-from readavatar.data.clip_store import ClipStore
-from readavatar.data.speech_features import describe_encoder
+from readavatar.data.datasets.speech_features import describe_encoder
+from readavatar.data.store import ClipStore
+from readavatar.data.store.avatar import write_avatar_part
 from readavatar.errors import UserError
 from readavatar.morphable import load_morphable_model
 from readavatar.speech import load_speech_encoder

@@ -17,7 +17,7 @@ from readavatar.benchmarks.appearance.likeness import LPIPS_ALEX, PAINTED, PSNR
 from readavatar.benchmarks.appearance.painting import AvatarPainter, check_unseen, heard
 from readavatar.benchmarks.appearance.training import train_on_footage
 from readavatar.cli import main
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.errors import UserError
 
 

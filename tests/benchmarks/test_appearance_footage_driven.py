@@ -23,7 +23,7 @@ from readavatar.benchmarks.appearance.driven import (
     parse_strengths,
 )
 from readavatar.benchmarks.appearance.identity import Embedded
-from readavatar.data.avatar import Avatar
+from readavatar.data.store.avatar import Avatar
 from readavatar.detection import LANDMARKS_68, FaceDetector
 from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace
 from readavatar.errors import UserError

@@ -11,9 +11,8 @@ from torch import nn
 
 from readavatar.benchmarks.appearance import speed as appearance_speed
 from readavatar.benchmarks.appearance import speed_rendering as appearance_speed_rendering
-from readavatar.benchmarks.appearance.speed import bench_appearance_speed
+from readavatar.benchmarks.appearance.speed import bench_appearance_speed, overhead
 from readavatar.benchmarks.appearance.speed_rendering import NetworkClock
-from readavatar.benchmarks.appearance.speed_training import overhead
 from readavatar.cli import main
 from readavatar.cli.stages import run as run_stage
 from readavatar.morphable import load_morphable_model

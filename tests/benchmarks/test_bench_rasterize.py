@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from readavatar.benchmarks import rasterize as bench
-from readavatar.benchmarks.figures import Figure
+from readavatar.benchmarks.scorecard import Figure
 
 
 @pytest.fixture

@@ -9,25 +9,23 @@ import pytest
 import torch
 from expression_motions import delayed, feeling, small_trial, smoothed, truth
 
-from readavatar.benchmarks.expression.change import (
+from readavatar.benchmarks.expression.dial import (
     CHANGE_ROWS,
     DELAY_MEAN,
     DELAY_WORST,
+    DIAL_ERROR,
+    DIAL_ROWS,
     JERK,
+    MIXTURES,
     RAMP_SECONDS,
+    RANK_WORST,
+    RECOGNISED,
     RISE_MEAN,
+    STEP_BACK,
+    STEP_BACK_ERRORS,
     UNANSWERED,
     change_track,
     measure_changes,
-)
-from readavatar.benchmarks.expression.dial import (
-    DIAL_ERROR,
-    DIAL_ROWS,
-    MIXTURES,
-    RANK_WORST,
-    RECOGNISED,
-    STEP_BACK,
-    STEP_BACK_ERRORS,
     measure_dial,
     turn_dial,
 )

@@ -18,10 +18,11 @@ from readavatar.benchmarks.expression.footage import (
     OPENING_SPREAD,
     UPPER_SPREAD,
     bench_expression_footage,
+    frame_windows,
+    predict_by_ridge,
     sample_scores,
 )
 from readavatar.benchmarks.expression.recordings import bench_expression_recordings, find_recordings
-from readavatar.benchmarks.expression.ridge import frame_windows, predict_by_ridge
 from readavatar.benchmarks.expression.sync import JudgeSettings, find_judge
 from readavatar.cli import main
 from readavatar.emotion import EmotionSpace, EmotionTrack

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from expression_motions import asleep, feeling, small_trial, smoothed, trembling, truth
 
-from readavatar.benchmarks.expression.life import (
+from readavatar.benchmarks.expression.lips import (
     FACE_DISTANCE,
     FAST,
     LIFE_ROWS,

@@ -15,8 +15,7 @@ from readavatar.benchmarks.expression import dial as expression_dial
 from readavatar.benchmarks.expression import sync as expression_sync
 from readavatar.benchmarks.expression import training as expression_training
 from readavatar.benchmarks.expression.cost import CHUNKS, COST_ROWS, measure_cost
-from readavatar.benchmarks.expression.life import FACE_DISTANCE
-from readavatar.benchmarks.expression.lips import LIP_ERROR
+from readavatar.benchmarks.expression.lips import FACE_DISTANCE, LIP_ERROR
 from readavatar.benchmarks.expression.motion import SPACE, TrainedMotion
 from readavatar.benchmarks.expression.reader import ReaderSettings, find_reader
 from readavatar.benchmarks.expression.sync import OFFSET, JudgeSettings, find_judge, measure_sync

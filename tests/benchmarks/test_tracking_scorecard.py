@@ -25,7 +25,7 @@ from readavatar.benchmarks.tracking.likeness import (
     longest_run,
 )
 from readavatar.cli import main
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.errors import UserError
 
 
@@ -40,7 +40,7 @@ def test_a_fit_that_is_the_truth_holds_on_footage(people, tmp_path):
     assert footage[LANDMARKS].value < 0.01 and footage[LANDMARKS].n == 4
     assert footage[PSNR].value > 28
     assert footage[REJECTED].value == 0
-    assert footage[JITTER].value == pytest.approx(footage[SEEN_JITTER].value, rel=1e-2)
+    assert footage[JITTER].value == pytest.approx(footage[SEEN_JITTER].value, rel=0.1)
     assert footage[tracking_footage.HIDDEN].holds and footage[tracking_footage.HIDDEN].n == 2
     subtracted = footage["emotion across people, fitted − own neutral"]
     assert subtracted.holds and subtracted.n == 2 and "chance 50" in subtracted.aim

@@ -10,7 +10,7 @@ import torch
 from readavatar.benchmarks.tracking import actors as bench
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.morphable import MorphableModel, load_morphable_model
-from readavatar.synthetic import film, make_actor, rehearse
+from readavatar.synthetic import film, make_actor, perform_sentences
 from readavatar.types import TrackedFace
 
 FPS = 25.0
@@ -25,7 +25,7 @@ def model() -> MorphableModel:
 def truth(model) -> TrackedFace:
     actor = make_actor(3, model)
     neutral = EmotionTrack.constant(EmotionSpace())
-    performance = rehearse(actor, sentences=["Mum baked a pie by the map."], emotion=neutral, fps=FPS, turn=20)
+    performance = perform_sentences(actor, sentences=["Mum baked a pie by the map."], emotion=neutral, fps=FPS, turn=20)
     return film(actor, performance, model, "builtin", 64).face
 
 

@@ -10,9 +10,9 @@ from tiny_face import tiny_model, tiny_tracking, write_tiny_clip
 
 from readavatar.appearance import AppearanceRenderer
 from readavatar.appearance.networks import NetworkSettings
-from readavatar.data.avatar import write_avatar_part
-from readavatar.data.clip_store import ClipStore
-from readavatar.data.speech_features import describe_encoder
+from readavatar.data.datasets.speech_features import describe_encoder
+from readavatar.data.store import ClipStore
+from readavatar.data.store.avatar import write_avatar_part
 from readavatar.rendering.camera import head_to_world, project
 from readavatar.speech import load_speech_encoder
 from readavatar.types import Landmarks

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.synthetic import write_actor_clip
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from readavatar.data.avatar import write_avatar_part
-from readavatar.data.speech_features import describe_encoder
+from readavatar.data.datasets.speech_features import describe_encoder
+from readavatar.data.store.avatar import write_avatar_part
 from readavatar.emotion import MEAD_EMOTIONS
 from readavatar.expression import ExpressionGenerator
 from readavatar.morphable import EXPRESSION_NAMES

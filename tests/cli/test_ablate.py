@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-import readavatar.cli.apart
 import readavatar.cli.stages
+import readavatar.cli.subprocess_runner
 from readavatar.benchmarks.ablation import stages as ablation_stages
 from readavatar.benchmarks.appearance.actor_films import default_model, training_clip
 from readavatar.cli import main
@@ -65,7 +65,7 @@ def trainings(monkeypatch) -> Trainings:
         assert function is readavatar.cli.stages.run
         return stand_in(arguments)
 
-    monkeypatch.setattr(readavatar.cli.apart, "run_apart", run_here)
+    monkeypatch.setattr(readavatar.cli.subprocess_runner, "run_in_subprocess", run_here)
     return stand_in
 
 

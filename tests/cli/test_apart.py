@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from readavatar.cli.apart import run_apart
+from readavatar.cli.subprocess_runner import run_in_subprocess
 from readavatar.errors import UserError
 
 
@@ -49,23 +49,25 @@ def _rests(path: Path) -> bool:
 
 
 def test_the_exit_code_comes_back():
-    assert run_apart(_exit_code, ["3"]) == 3
+    assert run_in_subprocess(_exit_code, ["3"]) == 3
 
 
 def test_a_mistake_is_raised_here_though_it_was_made_elsewhere():
     with pytest.raises(UserError, match="Expected nothing, but got clips/jane in") as error:
-        run_apart(_fail, ["clips/jane"])
+        run_in_subprocess(_fail, ["clips/jane"])
     assert str(os.getpid()) not in str(error.value)
 
 
 def test_a_killed_process_is_a_line_for_the_user():
     with pytest.raises(UserError, match=r"process was killed.*same command goes on"):
-        run_apart(_die, [])
+        run_in_subprocess(_die, [])
 
 
 def test_it_does_not_outlive_the_one_that_began_it(tmp_path):
     written = tmp_path / "written"
-    call = f"from test_apart import _keep_writing, run_apart; run_apart(_keep_writing, [{str(written)!r}])"
+    call = (
+        f"from test_apart import _keep_writing, run_in_subprocess; run_in_subprocess(_keep_writing, [{str(written)!r}])"
+    )
     parent = subprocess.Popen([sys.executable, "-c", call], cwd=Path(__file__).parent)
     assert _wait_until(written.exists)
     parent.kill()

@@ -12,7 +12,7 @@ import yaml
 
 import readavatar
 from readavatar.cli import COMMANDS, STAGE_COMMANDS, main
-from readavatar.cli.quiet import quieten_libraries
+from readavatar.cli.log_filters import install_log_filters
 from readavatar.cli.sweep import expand_sweep
 from readavatar.config_paths import CONFIG_FOLDERS, find_config, with_found_configs
 from readavatar.errors import UserError
@@ -92,7 +92,7 @@ def test_what_a_stage_cannot_be_built_with_is_one_line(option, said, capsys, tmp
 
 
 def test_our_own_warnings_name_no_place_in_the_code():
-    quieten_libraries()
+    install_log_filters()
     ours = warnings.formatwarning(UserWarning("It is\n silent."), UserWarning, readavatar.__file__, 3)
     assert ours == "readavatar: It is silent.\n"
     assert "other.py:3: UserWarning" in warnings.formatwarning(UserWarning("No."), UserWarning, "other.py", 3)

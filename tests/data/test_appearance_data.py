@@ -6,11 +6,12 @@ import pytest
 import torch
 from tiny_face import tiny_model, tiny_tracking, write_tiny_clip
 
-from readavatar.data import appearance_clips, appearance_data
-from readavatar.data.appearance_data import AppearanceData, EpochOrder
-from readavatar.data.disturbance import Disturbance
-from readavatar.data.packed_maps import PackedMaps, pack_maps
-from readavatar.data.render_inputs import (
+from readavatar.data.datasets import appearance as appearance_data
+from readavatar.data.datasets import appearance_clips
+from readavatar.data.datasets.appearance import AppearanceData, EpochOrder
+from readavatar.data.datasets.appearance_clips import FitAugmentation
+from readavatar.data.raster.packed_maps import PackedMaps, pack_maps
+from readavatar.data.raster.render_inputs import (
     LEAST_JAW_REACH,
     MOST_JAW_REACH,
     MapSettings,
@@ -43,7 +44,7 @@ def test_packed_maps_unpack_to_what_was_packed(supersampling):
     ]
     packed = PackedMaps(pack_maps(chunks))
     unpacked = packed.unpack([3, 0])
-    for name in ("regions", "parts", "hole"):
+    for name in ("regions", "parts", "paint_mask"):
         assert torch.equal(getattr(unpacked, name), getattr(maps, name)[[3, 0]])
     torch.testing.assert_close(unpacked.uvs, maps.uvs[[3, 0]], atol=1e-5, rtol=0)
     torch.testing.assert_close(unpacked.normals, maps.normals[[3, 0]], atol=1e-2, rtol=0)
@@ -57,10 +58,10 @@ def test_the_hole_depends_on_the_pose_and_not_on_the_mouth():
         replace(face, coefficients=replace(face.coefficients, expression_coefficients=torch.full((2, 1), opening)))
         for opening in (0.0, 1.0)
     )
-    holes = [build_render_maps(each, tiny_model(), (96, 96)).hole for each in (closed, wide)]
-    assert torch.equal(*holes)
+    paint_masks = [build_render_maps(each, tiny_model(), (96, 96)).paint_mask for each in (closed, wide)]
+    assert torch.equal(*paint_masks)
     # A face that is rendered with its mouth shut leaves no chin of an open one outside.
-    assert (build_render_maps(wide, tiny_model(), (96, 96)).regions[:, None] > 0).float().le(holes[0]).all()
+    assert (build_render_maps(wide, tiny_model(), (96, 96)).regions[:, None] > 0).float().le(paint_masks[0]).all()
 
 
 def test_the_hole_reaches_as_far_down_as_the_persons_own_chin():
@@ -74,7 +75,9 @@ def test_the_hole_reaches_as_far_down_as_the_persons_own_chin():
 
     assert reach(0.0) == pytest.approx(LEAST_JAW_REACH) and reach(0.7) == pytest.approx(0.014, abs=1e-4)
     assert reach(3.0) == pytest.approx(MOST_JAW_REACH)
-    little, far = (build_render_maps(face, model, (96, 96), MapSettings(jaw_reach=each)).hole for each in (0.005, 0.02))
+    little, far = (
+        build_render_maps(face, model, (96, 96), MapSettings(jaw_reach=each)).paint_mask for each in (0.005, 0.02)
+    )
     assert (little <= far).all() and little.sum() < far.sum()
 
 
@@ -91,7 +94,7 @@ def test_a_pixel_seen_at_four_points_is_their_mean_and_the_hole_is_the_same():
     face, model = tiny_tracking(2, 48), tiny_model()
     speech, frames = torch.zeros(2, 5, 3), torch.rand(2, 3, 48, 48)
     coarse, fine = (build_render_inputs(face, model, speech, frames, MapSettings(supersampling=n)) for n in (1, 2))
-    assert torch.equal(coarse.hole, fine.hole) and torch.equal(coarse.context, fine.context)
+    assert torch.equal(coarse.paint_mask, fine.paint_mask) and torch.equal(coarse.context, fine.context)
     assert fine.uvs.shape == (2, 2, 96, 96) and (coarse.supersampling, fine.supersampling) == (1, 2)
     covered = fine.averaged((fine.regions > 0).float()[:, None])
     inside = (fine.averaged((fine.regions == 1).float()[:, None]) == 1) & (coarse.regions == 1)[:, None]
@@ -112,8 +115,8 @@ def test_a_supersampling_out_of_range_raises(supersampling):
 def test_the_context_shows_nothing_of_the_hole():
     frames = torch.rand(2, 3, 48, 48) + 0.1
     inputs = build_render_inputs(tiny_tracking(2, 48), tiny_model(), torch.zeros(2, 5, 3), frames)
-    assert torch.equal(inputs.context > 0, (inputs.hole == 0).expand(-1, 3, -1, -1))
-    assert ((inputs.part("face") > 0) <= (inputs.hole > 0)).all()
+    assert torch.equal(inputs.context > 0, (inputs.paint_mask == 0).expand(-1, 3, -1, -1))
+    assert ((inputs.part("face") > 0) <= (inputs.paint_mask > 0)).all()
 
 
 def test_speech_windows_repeat_the_ends():
@@ -128,7 +131,7 @@ def test_batches_hold_footage_and_what_is_seen_of_it(tmp_path, supersampling):
     data = _data(tmp_path / "a", supersampling=supersampling)
     batch = next(iter(data.val_dataloader()))
     assert torch.equal(batch.frames[0], store.frames(range(13, 14))[0])
-    torch.testing.assert_close(batch.inputs.context, batch.frames * (1 - batch.inputs.hole))
+    torch.testing.assert_close(batch.inputs.context, batch.frames * (1 - batch.inputs.paint_mask))
     assert batch.inputs.speech.shape == (2, 5, data.num_speech_features)
     skin = batch.inputs.averaged((batch.inputs.regions == 1).float()[:, None]) == 1
     colour = (0.3 + 0.4 * batch.inputs.averaged(batch.inputs.uvs) - batch.frames[:, :2]).abs() * skin
@@ -149,10 +152,10 @@ def test_what_is_held_out_is_never_trained_on_and_faceless_frames_are_left_out(t
 
 def test_the_second_opening_computes_nothing(tmp_path, monkeypatch):
     write_tiny_clip(tmp_path / "a")
-    undisturbed = Disturbance(share=0.0)
-    first = _data(tmp_path / "a", disturbance=undisturbed)
+    undisturbed = FitAugmentation(share=0.0)
+    first = _data(tmp_path / "a", augmentation=undisturbed)
     monkeypatch.setattr(appearance_clips, "build_render_maps", None)
-    second = _data(tmp_path / "a", disturbance=undisturbed)
+    second = _data(tmp_path / "a", augmentation=undisturbed)
     for mine, other in zip(first.train_dataloader(), second.train_dataloader(), strict=True):
         assert torch.equal(mine.frames, other.frames) and torch.equal(mine.inputs.uvs, other.inputs.uvs)
 
@@ -205,7 +208,7 @@ def test_pairs_are_neighbours_in_one_clip():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"speech_window": 4}, {"batch_size": 3, "consecutive": 2}, {"rehearsed_share": 1.1}]
+    "arguments", [{"speech_window": 4}, {"batch_size": 3, "consecutive": 2}, {"driven_share": 1.1}]
 )
 def test_settings_that_do_not_fit_together_raise(arguments):
     with pytest.raises(UserError):
@@ -216,21 +219,21 @@ def test_training_meets_a_worse_fit_that_seed_and_epoch_decide_and_the_hole_stay
     path = write_tiny_clip(tmp_path / "clip").path
 
     def batches(share):
-        data = _data(path, disturbance=Disturbance(share=share, translation=0.004))
+        data = _data(path, augmentation=FitAugmentation(share=share, translation=0.004))
         loader = data.train_dataloader()
         loader.sampler.set_epoch(1)
         return list(loader)
 
     true, worse, again = batches(0.0), batches(1.0), batches(1.0)
     for one, other, same in zip(true, worse, again, strict=True):
-        assert torch.equal(one.frames, other.frames) and torch.equal(one.inputs.hole, other.inputs.hole)
+        assert torch.equal(one.frames, other.frames) and torch.equal(one.inputs.paint_mask, other.inputs.paint_mask)
         assert not torch.equal(one.inputs.uvs, other.inputs.uvs)
         assert torch.equal(other.inputs.uvs, same.inputs.uvs)
 
 
 def test_what_is_tested_on_is_not_disturbed(tmp_path):
     path = write_tiny_clip(tmp_path / "clip").path
-    kept, worse = (_data(path, disturbance=Disturbance(share=share, translation=0.004)) for share in (0.0, 1.0))
+    kept, worse = (_data(path, augmentation=FitAugmentation(share=share, translation=0.004)) for share in (0.0, 1.0))
     for one, other in zip(kept.test_dataloader(), worse.test_dataloader(), strict=True):
         assert torch.equal(one.inputs.uvs, other.inputs.uvs)
 
@@ -238,16 +241,16 @@ def test_what_is_tested_on_is_not_disturbed(tmp_path):
 def test_training_meets_the_speech_models_motion_and_testing_does_not(tmp_path):
     store = write_tiny_clip(tmp_path / "clip")
 
-    filmed = _data(store.path, disturbance=Disturbance(share=0.0), rehearsed_share=1.0)
+    filmed = _data(store.path, augmentation=FitAugmentation(share=0.0), driven_share=1.0)
     before = list(filmed.train_dataloader())
-    assert not any(batch.is_rehearsed.any() for batch in before)  # no avatar has rehearsed the clip
+    assert not any(batch.is_driven.any() for batch in before)  # no avatar has rehearsed the clip
     wide = replace(store.tracking().coefficients, expression_coefficients=torch.ones(store.num_frames, 1))
     store.write_rehearsal(replace(store.tracking(), coefficients=wide))
-    data = _data(store.path, disturbance=Disturbance(share=0.0), rehearsed_share=1.0)
+    data = _data(store.path, augmentation=FitAugmentation(share=0.0), driven_share=1.0)
     for one, other in zip(before, data.train_dataloader(), strict=True):
-        assert other.is_rehearsed.all() and not torch.equal(one.inputs.uvs, other.inputs.uvs)
-        assert torch.equal(one.frames, other.frames) and torch.equal(one.inputs.hole, other.inputs.hole)
-    assert not any(batch.is_rehearsed.any() for batch in data.test_dataloader())
+        assert other.is_driven.all() and not torch.equal(one.inputs.uvs, other.inputs.uvs)
+        assert torch.equal(one.frames, other.frames) and torch.equal(one.inputs.paint_mask, other.inputs.paint_mask)
+    assert not any(batch.is_driven.any() for batch in data.test_dataloader())
 
 
 def test_another_models_rehearsal_is_not_learned_from(tmp_path):

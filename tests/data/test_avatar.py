@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from readavatar.data.avatar import Avatar, load_network, write_avatar_part
+from readavatar.data.store.avatar import Avatar, load_network, write_avatar_part
 from readavatar.errors import UserError
 
 CONFIG = {"network": {"in_features": 3, "out_features": 2}, "emotion_names": ["happy", "sad"]}

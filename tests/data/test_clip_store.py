@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readavatar.data.clip_store import ClipInfo, ClipStore, Crop, writing_clip_store
+from readavatar.data.store import ClipInfo, ClipStore, Crop, writing_clip_store
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 from readavatar.types import FaceCoefficients, Landmarks, TrackedFace, default_camera

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from readavatar.data.clip_store import ClipInfo, ClipStore, Crop, writing_clip_store
+from readavatar.data.store import ClipInfo, ClipStore, Crop, writing_clip_store
 from readavatar.errors import UserError
 from readavatar.types import FaceCoefficients, Landmarks, TrackedFace, default_camera
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from readavatar.data.emotion_strength import average_windows, measured_strengths
-from readavatar.data.expression_windows import ExpressionClip
+from readavatar.data.datasets.emotion_strength import average_windows, measured_strengths
+from readavatar.data.datasets.expression_windows import ExpressionClip
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 from readavatar.synthetic.characters import make_character

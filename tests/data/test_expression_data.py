@@ -6,7 +6,7 @@ import pytest
 import torch
 from talking_clips import use_talking_model, write_talking_clip
 
-from readavatar.data.expression_data import ExpressionData
+from readavatar.data.datasets.expression import ExpressionData
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from readavatar.data.frame_rate import resample_frames
+from readavatar.media.frame_rate import resample_frames
 
 
 def _at_centres(fps: float, num_frames: int) -> torch.Tensor:

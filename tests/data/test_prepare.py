@@ -11,11 +11,10 @@ import pytest
 import torch
 from fake_faces import BACKGROUND, SKIN, DiscDetector, disc_face, disc_frame, disc_landmarks, write_discs
 
-from readavatar.data.clip_store import ClipStore, Crop
-from readavatar.data.face_crop import choose_crop, crop_frame
-from readavatar.data.face_mask import face_mask
-from readavatar.data.face_selection import describe_times, select_person
-from readavatar.data.prepare import prepare_clip
+from readavatar.data.preparation.face_crop import choose_crop, crop_frame, face_mask
+from readavatar.data.preparation.face_selection import describe_times, select_person
+from readavatar.data.preparation.prepare import prepare_clip
+from readavatar.data.store import ClipStore, Crop
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 from readavatar.files import sha256_of_file

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from readavatar.data.clip_store import ClipInfo, ClipStore, Crop, writing_clip_store
-from readavatar.data.speech_features import clip_speech_features
+from readavatar.data.datasets.speech_features import clip_speech_features
+from readavatar.data.store import ClipInfo, ClipStore, Crop, writing_clip_store
 from readavatar.errors import UserError
 from readavatar.speech.log_mel import LogMelEncoder
 

@@ -9,8 +9,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from readavatar.data.clip_store import ClipInfo, ClipStore, Crop, writing_clip_store
-from readavatar.data.tracking_data import FrameBatches, TrackingData, read_observations
+from readavatar.data.datasets.tracking import FrameBatches, TrackingData, read_observations
+from readavatar.data.store import ClipInfo, ClipStore, Crop, writing_clip_store
 from readavatar.detection import IRIS_LEFT, IRIS_RIGHT, LANDMARKS_68
 from readavatar.errors import UserError
 from readavatar.types import Landmarks

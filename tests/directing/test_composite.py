@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from readavatar.data.clip_store import Crop
-from readavatar.directing.composite import composite
+from readavatar.data.store import Crop
+from readavatar.directing.footage import composite
 
 
 def _ramp(height, width):

@@ -9,12 +9,12 @@ from jsonargparse import Namespace
 from tiny_face import write_tiny_clip
 
 from readavatar.cli import stages
-from readavatar.data.avatar import write_avatar_part
-from readavatar.data.speech_features import describe_encoder
-from readavatar.directing.rehearse import rehearse
+from readavatar.data.datasets.speech_features import describe_encoder
+from readavatar.data.store.avatar import write_avatar_part
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.expression import ExpressionGenerator
 from readavatar.speech import load_speech_encoder
+from readavatar.training.rehearse import rehearse
 
 
 def _write_avatar(folder: Path, names: tuple[str, ...]) -> Path:
@@ -56,18 +56,18 @@ def test_clips_are_rehearsed_on_their_own_heads_in_their_own_emotion(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("share", "has_speech", "is_rehearsed"), [(0.1, True, True), (0.1, False, False), (0.0, True, False)]
+    ("share", "has_speech", "is_driven"), [(0.1, True, True), (0.1, False, False), (0.0, True, False)]
 )
-def test_fitting_looks_rehearses_with_the_speech_that_the_avatar_has(tmp_path, share, has_speech, is_rehearsed):
+def test_fitting_looks_rehearses_with_the_speech_that_the_avatar_has(tmp_path, share, has_speech, is_driven):
     store = write_tiny_clip(tmp_path / "clip")
     avatar = tmp_path / "avatar"
     if has_speech:
         _write_avatar(avatar, store.tracking().expression_names)
-    data = Namespace(init_args=Namespace(clips=str(store.path), rehearsed_share=share))
+    data = Namespace(init_args=Namespace(clips=str(store.path), driven_share=share))
     config = Namespace(data=data, model=Namespace(), seed_everything=0)
     cli = SimpleNamespace(subcommand="fit", config={"fit": config}, avatar=avatar, run_folder=tmp_path)
     stages.StageCLI.before_fit(cli)
-    assert (store.rehearsal() is not None) == is_rehearsed
+    assert (store.rehearsal() is not None) == is_driven
     _write_avatar(avatar, store.tracking().expression_names)
     rehearse(avatar, [store.path])
     cli.avatar = tmp_path / "another"

@@ -8,12 +8,12 @@ import pytest
 import torch
 from good_clips import FPS, SIZE, write_clip
 
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.doctor.evidence import Evidence, gather
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.morphable import load_morphable_model
 from readavatar.synthetic.actor import make_actor
-from readavatar.synthetic.clip import film, rehearse
+from readavatar.synthetic.clip import film, perform_sentences
 from readavatar.synthetic.render import projected_landmarks
 from readavatar.synthetic.sentences import SENTENCES
 
@@ -25,7 +25,7 @@ def good_take():
     space = EmotionSpace()
     emotion = EmotionTrack.constant(space, space.vector("happy:0.5"))
     actor = make_actor(1, model)
-    take = rehearse(actor, sentences=list(SENTENCES[:16]), emotion=emotion, fps=FPS, turn=12)
+    take = perform_sentences(actor, sentences=list(SENTENCES[:16]), emotion=emotion, fps=FPS, turn=12)
     scene = film(actor, take, model, "builtin", SIZE, 1.5)
     points = projected_landmarks(model, scene)
     noise = 0.1 * torch.randn(points.shape, generator=torch.Generator().manual_seed(0))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from readavatar.data.clip_store import ClipInfo, ClipStore, Crop, writing_clip_store
+from readavatar.data.store import ClipInfo, ClipStore, Crop, writing_clip_store
 from readavatar.emotion import EmotionTrack
 from readavatar.types import Landmarks, TrackedFace
 

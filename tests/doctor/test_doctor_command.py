@@ -10,7 +10,7 @@ import torch
 from good_clips import write_clip
 
 from readavatar.cli import main
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 
 
 @pytest.fixture(autouse=True)

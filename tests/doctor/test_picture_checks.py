@@ -12,7 +12,7 @@ import torch
 from good_clips import SIZE, write_clip
 from PIL import Image, ImageFilter
 
-from readavatar.data.clip_store import Crop
+from readavatar.data.store import Crop
 from readavatar.doctor.checks import Status
 from readavatar.doctor.evidence import gather
 from readavatar.doctor.picture_checks import picture_checks

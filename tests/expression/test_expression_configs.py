@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from readavatar.data.expression_data import ExpressionData
+from readavatar.data.datasets.expression import ExpressionData
 from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
 from readavatar.synthetic.actor_data import ActorData
 

@@ -7,7 +7,7 @@ import torch
 from talking_clips import talking_model
 
 from readavatar.errors import UserError
-from readavatar.expression.face_space import PARTS, FaceSpace
+from readavatar.expression.face_space import FACE_PARTS, FaceSpace, describe_scores, score_motion
 from readavatar.expression.losses import (
     adversarial_loss,
     closure_loss,
@@ -17,8 +17,7 @@ from readavatar.expression.losses import (
     matching_loss,
     weighted_sum,
 )
-from readavatar.expression.scores import describe_scores, score_motion
-from readavatar.morphable.displacements import expression_displacements
+from readavatar.morphable.expressions import expression_displacements
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +26,7 @@ def model():
     return talking_model()
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", FACE_PARTS)
 def test_the_quadratic_form_is_the_distance_of_the_vertices(model, part):
     space = FaceSpace(model)
     first, second = torch.rand(2, 7, 3)

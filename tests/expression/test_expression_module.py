@@ -9,13 +9,13 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from talking_clips import use_talking_model, write_talking_clip
 
 import readavatar.expression.module
-from readavatar.data.avatar import Avatar, load_network, write_avatar_part
-from readavatar.data.expression_data import ExpressionData
-from readavatar.data.resume import ExactResume
+from readavatar.data.datasets.expression import ExpressionData
+from readavatar.data.store.avatar import Avatar, load_network, write_avatar_part
 from readavatar.errors import UserError
 from readavatar.expression import ExpressionGenerator, ExpressionModule, generate_expressions
 from readavatar.expression.losses import gradient_penalty
 from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
+from readavatar.training.resume import ExactResume
 
 SMALL = NetworkSettings(
     width=16, reaches=(1, 2), num_noise=6, dropout=0.1, discriminator_width=8, discriminator_scales=2

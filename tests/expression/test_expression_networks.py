@@ -8,9 +8,9 @@ import time
 import pytest
 import torch
 
-from readavatar.data.blinks import blink_pulses, pulse_frames
+from readavatar.data.datasets.blinks import blink_pulses, pulse_frames
 from readavatar.expression import ExpressionDiscriminator, ExpressionGenerator, generate_expressions
-from readavatar.expression.generation import random_blinks, slow_noise
+from readavatar.expression.inference import random_blinks, slow_noise
 
 BOUNDS = torch.tensor([[0.0, 1.0]] * 4 + [[-3.0, 3.0]])
 
@@ -48,8 +48,8 @@ def test_coefficients_stay_within_their_bounds_and_begin_around_the_mean(generat
     output = generate_expressions(generator, speech, emotion)
     assert (output >= BOUNDS[:, 0]).all() and (output <= BOUNDS[:, 1]).all()
     with torch.no_grad():
-        generator.move.weight.zero_()
-        generator.move.bias.zero_()
+        generator.head.weight.zero_()
+        generator.head.bias.zero_()
     torch.testing.assert_close(
         generate_expressions(generator, speech, emotion)[0], generator.expression_mean, atol=1e-5, rtol=0
     )

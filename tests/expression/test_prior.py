@@ -7,14 +7,14 @@ import pytorch_lightning as pl
 import torch
 from talking_clips import FPS, talking_model, use_talking_model, write_talking_clip
 
-import readavatar.expression.prior
-from readavatar.data.avatar import Avatar, write_avatar_part
-from readavatar.data.expression_data import ExpressionData
+import readavatar.expression.build_networks
+from readavatar.data.datasets.expression import ExpressionData
+from readavatar.data.store.avatar import Avatar, write_avatar_part
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 from readavatar.expression import ExpressionModule, generate_expressions
-from readavatar.expression.keeping import EmotionKeeper
-from readavatar.expression.prior import find_prior
+from readavatar.expression.build_networks import find_prior
+from readavatar.expression.distillation import EmotionDistillation
 from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
 
 SMALL = NetworkSettings(
@@ -92,7 +92,7 @@ def test_expressions_are_found_by_name(prior):
     found = find_prior(str(folder), _description(prior, expression_names=names))
     network = found.build_generator(1, torch.tensor([[0.0, 1.0]] * 2))
     theirs = taught.averaged.module
-    assert torch.equal(network.move.weight, theirs.move.weight[[1, 0]])
+    assert torch.equal(network.head.weight, theirs.head.weight[[1, 0]])
     assert torch.equal(network.expression_mean, theirs.expression_mean[[1, 0]])
     assert found.build_discriminator() is None  # it judges all of the prior's expressions
 
@@ -119,7 +119,7 @@ def test_a_prior_that_does_not_fit_is_refused_by_name_and_passed_over_by_default
     folder, _ = prior
     with pytest.raises(UserError, match=message):
         find_prior(str(folder), _description(prior, **changes))
-    monkeypatch.setattr(readavatar.expression.prior, "_FOLDERS", (folder.parent,))
+    monkeypatch.setattr(readavatar.expression.build_networks, "_FOLDERS", (folder.parent,))
     assert find_prior("auto", _description(prior)).path == folder
     assert find_prior("auto", _description(prior, **changes)) is None
     assert find_prior("none", _description(prior)) is None
@@ -141,18 +141,18 @@ def test_seconds_of_footage_teach_a_code_and_nothing_else(tmp_path, clips, prior
 def test_what_the_prior_knows_of_an_unseen_emotion_is_kept(tmp_path, clips, prior):
     folder, _ = prior
     module = _fit(tmp_path, clips[1:], prior=str(folder), steps=1)
-    assert module.keeper.emotions == list(range(7))
+    assert module.distillation.emotions == list(range(7))
     batch = next(iter(module.trainer.datamodule.train_dataloader()))
     untouched = find_prior(str(folder), module.trainer.datamodule.description())
     same = untouched.build_generator(1, talking_model().expression_bounds)
     distance = module._position("face")
-    keeper = EmotionKeeper(untouched.build_generator(1, talking_model().expression_bounds), [4])
-    equals = float(keeper(same, batch, distance).detach())
+    distillation = EmotionDistillation(untouched.build_generator(1, talking_model().expression_bounds), [4])
+    equals = float(distillation(same, batch, distance).detach())
     assert equals == pytest.approx(0.01, abs=1e-3)  # not 0: the distance has a gradient everywhere
     with torch.no_grad():
         same.condition[0].weight[:, 4] = 5.0
-    assert keeper(same, batch, distance) > 2 * equals
-    assert "keep" not in _fit(tmp_path, clips[:1], prior="none", steps=1).active_weights
+    assert distillation(same, batch, distance) > 2 * equals
+    assert "distillation" not in _fit(tmp_path, clips[:1], prior="none", steps=1).active_weights
 
 
 def test_what_begins_from_a_prior_learns_at_a_lower_rate(tmp_path, clips, prior):

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from readavatar.data.avatar import Avatar, load_network
+from readavatar.data.store.avatar import Avatar, load_network
 from readavatar.emotion import MEAD_EMOTIONS
 from readavatar.expression import ExpressionGenerator, generate_expressions
-from readavatar.expression.prior import CRITICS, find_prior
+from readavatar.expression.build_networks import CRITICS, find_prior
 from readavatar.morphable import EXPRESSION_NAMES, load_morphable_model
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"

@@ -8,8 +8,7 @@ from talking_takes import make_take, small_network
 
 from readavatar.errors import UserError
 from readavatar.expression.sync import lip_landmarks
-from readavatar.expression.sync_offset import MAX_OFFSET, describe_offset, sync_offset
-from readavatar.expression.sync_training import train_sync_expert
+from readavatar.expression.sync_training import MAX_OFFSET, describe_offset, sync_offset, train_sync_expert
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,7 @@ import torch
 from readavatar.assets import find_asset
 from readavatar.errors import UserError
 from readavatar.gaze import FaceGazeNetwork, FacePlacement, GazeExpert, face_crops, load_gaze_expert, place_faces
-from readavatar.gaze.expert import load_eth_xgaze
-from readavatar.gaze.resnet import ResNet18
+from readavatar.gaze.expert import ResNet18, load_eth_xgaze
 from readavatar.media.video import read_video
 
 

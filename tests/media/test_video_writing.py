@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from readavatar.errors import UserError
-from readavatar.media.provenance import STATEMENT, Provenance, provenance_metadata, read_provenance
+from readavatar.media.container import STATEMENT, Provenance, provenance_metadata, read_provenance
 from readavatar.media.video import VideoWriter, probe, read_video, write_video
 from readavatar.media.waveform import read_waveform
 

@@ -19,7 +19,7 @@ import recipe
 import torch
 from fake_faces import DiscDetector, write_discs
 
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.emotion import MEAD_EMOTIONS
 
 RECIPES = {"mead": mead, "crema_d": crema_d, "hdtf": hdtf, "folder_csv": folder_csv}

@@ -51,7 +51,7 @@ def sphere_clip() -> tuple[Tensor, Tensor, tuple[int, int]]:
 
 @pytest.fixture
 def grid_clip() -> tuple[Tensor, Tensor]:
-    """A jittered grid that covers the whole image, each vertex at another distance: clip vertices, faces."""
+    """A augmented grid that covers the whole image, each vertex at another distance: clip vertices, faces."""
     generator = torch.Generator().manual_seed(0)
     y, x = torch.meshgrid(torch.linspace(-1.3, 1.3, 15), torch.linspace(-1.3, 1.3, 17), indexing="ij")
     jitter = 0.06 * torch.rand(2, 15, 17, generator=generator)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from readavatar.rendering.sliding import grown, local_mean, mean_of_points
+from readavatar.rendering.window_filters import grown, local_mean, mean_of_points
 
 
 @pytest.mark.parametrize("radius", [0, 1, 5, 18, 60])

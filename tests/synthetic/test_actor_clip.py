@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 from readavatar.media.video import probe
 from readavatar.morphable import EXPRESSION_NAMES, MorphableModel, load_morphable_model
 from readavatar.rendering.camera import project
-from readavatar.synthetic import SENTENCES, film, make_actor, rehearse, write_actor_clip
+from readavatar.synthetic import SENTENCES, film, make_actor, perform_sentences, write_actor_clip
+from readavatar.synthetic.mouth_interior import move_teeth, move_tongue
 from readavatar.synthetic.render import Scene, projected_landmarks, render, world_vertices
 from readavatar.synthetic.retarget import retarget
-from readavatar.synthetic.teeth import move_teeth
-from readavatar.synthetic.tongue import move_tongue
 
 SPACE = EmotionSpace()
 
@@ -47,7 +46,7 @@ def _frames(scene: Scene, index) -> Scene:
 def _scene(model, *, seed=0, emotion="neutral", sentences=(), size=96, **options) -> Scene:
     actor = make_actor(seed, model, texture_size=256)
     track = EmotionTrack.parse(emotion, SPACE)
-    performance = rehearse(actor, sentences=list(sentences), emotion=track, **options)
+    performance = perform_sentences(actor, sentences=list(sentences), emotion=track, **options)
     return film(actor, performance, model, "builtin", size)
 
 
@@ -185,7 +184,7 @@ def test_a_seed_gives_the_same_pixels_bit_for_bit_and_another_seed_another_perso
 def test_takes_are_the_same_person_who_does_something_else(model):
     actor = make_actor(4, model, texture_size=64)
     track = EmotionTrack.constant(SPACE)
-    first, second = (rehearse(actor, take=take, sentences=None, emotion=track) for take in (0, 1))
+    first, second = (perform_sentences(actor, take=take, sentences=None, emotion=track) for take in (0, 1))
     assert torch.equal(first.coefficients.shape_coefficients, second.coefficients.shape_coefficients)
     assert len(first.waveform) != len(second.waveform)
 

@@ -12,7 +12,7 @@ from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace, EmotionTrack
 from readavatar.morphable import EXPRESSION_NAMES
 from readavatar.synthetic import HELD_OUT_SENTENCES, Style, make_character, perform, play, silence
 from readavatar.synthetic.performance import felt_emotion
-from readavatar.synthetic.resting import at_rest
+from readavatar.synthetic.retarget import at_rest
 from readavatar.synthetic.visemes import visemes_of
 from readavatar.synthetic.voice import Phoneme
 

@@ -7,7 +7,7 @@ import pytest
 
 from readavatar.emotion import EmotionSpace
 from readavatar.synthetic import draw_takes, make_character
-from readavatar.synthetic.corpus_emotions import SHARES, STEP, draw_emotion
+from readavatar.synthetic.emotions import SHARES, STEP, draw_emotion
 
 SPACE = EmotionSpace()
 TRACKS = [draw_emotion(np.random.default_rng(seed), 10.0) for seed in range(600)]

@@ -7,9 +7,10 @@ import pytest
 import torch
 from scipy.signal import correlate
 
+from readavatar.media.waveform import SAMPLE_RATE
 from readavatar.synthetic import make_character
-from readavatar.synthetic.sound_changes import FAINT, coloured_noise, faint_noise, vary_sound
-from readavatar.synthetic.voice import SAMPLE_RATE, Voice, synthesise
+from readavatar.synthetic.espeak import FAINT, coloured_noise, faint_noise, vary_sound
+from readavatar.synthetic.voice import Voice, synthesise
 
 TEXT = "Bob moved the bright blue boat."
 

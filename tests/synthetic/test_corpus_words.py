@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from readavatar.synthetic import HELD_OUT_SENTENCES, SENTENCES
-from readavatar.synthetic.sentences_abroad import SENTENCES_ABROAD
+from readavatar.synthetic.sentences import LANGUAGES, SENTENCES_ABROAD, draw_sentence, random_sentence
 from readavatar.synthetic.visemes import unknown_letters, visemes_of
 from readavatar.synthetic.voice import Voice, synthesise
-from readavatar.synthetic.wording import LANGUAGES, draw_sentence, random_sentence
 
 
 def _sounds(text: str, voice: str) -> list[str]:

@@ -8,10 +8,11 @@ import torch
 
 from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
+from readavatar.media.waveform import SAMPLE_RATE
 from readavatar.synthetic.espeak import run_espeak
 from readavatar.synthetic.sentences import SENTENCES
 from readavatar.synthetic.visemes import visemes_of
-from readavatar.synthetic.voice import PROSODY, SAMPLE_RATE, VOICES, Voice, silence, speak, synthesise
+from readavatar.synthetic.voice import PROSODY, VOICES, Voice, silence, speak, synthesise
 
 SPACE = EmotionSpace()
 TEXT = "Bob moved the bright blue boat."

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from readavatar.data.tracking_data import Observations
+from readavatar.data.datasets.tracking import Observations
 from readavatar.detection.landmark_sets import ARKIT_NAMES
-from readavatar.tracking.expression_prior import DEVIATION, UNSEEN_DEVIATION, ExpressionPrior, expression_prior
+from readavatar.tracking.blendshape_prior import DEVIATION, UNSEEN_DEVIATION, ExpressionPrior, blendshape_prior
 
 NUM_FRAMES = 60
 
@@ -25,7 +25,7 @@ def prior_of(
         torch.zeros(NUM_FRAMES) if neutral is None else neutral, torch.zeros(NUM_FRAMES).long(),
         torch.full((1, 2), 0.5), torch.ones(1),
     )  # fmt: skip
-    return expression_prior(observations, names, torch.tensor([[0.0, 1.0]]).expand(len(names), 2))
+    return blendshape_prior(observations, names, torch.tensor([[0.0, 1.0]]).expand(len(names), 2))
 
 
 def test_blendshapes_reach_both_halves_of_a_symmetric_shape_and_unseen_ones_are_held_tight():

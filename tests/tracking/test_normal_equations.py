@@ -7,7 +7,7 @@ import torch
 
 from readavatar.tracking import normal_equations
 from readavatar.tracking.normal_equations import NormalEquations
-from readavatar.tracking.terms import second_differences
+from readavatar.tracking.residuals import second_differences
 
 FRAMES, OWN, SHARED, ROWS = 5, 4, 3, 9
 FAR = torch.full((FRAMES, OWN), torch.inf, dtype=torch.float64)

@@ -6,20 +6,20 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from readavatar.data.tracking_data import Observations, TrackingBatch
+from readavatar.data.datasets.tracking import Observations, TrackingBatch
 from readavatar.morphable import load_morphable_model
 from readavatar.rendering.camera import axis_angle_to_matrix, matrix_to_axis_angle
 from readavatar.tracking.alignment import _smooth, select_pixels
-from readavatar.tracking.objective import TERMS, Objective, lit
+from readavatar.tracking.objective import TERMS, FitObjective, lit
 from readavatar.tracking.parameters import FaceParameters
-from readavatar.tracking.pixel_rows import FilmedFace, pixel_rows
 from readavatar.tracking.projection import view_of
+from readavatar.tracking.residuals import FilmedFace, pixel_rows
 
 SIZE, FRAME = 96, torch.arange(1)
 
 
 @pytest.fixture(scope="module")
-def scene() -> tuple[Objective, FaceParameters]:
+def scene() -> tuple[FitObjective, FaceParameters]:
     """One frame of a head with a blotched skin, half turned, in light from above and from the left."""
     model = load_morphable_model("builtin")
     one = torch.ones(1)
@@ -27,7 +27,7 @@ def scene() -> tuple[Objective, FaceParameters]:
         torch.zeros(1, 68, 2), torch.zeros(1, 2, 2), one, torch.zeros(1, 52), one, 0 * one, FRAME.clone() * 0,
         torch.full((1, 2), 0.5), one,
     )  # fmt: skip
-    objective = Objective(model, observations, dict.fromkeys(TERMS, 1.0), 64)
+    objective = FitObjective(model, observations, dict.fromkeys(TERMS, 1.0), 64)
     objective.surface.importance.fill_(1.0)
     blotches = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.1
     albedo = F.interpolate(blotches, (64, 64), mode="bicubic").clamp(0.05, 0.9)[0]
@@ -38,7 +38,7 @@ def scene() -> tuple[Objective, FaceParameters]:
     return objective, parameters
 
 
-def rendered(scene: tuple[Objective, FaceParameters], turn: torch.Tensor | None = None) -> torch.Tensor:
+def rendered(scene: tuple[FitObjective, FaceParameters], turn: torch.Tensor | None = None) -> torch.Tensor:
     """As ``select_pixels`` sees it, the head turned from where it is."""
     objective, parameters = scene
     before = parameters.rotation.clone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from readavatar.data.tracking_data import Observations
+from readavatar.data.datasets.tracking import Observations
 from readavatar.rendering.camera import axis_angle_to_matrix, matrix_to_axis_angle
 from readavatar.tracking.parameters import FaceParameters
 from readavatar.tracking.projection import image_jacobian, shared_jacobian, view_of

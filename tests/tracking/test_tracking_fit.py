@@ -14,18 +14,18 @@ import safetensors.torch
 import torch
 
 from readavatar.cli import main
-from readavatar.data.clip_store import ClipInfo, ClipStore, Crop, writing_clip_store
-from readavatar.data.resume import ExactResume
-from readavatar.data.tracking_data import FrameBatches, TrackingData
+from readavatar.data.datasets.tracking import FrameBatches, TrackingData
+from readavatar.data.store import ClipInfo, ClipStore, Crop, writing_clip_store
 from readavatar.errors import UserError
 from readavatar.morphable import MorphableModel, load_morphable_model
 from readavatar.rendering.camera import head_to_world, project
-from readavatar.tracking import Stage, TrackingModule
+from readavatar.tracking import FitStage, TrackingModule
 from readavatar.tracking.landmark_calibration import read_calibration
-from readavatar.tracking.objective import TERMS, Objective
+from readavatar.tracking.objective import TERMS, FitObjective
 from readavatar.tracking.parameters import FaceParameters
 from readavatar.tracking.results import compare_with_truth, tracked_face
 from readavatar.tracking.solver import Solver
+from readavatar.training.resume import ExactResume
 from readavatar.types import Landmarks
 
 SIZE, NUM_FRAMES, MISSING = 96, 8, 5
@@ -40,12 +40,12 @@ WEIGHTS = dict.fromkeys(TERMS, 0.01) | {
 }
 GEOMETRY = ["expression", "rotation", "position", "gaze"]
 STAGES = [
-    Stage("pose", ["rotation", "position"], 1),
-    Stage("identity", ["shape", *GEOMETRY], 1, iterations=8, frames="keyframes"),
-    Stage("landmarks", GEOMETRY, 2, batch=4),
-    Stage("appearance", ["albedo", "lighting"], 1, 4, "keyframes", SIZE),
-    Stage("photometric", ["shape", "albedo", "lighting", *GEOMETRY], 1, 4, "keyframes", SIZE),
-    Stage("all", ["lighting", *GEOMETRY], 2, 2, "all", SIZE, 4),
+    FitStage("pose", ["rotation", "position"], 1),
+    FitStage("identity", ["shape", *GEOMETRY], 1, iterations=8, frames="keyframes"),
+    FitStage("landmarks", GEOMETRY, 2, batch=4),
+    FitStage("appearance", ["albedo", "lighting"], 1, 4, "keyframes", SIZE),
+    FitStage("photometric", ["shape", "albedo", "lighting", *GEOMETRY], 1, 4, "keyframes", SIZE),
+    FitStage("all", ["lighting", *GEOMETRY], 2, 2, "all", SIZE, 4),
 ]
 
 
@@ -69,7 +69,7 @@ def write_clip(path: Path, model: MorphableModel, missing: int | None = None) ->
         writer.finish(info)
     data = TrackingData(str(path), SIZE)
     data.setup("fit")
-    objective = Objective(model, data.observations, WEIGHTS, 64)
+    objective = FitObjective(model, data.observations, WEIGHTS, 64)
     truth = FaceParameters(data.observations, model.num_shape, model.num_expressions, objective.albedo_prior.mean)
     time = torch.linspace(0, 1, NUM_FRAMES)
     with torch.no_grad():
@@ -140,7 +140,7 @@ def test_a_fit_that_is_the_truth_has_no_error(fitted, model):
     assert max(vars(errors).values()) < 1e-3
 
 
-def at_the_truth(store: ClipStore, model: MorphableModel) -> tuple[Objective, FaceParameters, TrackingData]:
+def at_the_truth(store: ClipStore, model: MorphableModel) -> tuple[FitObjective, FaceParameters, TrackingData]:
     """What a fit of the clip minimises, irises included, and the parameters that it should find."""
     data = TrackingData(str(store.path), SIZE)
     data.setup("fit")
@@ -151,7 +151,7 @@ def at_the_truth(store: ClipStore, model: MorphableModel) -> tuple[Objective, Fa
         getattr(parameters, name).copy_(getattr(truth.coefficients, values))
     parameters.set_translation(truth.coefficients.translation)
     parameters.lighting.copy_(truth.lighting)
-    objective = Objective(model, seen, WEIGHTS, 64)
+    objective = FitObjective(model, seen, WEIGHTS, 64)
     parameters.offsets.copy_(objective.typical_offsets)
     objective.fix_units(parameters)
     _, irises = objective.predict_landmarks(parameters, everything)

@@ -7,14 +7,14 @@ from itertools import groupby
 import pytest
 import torch
 
-from readavatar.data.tracking_data import Observations
+from readavatar.data.datasets.tracking import Observations
 from readavatar.errors import UserError
 from readavatar.morphable import MorphableModel, load_morphable_model
 from readavatar.rendering.camera import axis_angle_to_matrix, head_to_world, project
-from readavatar.tracking.initial_pose import initial_pose
+from readavatar.tracking.initialization import initial_pose
 from readavatar.tracking.model_part import FaceSurface, LandmarkModel
 from readavatar.tracking.parameters import FaceParameters
-from readavatar.tracking.stages import Stage, choose_keyframes, plan_steps
+from readavatar.tracking.schedule import FitStage, choose_keyframes, plan_steps
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +98,9 @@ def test_a_model_that_is_not_linear_is_evaluated_whole(model):
 def test_a_plan_visits_every_frame_as_often_as_the_stage_says():
     clips = torch.tensor([0] * 7 + [1] * 5)
     stages = [
-        Stage("a", ["rotation"], 3),
-        Stage("b", ["albedo"], 2, batch=4, resolution=64),
-        Stage("c", ["focal"], 1, frames="keyframes", batch=2),
+        FitStage("a", ["rotation"], 3),
+        FitStage("b", ["albedo"], 2, batch=4, resolution=64),
+        FitStage("c", ["focal"], 1, frames="keyframes", batch=2),
     ]
     steps = plan_steps(stages, clips, torch.tensor([1, 8, 9]), seed=0)
     for stage, frames, passes in ((stages[0], 12, 3), (stages[1], 12, 2), (stages[2], 3, 1)):
@@ -114,13 +114,13 @@ def test_a_plan_visits_every_frame_as_often_as_the_stage_says():
 
 def test_a_stage_that_frees_what_does_not_exist_is_refused():
     with pytest.raises(UserError, match="expresion"):
-        Stage("typo", ["expresion"], 1)
+        FitStage("typo", ["expresion"], 1)
 
 
 @pytest.mark.parametrize("wrong", [{"passes": -1}, {"iterations": 0}, {"batch": -4}, {"resolution": -256}])
 def test_a_stage_of_wrong_numbers_is_refused(wrong):
     with pytest.raises(UserError, match="iterations ≥ 1"):
-        Stage("wrong", ["shape"], **{"passes": 1, **wrong})
+        FitStage("wrong", ["shape"], **{"passes": 1, **wrong})
 
 
 def test_a_models_derivatives_are_its_differences(model):

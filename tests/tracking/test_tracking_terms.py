@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from readavatar.tracking import terms
+from readavatar.tracking import residuals as terms
 
 UNIT = torch.tensor([0.4, 0.5])
 

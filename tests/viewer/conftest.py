@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from viewed_clips import write_viewed_clip
 
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import torch
 from viewed_clips import SIZE, WRONG_FRAME
 
 from readavatar.cli import main
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.errors import UserError
 from readavatar.viewer import view_clip, view_clips
 from readavatar.viewer.page import envelope

@@ -11,10 +11,8 @@ from viewed_clips import SIZE, WRONG_FRAME
 
 from readavatar.rendering.camera import project
 from readavatar.types import default_camera
-from readavatar.viewer.closeups import cut_window, window_camera, window_centres
-from readavatar.viewer.drawing import SEEN, draw_points
+from readavatar.viewer.drawing import SEEN, cut_window, draw_points, landmark_errors, window_camera, window_centres
 from readavatar.viewer.panels import Sheet, in_threads
-from readavatar.viewer.points import landmark_errors
 from readavatar.viewer.rendering import GRID, grid_lines, heat
 from readavatar.viewer.subject import open_subject
 

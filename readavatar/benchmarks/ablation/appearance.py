@@ -31,7 +31,7 @@ def score_appearance_avatar(avatar: Path, actor: int, work: Path) -> dict[str, f
         work: Folder that keeps the films.
 
     Returns:
-        ``FIGURES``, inside the hole that the avatar paints; what cannot be measured is left out.
+        ``FIGURES``, inside the paint_mask that the avatar paints; what cannot be measured is left out.
     """
     rows = measure_on_film(avatar, film_speaker(actor, default_model(), work).held_out)
     return {name: rows[row] for name, (row, _) in FIGURES.items() if row in rows}

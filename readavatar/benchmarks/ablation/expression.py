@@ -9,15 +9,30 @@ import torch
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
-from readavatar.benchmarks.expression.change import DELAY_MEAN, measure_changes
-from readavatar.benchmarks.expression.dial import MIXTURES, RANK_MEAN, RECOGNISED, measure_dial, turn_dial
-from readavatar.benchmarks.expression.life import FACE_DISTANCE, FAST, SPREAD, measure_life
-from readavatar.benchmarks.expression.lips import CLOSURES, LIP_ERROR, SILENCE_MEAN, measure_lips
+from readavatar.benchmarks.expression.dial import (
+    DELAY_MEAN,
+    MIXTURES,
+    RANK_MEAN,
+    RECOGNISED,
+    measure_changes,
+    measure_dial,
+    turn_dial,
+)
+from readavatar.benchmarks.expression.lips import (
+    CLOSURES,
+    FACE_DISTANCE,
+    FAST,
+    LIP_ERROR,
+    SILENCE_MEAN,
+    SPREAD,
+    measure_life,
+    measure_lips,
+)
 from readavatar.benchmarks.expression.motion import TrainedMotion
 from readavatar.benchmarks.expression.reader import EmotionReader, find_reader
 from readavatar.benchmarks.expression.takes import Trial, make_trial
 from readavatar.benchmarks.statistics import Aim
-from readavatar.data.avatar import Avatar
+from readavatar.data.store.avatar import Avatar
 
 FIGURES: dict[str, tuple[str, Aim]] = {
     "lip_error_mm": (LIP_ERROR, "lower"),

@@ -20,7 +20,7 @@ from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Row, Score
 from readavatar.benchmarks.statistics import estimate_mean
 from readavatar.config_paths import find_config
-from readavatar.data.avatar import has_part
+from readavatar.data.store.avatar import has_part
 from readavatar.errors import UserError
 
 FIRST_SEED = 301

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from readavatar.assets import find_asset
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.synthetic import SENTENCES, write_actor_clip
 
 FILM = {"size": 128, "zoom": 1.6}

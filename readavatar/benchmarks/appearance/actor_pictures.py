@@ -11,7 +11,7 @@ from torch import Tensor
 
 from readavatar.benchmarks.appearance.actor_scores import FilmPainter
 from readavatar.benchmarks.appearance.pictures import mouth_square, tile
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.directing.report import write_contact_sheet
 
 NUM_MOUTHS = 8

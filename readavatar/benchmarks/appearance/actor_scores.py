@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from readavatar.appearance import AppearanceRenderer, render_face
 from readavatar.assets import find_asset
 from readavatar.benchmarks.appearance.likeness import crop, large_enough, mouth_window
-from readavatar.data.appearance_clips import load_appearance_clip
-from readavatar.data.avatar import Avatar, load_network
-from readavatar.data.clip_store import ClipStore
-from readavatar.data.render_inputs import MapSettings, RenderInputs
-from readavatar.data.speech_features import load_described_encoder
+from readavatar.data.datasets.appearance_clips import load_appearance_clip
+from readavatar.data.datasets.speech_features import load_described_encoder
+from readavatar.data.raster.render_inputs import MapSettings, RenderInputs
+from readavatar.data.store import ClipStore
+from readavatar.data.store.avatar import Avatar, load_network
 from readavatar.metrics import psnr
 from readavatar.metrics.lpips import ARCHITECTURES, load_lpips
 from readavatar.morphable import load_morphable_model

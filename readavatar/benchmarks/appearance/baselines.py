@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from readavatar.benchmarks.appearance.painting import Painting
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.morphable.model import MorphableModel
 from readavatar.types import TrackedFace
 from readavatar.viewer.rendering import FaceRenderer, over

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from readavatar.benchmarks.figures import Figure
 from readavatar.benchmarks.fit_command import FitCommand
+from readavatar.benchmarks.scorecard import Figure
 from readavatar.errors import UserError
 
 

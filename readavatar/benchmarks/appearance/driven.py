@@ -27,8 +27,8 @@ from readavatar.benchmarks.appearance.identity import (
 from readavatar.benchmarks.appearance.painting import training_data
 from readavatar.benchmarks.appearance.pictures import write_driven_sheet
 from readavatar.benchmarks.scorecard import Row, Score, print_scores, summarise
-from readavatar.data.avatar import Avatar
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
+from readavatar.data.store.avatar import Avatar
 from readavatar.detection import FaceDetector
 from readavatar.directing import animate
 from readavatar.emotion import NEUTRAL, EmotionSpace

@@ -12,15 +12,16 @@ from torch import Tensor, nn
 
 from readavatar.assets import find_asset
 from readavatar.benchmarks.appearance.baselines import AlbedoRender, NearestFrames
-from readavatar.benchmarks.appearance.gaze import GAZE, measure_gaze
 from readavatar.benchmarks.appearance.likeness import (
     FLICKER,
+    GAZE,
     LIVELINESS,
     LPIPS_ALEX,
     MOUTH_PSNR,
     PAINTED,
     PSNR,
     Moment,
+    measure_gaze,
     measure_likeness,
 )
 from readavatar.benchmarks.appearance.painting import AvatarPainter, Painter, check_unseen
@@ -29,8 +30,8 @@ from readavatar.benchmarks.appearance.table import print_comparison, score_over_
 from readavatar.benchmarks.appearance.training import train_on_footage
 from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Row, Score
-from readavatar.data.appearance_data import num_held_out
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.datasets.appearance import num_held_out
+from readavatar.data.store import ClipStore
 from readavatar.detection import FaceDetector
 from readavatar.errors import UserError
 from readavatar.metrics.lpips import ARCHITECTURES, load_lpips

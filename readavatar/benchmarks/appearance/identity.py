@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from readavatar.benchmarks.appearance.baselines import as_complex, moved, similarity
 from readavatar.benchmarks.appearance.likeness import landmark_hull
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.detection.landmark_sets import to_landmarks_68
 from readavatar.metrics.lpips import ARCHITECTURES, Backbone, read_lpips_weights
 

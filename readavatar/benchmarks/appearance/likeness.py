@@ -1,4 +1,6 @@
-"""How like two neighbouring frames are to the footage that they should be: inside the face, at the mouth, in time.
+"""Where painted eyes look, by a judge that no training follows: MediaPipe's irises.
+
+How like two neighbouring frames are to the footage that they should be: inside the face, at the mouth, in time.
 
 The protocol: the pixels inside the convex hull of the frame's own landmarks count, and none besides; LPIPS sees the
 hull's bounding box with the rest of it black.
@@ -6,6 +8,7 @@ hull's bounding box with the rest of it black.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,9 +19,37 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from readavatar.benchmarks.appearance.painting import Painting
-from readavatar.data.render_inputs import Window
+from readavatar.data.raster.render_inputs import Window
+from readavatar.detection import FaceDetector
 from readavatar.detection.landmark_sets import to_landmarks_68
+from readavatar.gaze import gaze_error
+from readavatar.gaze.judge import detected_landmarks
 from readavatar.metrics import psnr, ssim
+
+GAZE = "gaze: angle to the real"
+
+
+def measure_gaze(
+    detector: FaceDetector, painted: Mapping[str, Float[Tensor, "3 H W"]], real: Float[Tensor, "3 H W"]
+) -> dict[str, float]:
+    """How far the eyes of each painter's picture look from where the real one's do.
+
+    Args:
+        detector: Entered; every picture is judged by itself.
+        painted: Whole frames in [0, 1], by painter.
+        real: The footage of that moment.
+
+    Returns:
+        By painter, degrees; NaN where the real eyes are closed or a picture shows no face.
+    """
+    target = detected_landmarks(detector, real)
+    angles = dict.fromkeys(painted, math.nan)
+    for name, image in painted.items():
+        found = None if target is None else detected_landmarks(detector, image)
+        if found is not None:
+            angles[name] = math.degrees(float(gaze_error(found[None], target[None])[0]))
+    return angles
+
 
 PSNR, SSIM = "face: PSNR", "face: SSIM"
 LPIPS_ALEX, LPIPS_VGG = "face: LPIPS (Alex)", "face: LPIPS (VGG)"

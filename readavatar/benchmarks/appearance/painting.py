@@ -13,14 +13,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from readavatar.appearance import AppearanceRenderer, render_face
-from readavatar.data.appearance_data import num_held_out
-from readavatar.data.avatar import Avatar, load_network
-from readavatar.data.clip_store import ClipStore, Crop
-from readavatar.data.render_inputs import MapSettings, build_render_inputs, speech_windows
-from readavatar.data.speech_features import clip_speech_features, load_described_encoder
-from readavatar.directing.composite import composite
+from readavatar.data.datasets.appearance import num_held_out
+from readavatar.data.datasets.speech_features import clip_speech_features, load_described_encoder
+from readavatar.data.raster.render_inputs import MapSettings, build_render_inputs, speech_windows
+from readavatar.data.store import ClipStore, Crop
+from readavatar.data.store.avatar import Avatar, load_network
+from readavatar.directing.footage import composite
 from readavatar.errors import UserError
-from readavatar.media.resizing import resized
+from readavatar.media.images import resized
 from readavatar.morphable.model import MorphableModel
 from readavatar.types import TrackedFace
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from readavatar.benchmarks.appearance.likeness import Moment, bounding_window, landmark_hull, mouth_window
-from readavatar.data.render_inputs import Window
+from readavatar.data.raster.render_inputs import Window
 from readavatar.detection.landmark_sets import to_landmarks_68
 from readavatar.directing.report import write_contact_sheet
 

@@ -14,14 +14,14 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from readavatar.appearance import AppearanceRenderer, render_face
-from readavatar.benchmarks.figures import Figure, measure
-from readavatar.data.avatar import Avatar, load_network, write_avatar_part
-from readavatar.data.clip_store import SAMPLE_RATE
-from readavatar.data.render_inputs import RenderInputs
-from readavatar.data.speech_features import describe_encoder
+from readavatar.benchmarks.scorecard import Figure, measure
+from readavatar.data.datasets.speech_features import describe_encoder
+from readavatar.data.raster.render_inputs import RenderInputs
+from readavatar.data.store.avatar import Avatar, load_network, write_avatar_part
 from readavatar.directing.animate import animate
 from readavatar.emotion import MEAD_EMOTIONS
 from readavatar.expression import ExpressionGenerator
+from readavatar.media.waveform import SAMPLE_RATE
 from readavatar.morphable.model import MorphableModel
 from readavatar.speech import load_speech_encoder
 
@@ -117,7 +117,7 @@ def time_renderer(avatar: Path, inputs: RenderInputs) -> dict[str, Figure]:
             for precision, batch in ((precision, batch) for precision in ("fp32", "bf16") for batch in BATCH_SIZES):
                 work = lambda p=precision, b=batch: render_face(renderer, inputs, b, p == "bf16")  # noqa: E731
                 name = f"render, {precision}, batch {batch}, {threads} thread(s)"
-                figures[name] = measure(work, per=len(inputs.hole), repeats=2)
+                figures[name] = measure(work, per=len(inputs.paint_mask), repeats=2)
     finally:
         torch.set_num_threads(threads_before)
     return figures

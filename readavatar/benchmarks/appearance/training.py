@@ -9,8 +9,8 @@ from pathlib import Path
 
 from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.config_paths import find_config
-from readavatar.data.avatar import has_part
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
+from readavatar.data.store.avatar import has_part
 from readavatar.errors import UserError
 from readavatar.files import sha256_of_file
 

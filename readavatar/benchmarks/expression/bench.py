@@ -10,13 +10,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
 from readavatar.assets import find_asset
-from readavatar.benchmarks.expression.change import Change, measure_changes
 from readavatar.benchmarks.expression.cost import measure_cost
-from readavatar.benchmarks.expression.dial import Dial, measure_dial, turn_dial
-from readavatar.benchmarks.expression.life import measure_life
-from readavatar.benchmarks.expression.lips import measure_lips
+from readavatar.benchmarks.expression.dial import Change, Dial, measure_changes, measure_dial, turn_dial
+from readavatar.benchmarks.expression.lips import measure_life, measure_lips
 from readavatar.benchmarks.expression.motion import Motion, TrainedMotion, true_motion
-from readavatar.benchmarks.expression.plot import plot_scorecard
+from readavatar.benchmarks.expression.pictures import plot_scorecard
 from readavatar.benchmarks.expression.reader import EmotionReader, find_reader
 from readavatar.benchmarks.expression.sync import SyncJudge, find_judge, measure_sync
 from readavatar.benchmarks.expression.table import over_twin, print_columns, summarise_actors

@@ -13,11 +13,10 @@ from torch import Tensor
 
 from readavatar.benchmarks.expression.motion import TrainedMotion
 from readavatar.benchmarks.expression.takes import Trial
-from readavatar.benchmarks.figures import measure
-from readavatar.benchmarks.scorecard import Row
-from readavatar.data.avatar import Avatar, load_network
+from readavatar.benchmarks.scorecard import Row, measure
+from readavatar.data.store.avatar import Avatar, load_network
 from readavatar.expression import ExpressionGenerator, generate_expressions
-from readavatar.speech import SAMPLE_RATE
+from readavatar.media.waveform import SAMPLE_RATE
 
 CHUNKS = "10 minutes in chunks against the whole, largest difference"
 MEMORY = "peak memory, 10 minutes over 1 minute"
@@ -61,7 +60,7 @@ def measure_cost(trial: Trial, motion: TrainedMotion) -> dict[str, float]:
 
 def _endless(trial: Trial, motion: TrainedMotion, num_frames: int) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T N"]]:
     """The held-out takes' features and emotions, again and again."""
-    speech = torch.cat([motion.listen(take) for take in trial.takes])
+    speech = torch.cat([motion.encode_speech(take) for take in trial.takes])
     emotion = torch.cat([motion.asked(take.emotion) for take in trial.takes])
     index = torch.arange(num_frames) % len(speech)
     return speech[index], emotion[index]

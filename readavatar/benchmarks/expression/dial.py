@@ -1,19 +1,24 @@
-"""The expression scorecard's rows on obedience: the emotion that is asked for is the one that others read."""
+"""The expression scorecard's rows on obedience: the emotion that is asked for is the one that others read.
+
+The expression scorecard's rows on change: a new emotion comes when it is asked for, and without a jerk.
+"""
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.benchmarks.expression.motion import SPACE, Motion
+from readavatar.benchmarks.expression.motion import SPACE, Motion, true_motion
 from readavatar.benchmarks.expression.reader import EmotionReader
 from readavatar.benchmarks.expression.takes import Trial, constant_emotion
 from readavatar.benchmarks.scorecard import Row
-from readavatar.metrics import largest_step_back, rank_correlation, window_means
+from readavatar.metrics import largest_step_back, rank_correlation, step_response, window_means
+from readavatar.synthetic import Take
 
 RECOGNISED = "emotion recognised, strength 1"
 RANK_WORST = "rank correlation of asked and measured strength, worst emotion"
@@ -99,3 +104,129 @@ def _mixture_error(trial: Trial, motion: Motion, reader: EmotionReader) -> float
             reading = reader.read(motion(line, constant_emotion(line, **asked), seed)).mean(0)
             errors.append((reading[[first, second]] - torch.tensor(pair)).abs().mean())
     return float(torch.stack(errors).mean())
+
+
+DELAY_WORST = "emotion change: half-way, seconds from the track's, worst"
+DELAY_MEAN = "emotion change: half-way, seconds from the track's, mean"
+RISE_WORST = "emotion change: 10–90 % rise beyond the track's, worst"
+RISE_MEAN = "emotion change: 10–90 % rise beyond the track's, mean"
+UNANSWERED = "emotion changes without an answer"
+JERK = "emotion change: largest vertex acceleration, over the truth's"
+CHANGE_ROWS = {
+    DELAY_WORST: Row("s", at_most=0.2),
+    DELAY_MEAN: Row("s", at_most=0.2),
+    RISE_WORST: Row("s", at_most=0.2),
+    RISE_MEAN: Row("s", at_most=0.2),
+    UNANSWERED: Row("%", at_most=0.0),
+    JERK: Row("ratio", at_most=1.25),
+}
+
+RAMP_SECONDS = 0.2
+"""From one emotion to the next: a change that is meant to be seen as sudden."""
+BEFORE, AFTER = 1.2, 1.2
+"""Seconds of a trial around the ramp's middle."""
+PLATEAU_SECONDS = 0.4
+"""At both ends of a trial."""
+LEAST_ANSWER = 0.1
+"""By which an emotion has to rise or fall when it is wholly asked for, or no longer."""
+LEAST_PAUSE = 0.3
+"""Seconds of silence between two sentences."""
+NEAR_SECONDS = 0.5
+"""To either side of the change, where the acceleration is looked at."""
+_TRUTH_SEED = 100_000
+
+
+@dataclass(frozen=True)
+class Change:
+    """From one emotion (None is neutral) to another, and the answer of one of the two, mean over the lines."""
+
+    before: str | None
+    after: str | None
+    emotion: str
+    curve: Float[Tensor, " T"]
+
+
+def ask_changes(trial: Trial, motion: Motion, reader: EmotionReader) -> tuple[list[Change], float]:
+    """Neutral to each emotion, each emotion to neutral, and each to the next; within a sentence of every line.
+
+    Returns:
+        The mean answer of each emotion that changes, and the largest acceleration near a change (root mean square over
+        the face, mean over all changes), mm a frame².
+    """
+    names = SPACE.names
+    pairs = [(None, name) for name in names] + [(name, None) for name in names]
+    pairs += list(zip(names, (*names[1:], names[0]), strict=True))
+    changes, accelerations = [], []
+    for before, after in pairs:
+        curves = []
+        for seed, line in enumerate(trial.lines):
+            asked, middle = change_track(line, before, after)
+            shown = motion(line, asked, seed)
+            curves.append(_around(reader.read(shown), middle, trial.fps))
+            accelerations.append(_acceleration(trial, shown, middle))
+        mean = torch.stack(curves).mean(0)
+        changes += [
+            Change(before, after, name, mean[:, names.index(name)]) for name in (before, after) if name is not None
+        ]
+    return changes, sum(accelerations) / len(accelerations)
+
+
+def measure_changes(trial: Trial, motion: Motion, reader: EmotionReader) -> tuple[dict[str, float], list[Change]]:
+    """``CHANGE_ROWS``, and the answers they are of.
+
+    Each answer is timed between its own two plateaus, so that an emotion that is shown weakly is not late for that; the
+    track takes ``RAMP_SECONDS``, 80 % of it from 10 to 90 %. An answer of less than ``LEAST_ANSWER`` is none.
+    """
+    changes, acceleration = ask_changes(trial, motion, reader)
+    _, true_acceleration = ask_changes(trial, _seeded(true_motion(trial.character)), reader)
+    plateau = round(PLATEAU_SECONDS * trial.fps)
+    responses = [step_response(change.curve, plateau, trial.fps) for change in changes if _is_answer(change, plateau)]
+    answered = [response for response in responses if not math.isnan(response.half)]
+    middle = (round(BEFORE * trial.fps) - 0.5) / trial.fps  # the ramp's middle lies between two frames
+    delays = [abs(response.half - middle) for response in answered] or [float("nan")]
+    rises = [max(0.0, response.rise - 0.8 * RAMP_SECONDS) for response in answered] or [float("nan")]
+    rows = {
+        DELAY_WORST: max(delays),
+        DELAY_MEAN: sum(delays) / len(delays),
+        RISE_WORST: max(rises),
+        RISE_MEAN: sum(rises) / len(rises),
+        UNANSWERED: 100 * (1 - len(answered) / len(changes)),
+        JERK: acceleration / true_acceleration,
+    }
+    return rows, changes
+
+
+def change_track(line: Take, before: str | None, after: str | None) -> tuple[Float[Tensor, "T N"], int]:
+    """The emotion of every frame, and the frame that begins at the ramp's middle.
+
+    That is the middle of the line's longest sentence: a mouth that closes for a pause would hide half of an emotion.
+    """
+    num_frames = len(line.expressions)
+    pauses = [each for each in line.phonemes if not each.symbol and each.end - each.start >= LEAST_PAUSE]
+    edges = [0.0, *(time for each in pauses for time in (each.start, each.end)), num_frames / line.fps]
+    start, end = max(zip(edges[::2], edges[1::2], strict=True), key=lambda sentence: sentence[1] - sentence[0])
+    around = round(BEFORE * line.fps), num_frames - round(AFTER * line.fps)
+    middle = min(max(round((start + end) / 2 * line.fps), around[0]), around[1])
+    vectors = [SPACE.vector(name or "neutral") for name in (before, after)]
+    seconds = (torch.arange(num_frames) + 0.5 - middle) / line.fps
+    share = (seconds / RAMP_SECONDS + 0.5).clamp(0, 1)[:, None]
+    return (1 - share) * vectors[0] + share * vectors[1], middle
+
+
+def _is_answer(change: Change, plateau: int) -> bool:
+    rise = float(change.curve[-plateau:].mean() - change.curve[:plateau].mean())
+    return (rise if change.emotion == change.after else -rise) >= LEAST_ANSWER
+
+
+def _seeded(motion: Motion) -> Motion:
+    return lambda take, emotion, seed: motion(take, emotion, _TRUTH_SEED + seed)
+
+
+def _around(readings: Float[Tensor, "T N"], middle: int, fps: float) -> Float[Tensor, "t N"]:
+    return readings[middle - round(BEFORE * fps) : middle + round(AFTER * fps)]
+
+
+def _acceleration(trial: Trial, expressions: Float[Tensor, "T E"], middle: int) -> float:
+    near = round(NEAR_SECONDS * trial.fps)
+    curves = trial.space.displacement("face", expressions[middle - near : middle + near])
+    return float(curves.diff(n=2, dim=0).norm(dim=1).max())

@@ -1,8 +1,12 @@
-"""The expression scorecard on footage: the end of a fitted clip that was held out, against a ridge regression."""
+"""What a line through a few frames of speech features tells of a mouth: the least that a network has to beat.
+
+The expression scorecard on footage: the end of a fitted clip that was held out, against a ridge regression.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,19 +16,67 @@ from torch import Tensor
 
 from readavatar.assets import find_asset
 from readavatar.benchmarks.expression.motion import load_encoder_of
-from readavatar.benchmarks.expression.ridge import REACH, frame_windows, predict_by_ridge
 from readavatar.benchmarks.expression.sync import SyncJudge, find_judge
 from readavatar.benchmarks.scorecard import Row, Score, print_scores
-from readavatar.data.avatar import Avatar, load_network
-from readavatar.data.clip_store import ClipStore
-from readavatar.data.frame_rate import resample_frames
-from readavatar.data.speech_features import clip_speech_features
+from readavatar.data.datasets.speech_features import clip_speech_features
+from readavatar.data.store import ClipStore
+from readavatar.data.store.avatar import Avatar, load_network
 from readavatar.errors import UserError
 from readavatar.expression import ExpressionGenerator, generate_expressions
 from readavatar.expression.face_space import FaceSpace
+from readavatar.media.frame_rate import resample_frames
 from readavatar.metrics import motion_std, pearson_correlation, pooled_std
 from readavatar.morphable import EXPRESSION_NAMES, load_morphable_model
 from readavatar.speech import SpeechEncoder, load_speech_encoder
+
+REACH = 3
+"""Frames to either side."""
+NUM_FOLDS = 5
+PENALTIES = tuple(10.0**exponent for exponent in range(0, 8))
+
+
+def frame_windows(features: Float[Tensor, "T D"], reach: int = REACH) -> Float[Tensor, "T W"]:
+    """Each frame's features beside those of ``reach`` frames on either side; the ends are repeated."""
+    frames = torch.arange(len(features))[:, None] + torch.arange(-reach, reach + 1)
+    return features[frames.clamp(0, len(features) - 1)].flatten(1)
+
+
+def predict_by_ridge(
+    features: Float[Tensor, "T W"],
+    target: Float[Tensor, " T"],
+    test: Float[Tensor, "U W"],
+    penalties: Sequence[float] = PENALTIES,
+) -> Float[Tensor, " U"]:
+    """Ridge regression of standardised features, with the penalty that predicts left-out stretches of training best.
+
+    Args:
+        features: Of the training frames, in order.
+        target: Likewise.
+        test: Of the frames to predict.
+        penalties: To choose from, by the mean correlation over ``NUM_FOLDS`` stretches, each left out in turn
+            (neighbouring frames are alike, so that frames left out one by one would prefer to learn by heart).
+    """
+    scores = torch.zeros(len(penalties))
+    for left_out in torch.arange(len(target)).chunk(NUM_FOLDS):
+        kept = torch.ones(len(target), dtype=torch.bool)
+        kept[left_out] = False
+        predicted = _fit_and_predict(features[kept], target[kept], features[left_out], penalties)
+        scores += pearson_correlation(predicted, target[left_out][:, None].expand_as(predicted))
+    return _fit_and_predict(features, target, test, [penalties[int(scores.argmax())]])[:, 0]
+
+
+def _fit_and_predict(
+    features: Float[Tensor, "T W"], target: Float[Tensor, " T"], test: Float[Tensor, "U W"], penalties: Sequence[float]
+) -> Float[Tensor, "U P"]:
+    """In the dual: windows have more features than a clip has frames, and one decomposition serves all penalties."""
+    mean, std = features.mean(0), features.std(0).clamp(min=1e-6)
+    features, test = ((each - mean).double() / std for each in (features, test))
+    level = target.double().mean()
+    values, vectors = torch.linalg.eigh(features @ features.mT)
+    answer = vectors.mT @ (target.double() - level)
+    shrunk = answer[:, None] / (values.clamp(min=0)[:, None] + torch.tensor(penalties, dtype=torch.float64))
+    return (test @ (features.mT @ (vectors @ shrunk)) + level).float()
+
 
 FOOTAGE = "footage"
 NUM_SAMPLES = 8

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.data.avatar import Avatar, load_network
+from readavatar.data.store.avatar import Avatar, load_network
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 from readavatar.expression import ExpressionGenerator, generate_expressions
@@ -94,9 +94,9 @@ class TrainedMotion:
         """Frames a second of the motion."""
         return float(self.generator.fps)
 
-    def listen(self, take: Take) -> Float[Tensor, "T D"]:
+    def encode_speech(self, take: Take) -> Float[Tensor, "T D"]:
         """The take's speech features."""
-        return listen(self.encoder, take.waveform, take.fps, len(take.expressions), self.heard)
+        return encode_speech(self.encoder, take.waveform, take.fps, len(take.expressions), self.heard)
 
     def asked(self, emotion: Float[Tensor, "T N"]) -> Float[Tensor, "T M"]:
         """An emotion of the actors' in the network's own order; what else it knows is not asked for."""
@@ -106,11 +106,11 @@ class TrainedMotion:
 
     def __call__(self, take: Take, emotion: Float[Tensor, "T N"], seed: int) -> Float[Tensor, "T E"]:
         """As ``Motion``."""
-        motion = generate_expressions(self.generator, self.listen(take), self.asked(emotion), seed=seed)
+        motion = generate_expressions(self.generator, self.encode_speech(take), self.asked(emotion), seed=seed)
         return without_gaze(motion[:, self._columns])
 
 
-def listen(
+def encode_speech(
     encoder: SpeechEncoder,
     waveform: Float[Tensor, " num_samples"],
     fps: float,

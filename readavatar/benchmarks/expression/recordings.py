@@ -10,15 +10,14 @@ from rich.progress import track
 
 from readavatar.benchmarks.expression.footage import MOST_OFFSET
 from readavatar.benchmarks.expression.motion import SPACE, TrainedMotion
-from readavatar.benchmarks.expression.sheets import write_motion_sheet
+from readavatar.benchmarks.expression.pictures import write_motion_sheet
 from readavatar.benchmarks.expression.sync import find_judge
 from readavatar.benchmarks.scorecard import Row, Score, print_scores
 from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
-from readavatar.expression.sync_offset import SURE as SURE_CONFIDENCE
-from readavatar.media.waveform import read_waveform
+from readavatar.expression.sync_training import SURE as SURE_CONFIDENCE
+from readavatar.media.waveform import SAMPLE_RATE, read_waveform
 from readavatar.morphable import EXPRESSION_NAMES
-from readavatar.speech import SAMPLE_RATE
 from readavatar.synthetic import Take
 
 RECORDINGS = "recordings"

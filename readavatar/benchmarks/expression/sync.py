@@ -13,14 +13,13 @@ from jaxtyping import Float
 from rich.progress import track
 from torch import Tensor
 
-from readavatar.benchmarks.expression.motion import Motion, listen, without_gaze
+from readavatar.benchmarks.expression.motion import Motion, encode_speech, without_gaze
 from readavatar.benchmarks.expression.takes import Trial
 from readavatar.benchmarks.scorecard import Row
-from readavatar.data.frame_rate import resample_frames
 from readavatar.expression.sync import SyncNetwork, lip_landmarks
-from readavatar.expression.sync_offset import LEAST_WINDOWS, SyncOffset, sync_offset
-from readavatar.expression.sync_training import train_sync_expert
+from readavatar.expression.sync_training import LEAST_WINDOWS, SyncOffset, sync_offset, train_sync_expert
 from readavatar.files import replacing_file
+from readavatar.media.frame_rate import resample_frames
 from readavatar.morphable import EXPRESSION_NAMES, MorphableModel, load_morphable_model
 from readavatar.speech import SpeechEncoder, load_speech_encoder
 from readavatar.synthetic import draw_takes, make_character
@@ -70,7 +69,7 @@ class SyncJudge:
             expressions = resample_frames(expressions, fps, self.fps, round(len(expressions) / fps * self.fps))
         if len(expressions) < LEAST_WINDOWS + 2 * self.network.context:
             return None
-        speech = listen(self.encoder, waveform, self.fps, len(expressions), self.heard)
+        speech = encode_speech(self.encoder, waveform, self.fps, len(expressions), self.heard)
         return sync_offset(self.network, speech, expressions)
 
 

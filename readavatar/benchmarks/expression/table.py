@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from readavatar.benchmarks.expression.change import CHANGE_ROWS
 from readavatar.benchmarks.expression.cost import COST_ROWS
-from readavatar.benchmarks.expression.dial import DIAL_ROWS
-from readavatar.benchmarks.expression.life import FACE_DISTANCE, LIFE_ROWS, UPPER_DISTANCE
-from readavatar.benchmarks.expression.lips import LIP_ERROR, LIP_ROWS
+from readavatar.benchmarks.expression.dial import CHANGE_ROWS, DIAL_ROWS
+from readavatar.benchmarks.expression.lips import FACE_DISTANCE, LIFE_ROWS, LIP_ERROR, LIP_ROWS, UPPER_DISTANCE
 from readavatar.benchmarks.expression.sync import SYNC_ROWS
 from readavatar.benchmarks.scorecard import Row, Score, summarise
 

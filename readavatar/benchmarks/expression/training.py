@@ -8,7 +8,7 @@ from pathlib import Path
 from readavatar.benchmarks.expression.takes import FIRST_SEED
 from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.config_paths import find_config
-from readavatar.data.avatar import has_part
+from readavatar.data.store.avatar import has_part
 from readavatar.errors import UserError
 
 DEFAULT_CONFIG = "configs/expression/default.yaml"

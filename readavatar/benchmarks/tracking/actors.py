@@ -14,8 +14,8 @@ from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Row, Values
 from readavatar.benchmarks.tracking.fit import fit_person
 from readavatar.benchmarks.tracking.likeness import LIKENESS_ROWS, measure_likeness
-from readavatar.data.clip_store import ClipStore
-from readavatar.data.prepare import prepare_clip
+from readavatar.data.preparation.prepare import prepare_clip
+from readavatar.data.store import ClipStore
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.metrics import closure_recall, fast_motion_ratio, rigid_alignment, vertex_error
 from readavatar.morphable import MorphableModel

@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from readavatar.benchmarks.fit_command import FitCommand
-from readavatar.data.clip_store import ClipStore
-from readavatar.data.tracking_data import read_observations
+from readavatar.data.datasets.tracking import read_observations
+from readavatar.data.store import ClipStore
 from readavatar.files import replacing_folder
 from readavatar.morphable import MorphableModel, load_morphable_model
-from readavatar.tracking.stages import choose_keyframes
+from readavatar.tracking.schedule import choose_keyframes
 from readavatar.types import TrackedFace
 
 DEFAULT_CONFIG = "configs/tracking/default.yaml"

@@ -21,8 +21,8 @@ from readavatar.benchmarks.tracking.meaning import (
     labelled_windows,
     without_neutral,
 )
-from readavatar.data.clip_store import ClipStore
-from readavatar.data.prepare import prepare_clip
+from readavatar.data.preparation.prepare import prepare_clip
+from readavatar.data.store import ClipStore
 from readavatar.detection.landmark_sets import ARKIT_NAMES
 from readavatar.emotion import MEAD_EMOTIONS, NEUTRAL, EmotionSpace, EmotionTrack
 from readavatar.errors import UserError

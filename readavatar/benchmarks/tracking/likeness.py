@@ -8,7 +8,7 @@ from torch import Tensor
 
 from readavatar.benchmarks.scorecard import Row, Values
 from readavatar.benchmarks.tracking.fit import Fitted
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.detection.landmark_sets import to_landmarks_68
 from readavatar.metrics import high_frequency_energy, psnr
 from readavatar.rendering.camera import head_to_world, project

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from readavatar.data.clip_store import ClipStore
+from readavatar.data.store import ClipStore
 from readavatar.emotion import NEUTRAL
 from readavatar.metrics import nearest_centroid_accuracy, window_means
 from readavatar.morphable import MorphableModel

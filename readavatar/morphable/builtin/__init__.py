@@ -12,7 +12,7 @@ from readavatar.morphable.builtin.expressions import build_expressions
 from readavatar.morphable.builtin.head import build_head
 from readavatar.morphable.builtin.identity import IDENTITY_MODES, build_identities
 from readavatar.morphable.builtin.landmarks import build_landmarks, build_masks
-from readavatar.morphable.expression_names import EXPRESSION_NAMES
+from readavatar.morphable.expressions import EXPRESSION_NAMES
 from readavatar.morphable.model import REGION_NAMES, MorphableData
 
 __all__ = ["IDENTITY_MODES", "build_builtin_head"]

@@ -12,7 +12,7 @@ from readavatar.morphable.builtin import eyes, mouth
 from readavatar.morphable.builtin.head import Head, smoothest
 from readavatar.morphable.builtin.parts import Array
 from readavatar.morphable.builtin.surface import smooth_step
-from readavatar.morphable.expression_names import EXPRESSION_NAMES
+from readavatar.morphable.expressions import EXPRESSION_NAMES
 
 JAW_HINGE = np.array([0.0, -14.0, 2.0])
 """The condyles' axis, just in front of and below the tragus."""

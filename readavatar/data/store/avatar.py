@@ -1,0 +1,197 @@
+"""The avatar: one folder a person, what the stages leave and directing takes up.
+
+    avatar.json              the model card: ``AvatarCard``
+    expression.safetensors   stage 2's network; its configuration is in the file's metadata
+    expression_critics.safetensors   what judged it, for a training that begins from this one
+    appearance.safetensors   stage 3's network, likewise
+    training/<stage>/        checkpoints and logs; not needed to animate
+
+The person's footage stays in its clip store, which the card names by a path relative to the avatar's folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytorch_lightning as pl
+import safetensors
+import safetensors.torch
+from torch import Tensor, nn
+
+from readavatar.data.store.clip_store import ClipStore
+from readavatar.emotion import EmotionSpace
+from readavatar.errors import UserError
+from readavatar.files import replacing_file, sha256_of_file
+
+FORMAT_VERSION = 1
+AVATAR_PARTS = ("expression", "expression_critics", "appearance")
+_HASH_DIGITS = 64
+"""Of SHA-256, hexadecimal."""
+
+
+@dataclass(frozen=True)
+class AvatarCard:
+    """``avatar.json``: what a person needs to know of the avatar before they use it."""
+
+    name: str
+    footage: str
+    """Clip store of the person, relative to the avatar's folder; empty for a prior, which is nobody's."""
+    parts: dict[str, dict] = field(default_factory=dict)
+    """By part: SHA-256 of its file, and the configuration that rebuilds its network."""
+    intended_use: str = (
+        "Synthetic video of the person in the footage, made with their consent. Clips carry a provenance record that "
+        "says they are synthetic; do not remove it."
+    )
+    version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class AvatarPart:
+    """A trained network and what rebuilds it."""
+
+    config: dict
+    """JSON values; ``config["network"]`` holds the network's keyword arguments."""
+    state: dict[str, Tensor]
+
+
+class Avatar:
+    """An avatar on disk."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open the avatar in the folder ``path``.
+
+        Raises:
+            UserError: There is no avatar.
+        """
+        self.path = Path(path)
+        try:
+            self.card = AvatarCard(**json.loads((self.path / "avatar.json").read_text()))
+            for name, part in self.card.parts.items():
+                if not isinstance(part["config"], dict) or len(part["sha256"]) != _HASH_DIGITS:
+                    raise TypeError(f"its part '{name}' has no configuration or no hash")
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(
+                f"Expected an avatar at '{path}', but there is no avatar.json; train one with "
+                "'readavatar fit --config configs/expression/default.yaml --data.clips CLIP', then appearance."
+            ) from None
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"Expected an avatar at '{path}', but its avatar.json is not one: {error}.") from None
+        if self.card.version != FORMAT_VERSION:
+            raise UserError(f"Expected an avatar of format {FORMAT_VERSION} at '{path}', but got {self.card.version}.")
+
+    @property
+    def footage(self) -> ClipStore:
+        """The clip store of the person's footage."""
+        if not self.card.footage:
+            raise UserError(
+                f"Expected an avatar of a person at '{self.path}', but it has no footage; it is a prior to train from: "
+                "'readavatar fit --config configs/expression/default.yaml --data.clips CLIP'."
+            )
+        return ClipStore(self.path / self.card.footage)
+
+    @property
+    def emotion_space(self) -> EmotionSpace:
+        """The emotions that the expression network was trained on."""
+        return EmotionSpace(tuple(self.part_config("expression")["emotion_names"]))
+
+    def part_config(self, name: str) -> dict:
+        """The configuration of one of ``AVATAR_PARTS``."""
+        if name not in self.card.parts:
+            raise UserError(
+                f"Expected the {name} part in the avatar '{self.path}', but it is not trained yet; run "
+                f"'readavatar fit --config configs/{name}/default.yaml --data.clips CLIP --avatar {self.path}'."
+            )
+        return self.card.parts[name]["config"]
+
+    def part(self, name: str) -> AvatarPart:
+        """Read one of ``AVATAR_PARTS``.
+
+        Raises:
+            UserError: It is not trained yet, or its file is not the one that the card names.
+        """
+        config = self.part_config(name)
+        path = self.path / f"{name}.safetensors"
+        if not path.exists() or sha256_of_file(path) != self.card.parts[name]["sha256"]:
+            raise UserError(f"Expected '{path}' as avatar.json names it, but it is missing or altered; fit it again.")
+        return AvatarPart(config, safetensors.torch.load_file(path))
+
+
+def has_part(path: str | Path, name: str) -> bool:
+    """Whether there is an avatar in the folder ``path``, and one of its ``AVATAR_PARTS`` is trained."""
+    return (Path(path) / "avatar.json").exists() and name in Avatar(path).card.parts
+
+
+def load_network(network: nn.Module, part: AvatarPart) -> nn.Module:
+    """Give ``network`` a part's weights, ready for inference."""
+    try:
+        network.load_state_dict(part.state)
+    except RuntimeError as error:
+        raise UserError(
+            f"Expected the avatar's network to match its weights, but {str(error).splitlines()[-1].strip()}"
+        ) from None
+    return network.eval().requires_grad_(False)
+
+
+def write_avatar_part(
+    path: str | Path,
+    name: str,
+    network: nn.Module,
+    config: dict,
+    footage: str | Path | None,
+    card_name: str | None = None,
+) -> None:
+    """Put a trained network into the avatar's folder, which is made if need be; the other parts stay.
+
+    Args:
+        path: The avatar's folder.
+        name: One of ``AVATAR_PARTS``.
+        network: Its state is stored.
+        config: JSON values that rebuild the network and name what it was trained with.
+        footage: Clip store of the person; None for a prior.
+        card_name: What to call the avatar; by default its folder's name.
+
+    Raises:
+        UserError: A weight is NaN or infinite; the earlier part stays.
+    """
+    if name not in AVATAR_PARTS:
+        raise ValueError(f"Expected a part of {AVATAR_PARTS}, but got '{name}'.")
+    path = Path(path)
+    weights = path / f"{name}.safetensors"
+    state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
+    broken = [key for key, tensor in state.items() if tensor.is_floating_point() and not bool(tensor.isfinite().all())]
+    if broken:
+        raise UserError(
+            f"Expected finite weights in the {name} part of '{path}', but '{broken[0]}' holds NaN or infinity: the "
+            "training diverged; fit again at a lower rate."
+        )
+    with replacing_file(weights) as temporary:
+        safetensors.torch.save_file(state, temporary, {"readavatar": json.dumps(config)})
+    card_path = path / "avatar.json"
+    relative = os.path.relpath(Path(footage).resolve(), path.resolve()) if footage else ""
+    card = Avatar(path).card if card_path.exists() else AvatarCard(card_name or path.resolve().name, relative)
+    parts = {**card.parts, name: {"sha256": sha256_of_file(weights), "config": config}}
+    with replacing_file(card_path) as temporary:
+        card = dataclasses.replace(card, footage=relative, parts=parts)
+        temporary.write_text(json.dumps(dataclasses.asdict(card), indent=1))
+
+
+class AvatarExport(pl.Callback):
+    """Puts a stage's networks into the avatar's folder when its training ends."""
+
+    def __init__(self, avatar: str | Path, footage: str | Path | None) -> None:
+        """
+        Args:
+            avatar: The avatar's folder.
+            footage: The clip store of the person; None for a prior.
+        """
+        self.avatar, self.footage = avatar, footage
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Export, unless the stage leaves no network (tracking) or was stopped by an error."""
+        if trainer.is_global_zero and hasattr(pl_module, "avatar_parts") and not trainer.interrupted:
+            for part in pl_module.avatar_parts():
+                write_avatar_part(self.avatar, **part, footage=self.footage)

@@ -1,0 +1,125 @@
+"""What a clip store's ``clip.json`` says: the clip's length, rate and size, and where its frames were cut out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from readavatar.errors import UserError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The square of the source video that the clip's frames show; the part outside the source is its edge, repeated."""
+
+    left: float
+    """Source pixels; may be negative."""
+    top: float
+    size: float
+    """Side of the square, source pixels."""
+
+    def clip_to_source(self, points: Float[Tensor, "*n 2"], clip_size: int) -> Float[Tensor, "*n 2"]:
+        """Pixels of the clip's frames → pixels of the source."""
+        return points * (self.size / clip_size) + torch.tensor([self.left, self.top], dtype=points.dtype)
+
+    def source_to_clip(self, points: Float[Tensor, "*n 2"], clip_size: int) -> Float[Tensor, "*n 2"]:
+        """Pixels of the source → pixels of the clip's frames."""
+        return (points - torch.tensor([self.left, self.top], dtype=points.dtype)) * (clip_size / self.size)
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """``clip.json``."""
+
+    num_frames: int
+    fps: str
+    """A fraction, such as ``25`` or ``30000/1001``; constant (variable rates are resampled on the way in)."""
+    size: int
+    """Height and width of the frames, pixels."""
+    source: str | None
+    """File name of the footage in the store."""
+    source_name: str
+    """What the footage was called where it came from."""
+    source_sha256: str | None
+    source_height: int
+    """After the display matrix (a phone's rotation) is applied."""
+    source_width: int
+    crop: Crop
+    has_audio: bool
+    version: int = FORMAT_VERSION
+    audio_delay: float = 0.0
+    """Seconds by which the sound is moved against the frames as it is read (later, where positive): what
+    ``readavatar doctor --fix-offset`` found. The samples in ``audio.wav`` stay as they came."""
+
+    @property
+    def frames_per_second(self) -> float:
+        """``fps`` as a number."""
+        return float(Fraction(self.fps))
+
+    @classmethod
+    def parse(cls, content: dict) -> ClipInfo:
+        """Build from ``clip.json``'s content; raises ``KeyError``, ``TypeError`` or ``ValueError`` on any other."""
+        info = cls(**{**content, "crop": Crop(**content["crop"])})
+        if info.version != FORMAT_VERSION:
+            raise ValueError(f"format version {info.version}, this readavatar reads {FORMAT_VERSION}")
+        for name in ("num_frames", "size", "source_height", "source_width"):
+            _check_count(name, getattr(info, name))
+        if not isinstance(info.has_audio, bool):
+            raise TypeError(f"has_audio is {info.has_audio!r}, not true or false")
+        if Fraction(info.fps) <= 0:
+            raise ValueError(f"{info.num_frames} frames at {info.fps} fps")
+        lengths = {f"crop.{field.name}": getattr(info.crop, field.name) for field in fields(Crop)}
+        for name, value in {**lengths, "audio_delay": info.audio_delay}.items():
+            if not math.isfinite(value):
+                raise ValueError(f"{name} is {value}")
+        if info.crop.size <= 0:
+            raise ValueError(f"a crop of {info.crop.size} pixels")
+        if info.source is not None and Path(info.source).name != info.source:
+            raise ValueError(f"source '{info.source}' is not a file name")
+        return info
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is {value!r}, not a whole number")
+    if value < 1:
+        raise ValueError(f"{name} is {value}, not 1 or more")
+
+
+def image_name(index: int) -> str:
+    """File name of a frame or a mask."""
+    return f"{index:06d}.png"
+
+
+def read_image(path: Path, mode: str, size: int) -> UInt8[np.ndarray, "size size *channels"]:
+    """Read a square picture.
+
+    Args:
+        path: The PNG.
+        mode: ``RGB`` or ``L``; a picture of another is not one that a clip store's writer wrote.
+        size: Pixels.
+
+    Raises:
+        UserError: It is missing, damaged, of another size or of another mode.
+    """
+    try:
+        with Image.open(path) as image:
+            found = image.mode
+            pixels = np.asarray(image)
+    except (FileNotFoundError, OSError) as error:
+        raise UserError(f"Expected a whole image at '{path}', but {error}; prepare the clip again.") from None
+    if pixels.shape[:2] != (size, size):
+        raise UserError(f"Expected {size}×{size} pixels in '{path}', but got {pixels.shape[1]}×{pixels.shape[0]}.")
+    if found != mode:
+        raise UserError(f"Expected an image of mode {mode} at '{path}', but got {found}; prepare the clip again.")
+    return pixels

@@ -1,0 +1,229 @@
+"""A generator that was trained on many people, as where a person's own training begins.
+
+A prior is an avatar without footage: its networks' weights and what they were trained with. It fits a training whose
+speech features are the same and whose expressions it knows by name; emotions are matched by name, too.
+
+A training's networks: from the prior where there is one, with random weights where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+import readavatar
+from readavatar.data.datasets.expression import ExpressionData
+from readavatar.data.store.avatar import Avatar, AvatarPart
+from readavatar.errors import UserError
+from readavatar.expression.distillation import EmotionDistillation
+from readavatar.expression.networks import ExpressionDiscriminator, ExpressionGenerator
+from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
+from readavatar.expression.sync import SyncNetwork, lip_landmarks
+from readavatar.morphable import MorphableModel
+
+Network = TypeVar("Network", bound=nn.Module)
+_PACKAGE = Path(readavatar.__file__).parent
+_FOLDERS = tuple(folder / "checkpoints" / "expression_prior" for folder in (_PACKAGE, _PACKAGE.parent))
+"""In the wheel; in a checkout."""
+CRITICS = "expression_critics"
+"""The avatar's part that holds what judged the generator in training: the discriminators and the sync expert."""
+
+
+@dataclass(frozen=True)
+class ExpressionPrior:
+    """Trained networks, and how to address them by a training's own names."""
+
+    path: Path
+    generator: AvatarPart
+    critics: AvatarPart | None
+    expression_columns: list[int]
+    """Of the prior's expressions, those of the training."""
+    emotion_columns: list[int | None]
+    """Likewise; None for an emotion that the prior does not know."""
+
+    def build_generator(self, num_people: int, bounds: Float[Tensor, "E 2"]) -> ExpressionGenerator:
+        """The prior's generator in the training's names; its new people move as the prior's do on average.
+
+        Args:
+            num_people: Codes.
+            bounds: Of the coefficients.
+        """
+        sizes = self.generator.config["network"] | {
+            "num_people": num_people,
+            "num_expressions": len(self.expression_columns),
+            "num_emotions": len(self.emotion_columns),
+        }
+        network, state = ExpressionGenerator(**sizes), dict(self.generator.state)
+        for name in ("head.weight", "head.bias", "expression_mean", "expression_std"):
+            state[name] = state[name][self.expression_columns]
+        state["expression_bounds"] = bounds
+        state["codes"] = state["codes"].mean(0, keepdim=True).repeat(num_people, 1)
+        state["blink_rates"] = state["blink_rates"].mean(0, keepdim=True).repeat(num_people)
+        known = len(self.generator.config["emotion_names"])
+        weight = state["condition.0.weight"]
+        columns = [weight[:, c] if c is not None else torch.zeros(len(weight)) for c in self.emotion_columns]
+        state["condition.0.weight"] = torch.cat([torch.stack(columns, 1), weight[:, known:]], 1)
+        network.load_state_dict(state)
+        return network
+
+    def build_discriminator(self) -> ExpressionDiscriminator | None:
+        """The prior's discriminators, where the training has its expressions and emotions in its order."""
+        config = self._critic("discriminator")
+        if config is None or (self.expression_columns, self.emotion_columns) != (
+            list(range(config["num_expressions"])),
+            list(range(config["num_emotions"])),
+        ):
+            return None
+        return self._load(ExpressionDiscriminator(**config), "discriminator")
+
+    def build_sync_expert(self, lips: Float[Tensor, "E 60"]) -> SyncNetwork | None:
+        """The prior's sync expert on the training's face.
+
+        Args:
+            lips: Of ``lip_landmarks``.
+        """
+        config = self._critic("sync")
+        return self._load(SyncNetwork(**config), "sync").on_face(lips).eval() if config else None
+
+    def _critic(self, name: str) -> dict | None:
+        return self.critics.config["network"].get(name) if self.critics else None
+
+    def _load(self, network: Network, name: str) -> Network:
+        prefix = f"{name}."
+        state = self.critics.state
+        network.load_state_dict({key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)})
+        return network
+
+
+def find_prior(choice: str, description: Mapping) -> ExpressionPrior | None:
+    """The prior for a training.
+
+    Args:
+        choice: ``auto`` (one that comes with readavatar, if one fits), ``none``, or the folder of a prior or an avatar.
+        description: Of the data: ``speech_encoder``, ``expression_names``, ``emotion_names``, ``fps``.
+
+    Raises:
+        UserError: The folder holds none, or it does not fit.
+    """
+    if choice == "none":
+        return None
+    if choice != "auto":
+        avatar = Avatar(choice)
+        if reason := _misfit(avatar.part_config("expression"), description):
+            raise UserError(f"Expected a prior that fits, but '{choice}' {reason}; give --model.prior none.")
+        return _read(avatar, description)
+    for folder in _FOLDERS:
+        for card in sorted(folder.glob("*/avatar.json")):
+            avatar = Avatar(card.parent)
+            if not _misfit(avatar.part_config("expression"), description):
+                return _read(avatar, description)
+    return None
+
+
+def _misfit(config: Mapping, description: Mapping) -> str | None:
+    """Why a prior does not fit."""
+    if config["speech_encoder"]["fingerprint"] != description["speech_encoder"]["fingerprint"]:
+        ours, theirs = (each["speech_encoder"] for each in (description, config))
+        return f"hears {theirs['name']} {theirs['layers'] or ''}, not {ours['name']} {ours['layers'] or ''}"
+    if config["fps"] != description["fps"]:
+        return f"moves at {config['fps']} fps, not {description['fps']}"
+    if missing := set(description["expression_names"]) - set(config["expression_names"]):
+        return f"does not know {len(missing)} of the expressions, such as '{min(missing)}'"
+    return None
+
+
+def _read(avatar: Avatar, description: Mapping) -> ExpressionPrior:
+    part = avatar.part("expression")
+    expressions, emotions = part.config["expression_names"], part.config["emotion_names"]
+    return ExpressionPrior(
+        path=avatar.path,
+        generator=part,
+        critics=avatar.part(CRITICS) if CRITICS in avatar.card.parts else None,
+        expression_columns=[expressions.index(name) for name in description["expression_names"]],
+        emotion_columns=[emotions.index(name) if name in emotions else None for name in description["emotion_names"]],
+    )
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What a training needs; None where the settings do without."""
+
+    generator: ExpressionGenerator
+    discriminator: ExpressionDiscriminator | None
+    sync_expert: SyncNetwork | None
+    knows_sync: bool
+    """Whether the expert is the prior's and needs no training."""
+    distillation: EmotionDistillation | None
+
+
+def build_networks(
+    sizes: NetworkSettings,
+    weights: LossWeights,
+    optimisation: Optimisation,
+    prior: ExpressionPrior | None,
+    data: ExpressionData,
+    model: MorphableModel,
+) -> Networks:
+    """Build what the weights ask for.
+
+    Raises:
+        UserError: Only a code is to be learnt, and there is no prior that it could be learnt for.
+    """
+    if optimisation.train == "code":
+        if prior is None:
+            raise UserError("Expected a prior, to which a code is learnt (optimisation.train: code), but none fits.")
+        generator = prior.build_generator(len(data.people), model.expression_bounds).requires_grad_(False)
+        generator.codes.requires_grad_(True)
+        return Networks(generator, None, None, False, None)
+    generator = _generator(sizes, prior, data, model)
+    discriminator = sync_expert = None
+    knows_sync = False
+    if weights.adversarial > 0 or weights.matching > 0:
+        discriminator = (prior and prior.build_discriminator()) or _discriminator(sizes, generator)
+    if weights.sync > 0:
+        known = prior and prior.build_sync_expert(lip_landmarks(model))
+        knows_sync = known is not None
+        sync_expert = (known or SyncNetwork(data.num_speech_features, model.num_expressions)).requires_grad_(False)
+    unseen = data.unseen_emotions
+    distillation = None
+    if prior and unseen and weights.distillation > 0:
+        distillation = EmotionDistillation(prior.build_generator(1, model.expression_bounds), unseen)
+    return Networks(generator, discriminator, sync_expert, knows_sync, distillation)
+
+
+def _generator(
+    sizes: NetworkSettings, prior: ExpressionPrior | None, data: ExpressionData, model: MorphableModel
+) -> ExpressionGenerator:
+    if prior:
+        return prior.build_generator(len(data.people), model.expression_bounds)
+    generator = ExpressionGenerator(
+        data.num_speech_features,
+        data.emotion_space.num_emotions,
+        model.num_expressions,
+        data.fps,
+        kind=sizes.kind,
+        width=sizes.width,
+        reaches=sizes.reaches,
+        num_noise=sizes.num_noise,
+        num_people=len(data.people),
+        code_width=sizes.code_width,
+        dropout=sizes.dropout,
+        speech_noise=sizes.speech_noise,
+    )
+    generator.standardise_by(data.training_speech, data.training_expressions, model.expression_bounds)
+    return generator
+
+
+def _discriminator(sizes: NetworkSettings, generator: ExpressionGenerator) -> ExpressionDiscriminator:
+    names = ("num_speech_features", "num_emotions", "num_expressions", "code_width")
+    return ExpressionDiscriminator(
+        **{name: generator.config[name] for name in names},
+        width=sizes.discriminator_width,
+        scales=sizes.discriminator_scales,
+    )

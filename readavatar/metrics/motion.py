@@ -1,0 +1,174 @@
+"""Likeness and liveliness of curves over time, T samples at a fixed rate.
+
+How much several takes of motion move, together and at speed.
+
+Whether lips close when they should, and whether they tremble.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Real
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def pearson_correlation(predicted: Float[Tensor, " T *c"], target: Float[Tensor, " T *c"]) -> Float[Tensor, "*c"]:
+    """Correlation over time in [−1, 1], channel by channel; 0 where a curve is constant."""
+    moves = _moves(predicted) & _moves(target)
+    predicted, target = predicted - predicted.mean(0), target - target.mean(0)
+    power = predicted.square().sum(0) * target.square().sum(0)
+    return (predicted * target).sum(0) * moves / torch.where(moves, power, 1.0).sqrt()
+
+
+def motion_std(curves: Float[Tensor, " T *c"]) -> Float[Tensor, "*c"]:
+    """Standard deviation over time: how much moves at all, in the curves' own unit."""
+    return curves.std(0, correction=0)
+
+
+def high_frequency_energy(curves: Float[Tensor, " T *c"], fps: Real, cutoff: Real) -> Float[Tensor, "*c"]:
+    """Share of a curve's movement (its variance) that is faster than ``cutoff``: jitter.
+
+    Args:
+        curves: T samples; their straight trend is taken out and their ends are faded (Hann), since a spectrum sees the
+            jump between a curve's two ends as fast movement.
+        fps: Samples a second, Hz.
+        cutoff: Hz.
+
+    Returns:
+        In [0, 1]; 0 for a curve that does not move.
+    """
+    time = torch.linspace(-1, 1, len(curves), dtype=curves.dtype, device=curves.device)
+    time = time.reshape(-1, *[1] * (curves.ndim - 1))
+    level = curves - curves.mean(0)
+    level = level - time * (time * level).sum(0) / time.square().sum()
+    window = torch.hann_window(len(curves) + 2, periodic=False, dtype=curves.dtype, device=curves.device)[1:-1]
+    power = torch.fft.fft(level * window.reshape(time.shape), dim=0).abs().square()
+    frequencies = torch.fft.fftfreq(len(curves), 1 / float(fps), device=curves.device).abs()
+    moves = _moves(curves, level)
+    return power[frequencies > cutoff].sum(0) * moves / torch.where(moves, power.sum(0), 1.0)
+
+
+def _moves(curves: Float[Tensor, " T *c"], residual: Float[Tensor, " T *c"] | None = None) -> Bool[Tensor, "*c"]:
+    """Whether what is left of a curve without its mean (or another trend) is more than rounding."""
+    residual = curves - curves.mean(0) if residual is None else residual
+    rounding = 16 * torch.finfo(curves.dtype).eps
+    return residual.square().sum(0) > rounding**2 * curves.square().sum(0)
+
+
+def audio_visual_offset(
+    audio: Float[Tensor, " T"], visual: Float[Tensor, " T"], fps: Real, max_offset: Real = 0.5
+) -> tuple[float, float]:
+    """How long the picture comes after the sound, where the two curves agree best.
+
+    Args:
+        audio: What is heard at each frame, such as the loudness.
+        visual: What is seen at each frame, such as the mouth's opening.
+        fps: Frames a second, Hz.
+        max_offset: Seconds to search on either side.
+
+    Returns:
+        Seconds (positive: the picture is late; a parabola through the best frame and its neighbours gives fractions of
+        a frame) and the correlation there.
+
+    Raises:
+        ValueError: Fewer than three frames would overlap at the largest offset.
+    """
+    largest, num_frames = int(max_offset * fps), len(audio)
+    if num_frames - largest < 3:
+        raise ValueError(
+            f"Expected over {largest + 2} frames to search ±{max_offset} s at {fps} fps, got {num_frames}."
+        )
+    correlations = torch.stack(
+        [
+            pearson_correlation(
+                audio[max(0, -lag) : num_frames - max(0, lag)], visual[max(0, lag) : num_frames - max(0, -lag)]
+            )
+            for lag in range(-largest, largest + 1)
+        ]
+    )
+    best = int(correlations.argmax())
+    fraction = 0.0
+    if 0 < best < 2 * largest:
+        before, at, after = correlations[best - 1 : best + 2].tolist()
+        curvature = before - 2 * at + after
+        fraction = 0.5 * (before - after) / curvature if curvature < 0 else 0.0
+    return (best - largest + fraction) / float(fps), float(correlations[best])
+
+
+def pooled_std(takes: Sequence[Float[Tensor, "_ D"]]) -> float:
+    """Standard deviation within takes: variances about each take's own mean, summed over D and averaged over frames.
+
+    What differs between takes alone (a face that is sad throughout) is no motion and does not count.
+    """
+    squares = sum(float((take - take.mean(0)).double().square().sum()) for take in takes)
+    return math.sqrt(squares / sum(len(take) for take in takes))
+
+
+def pooled_fast_energy(takes: Sequence[Float[Tensor, "_ D"]], fps: int | float, cutoff: int | float) -> float:
+    """Mean square of the motion faster than ``cutoff`` Hz, summed over D and averaged over frames: an amount, no share.
+
+    Each take's straight trend is taken out and its ends are faded (Hann), since a spectrum sees the jump between a
+    curve's two ends as fast movement; what the fading takes away of the power is given back.
+
+    Args:
+        takes: Curves in any unit; the result is in its square.
+        fps: Frames a second.
+        cutoff: Hz.
+    """
+    total = 0.0
+    for take in takes:
+        level = _detrended(take.double())
+        window = torch.hann_window(len(take) + 2, periodic=False, dtype=level.dtype)[1:-1]
+        power = torch.fft.fft(level * window[:, None], dim=0).abs().square()
+        is_fast = torch.fft.fftfreq(len(take), 1 / fps).abs() > cutoff
+        total += float(power[is_fast].sum()) / float(window.square().sum())  # mean square times the take's frames
+    return total / sum(len(take) for take in takes)
+
+
+def _detrended(curves: Float[Tensor, "T D"]) -> Float[Tensor, "T D"]:
+    time = torch.linspace(-1, 1, len(curves), dtype=curves.dtype)[:, None]
+    level = curves - curves.mean(0)
+    return level - time * (time * level).sum(0) / time.square().sum().clamp(min=1e-12)
+
+
+def closure_recall(
+    fitted_gap: Float[Tensor, " T"], true_gap: Float[Tensor, " T"], closed: Real, false_closures: float = 0.05
+) -> float:
+    """Share of the truly closed frames that a fit shows closed.
+
+    What a fit calls closed is a threshold on its own gap, set so that of the frames whose lips are truly apart
+    ``false_closures`` are called closed: a fit that shrinks all gaps gains nothing.
+
+    Args:
+        fitted_gap: Between the lips, any unit.
+        true_gap: In the unit of ``closed``.
+        closed: Below this the lips are closed.
+        false_closures: In (0, 1).
+
+    Returns:
+        In [0, 1]; NaN where no frame is closed, or all are.
+    """
+    is_closed = true_gap < closed
+    if not bool(is_closed.any()) or bool(is_closed.all()):
+        return float("nan")
+    threshold = fitted_gap[~is_closed].quantile(false_closures)
+    return float((fitted_gap[is_closed] <= threshold).float().mean())
+
+
+def fast_motion_ratio(
+    fitted: Float[Tensor, " T *c"], true: Float[Tensor, " T *c"], fps: Real, cutoff: Real = 8
+) -> float:
+    """Energy of motion faster than ``cutoff`` Hz, fitted over true: above 1 a fit trembles, below 1 it smears."""
+    fitted, true = (_fast_energy(curves, float(fps), float(cutoff)) for curves in (fitted, true))
+    return float(fitted / true) if true > 0 else float("nan")
+
+
+def _fast_energy(curves: Float[Tensor, " T *c"], fps: float, cutoff: float) -> Float[Tensor, ""]:
+    flat = (curves - curves.mean(0)).flatten(1)
+    window = torch.hann_window(len(flat), periodic=False, dtype=flat.dtype, device=flat.device)[:, None]
+    power = torch.fft.rfft(flat * window, dim=0).abs().square()
+    return power[torch.fft.rfftfreq(len(flat), 1 / fps, device=flat.device) > cutoff].sum()

@@ -1,0 +1,182 @@
+"""How far a mean over few samples can be trusted.
+
+Whether what is asked for comes: rank, steps and speed of a measured answer to an asked one.
+
+How far apart two sets of samples are as distributions.
+
+Whether coefficients of one person mean the same on another.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.stats import spearmanr
+from torch import Tensor
+
+
+class Interval(NamedTuple):
+    """A mean and the interval that holds it."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap_interval(
+    values: Float[Tensor, " n"], confidence: float = 0.95, num_resamples: int = 2000, seed: int = 0
+) -> Interval:
+    """A mean with its percentile bootstrap interval (Efron 1979).
+
+    Args:
+        values: One for each independent sample: clips rather than frames, since neighbouring frames are not.
+        confidence: Share of resampled means inside the interval, in (0, 1).
+        num_resamples: Draws with replacement.
+        seed: Of the draws; the same values give the same interval.
+
+    Raises:
+        ValueError: No values, a value that is not finite, or a confidence outside (0, 1).
+    """
+    if len(values) == 0 or not torch.isfinite(values).all():
+        raise ValueError(f"Expected at least one value, all finite, but got {values.tolist()[:5]}.")
+    if not 0 < confidence < 1:
+        raise ValueError(f"Expected `confidence` in (0, 1), but got {confidence}.")
+    samples = values.detach().double().cpu().numpy()
+    generator = np.random.default_rng(seed)
+    # One resample at a time keeps memory at n for any n.
+    means = [samples[generator.integers(len(samples), size=len(samples))].mean() for _ in range(num_resamples)]
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(samples.mean()), float(low), float(high))
+
+
+def rank_correlation(asked: Float[Tensor, " K"], measured: Float[Tensor, " K"]) -> float:
+    """Spearman's ρ in [−1, 1]; 0 where an answer does not vary."""
+    if bool((measured == measured[0]).all()) or bool((asked == asked[0]).all()):
+        return 0.0
+    return float(spearmanr(asked.numpy(), measured.numpy()).statistic)
+
+
+class StepBack(NamedTuple):
+    """Where an answer that should rise falls."""
+
+    size: float
+    """The largest fall of the mean from one step to the next, 0 where there is none."""
+    in_errors: float
+    """The largest fall in its own standard errors."""
+
+
+def largest_step_back(answers: Float[Tensor, "R K"]) -> StepBack:
+    """The largest fall between neighbouring steps of a dial, against the noise of R independent repetitions.
+
+    Args:
+        answers: R ≥ 2 repetitions (sentences, say), each with the answers to K rising steps.
+    """
+    rises = answers.double().diff(dim=1)
+    falls = -rises.mean(0)
+    errors = rises.std(0) / len(rises) ** 0.5
+    ratio = torch.where(falls > 0, falls / errors.clamp(min=1e-12), 0.0)
+    return StepBack(max(0.0, float(falls.max())), float(ratio.max()))
+
+
+class Response(NamedTuple):
+    """When an answer passes shares of the way between its two plateaus, seconds from its first sample."""
+
+    tenth: float
+    half: float
+    nine_tenths: float
+
+    @property
+    def rise(self) -> float:
+        """Seconds from 10 % to 90 %."""
+        return self.nine_tenths - self.tenth
+
+
+def step_response(curve: Float[Tensor, " T"], plateau: int, fps: int | float) -> Response:
+    """Time an answer to a step, up or down.
+
+    The plateaus are the means of the first and the last ``plateau`` samples. The half is first reached; the tenth is
+    last left before it and nine tenths are first reached after it, so that ripples on the plateaus do not count. All
+    three are NaN where the answer has no step: where its plateaus are no further apart than twice the ripple on them.
+
+    Args:
+        curve: T samples.
+        plateau: Samples at either end that are before and after the step.
+        fps: Samples a second.
+    """
+    first, last = curve[:plateau], curve[-plateau:]
+    ripple = torch.cat([first - first.mean(), last - last.mean()]).square().mean().sqrt()
+    height = last.mean() - first.mean()
+    if float(height.abs()) <= 2 * float(ripple) or float(height.abs()) < 1e-9:
+        return Response(float("nan"), float("nan"), float("nan"))
+    way = ((curve - first.mean()) / height).double().tolist()
+    half = _crossing(way, 0.5, range(1, len(way)))
+    tenth = _crossing(way, 0.1, range(int(half + 1), 0, -1))
+    nine_tenths = _crossing(way, 0.9, range(max(1, int(half + 1)), len(way)))
+    return Response(tenth / fps, half / fps, nine_tenths / fps)
+
+
+def _crossing(way: list[float], level: float, ends: range) -> float:
+    """The first of ``ends``' samples, in their order, up to which the curve rises through ``level``: where it does."""
+    for end in ends:
+        before, after = way[end - 1], way[end]
+        if before < level <= after:
+            return end - 1 + (level - before) / (after - before)
+    return float("nan")
+
+
+def motion_windows(curves: Float[Tensor, "T D"], length: int, step: int) -> Float[Tensor, "W k"]:
+    """Every ``step`` frames a window of ``length`` frames as one vector (k = length · D); none of too few frames."""
+    if len(curves) < length:
+        return curves.new_zeros(0, length * curves.shape[1])
+    return curves.unfold(0, length, step).mT.flatten(1)
+
+
+def principal_axes(samples: Float[Tensor, "n D"], count: int) -> tuple[Float[Tensor, " D"], Float[Tensor, "D k"]]:
+    """The samples' mean, and their ``count`` orthonormal axes of largest variance (fewer where there are fewer)."""
+    mean = samples.mean(0)
+    _, _, axes = torch.linalg.svd(samples - mean, full_matrices=False)
+    return mean, axes[:count].mT
+
+
+def frechet_distance(first: Float[Tensor, "n D"], second: Float[Tensor, "m D"]) -> float:
+    """Squared Fréchet distance of the Gaussians that fit two sets of samples (Dowson & Landau 1982, eq. 4).
+
+    ``|μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½)``, in the square of the samples' unit; the trace of the root is found as
+    that of the symmetric ``(Σ₁^½ Σ₂ Σ₁^½)^½``, whose eigenvalues are real also where a covariance is singular.
+
+    Raises:
+        ValueError: Fewer than two samples on a side.
+    """
+    if min(len(first), len(second)) < 2:
+        raise ValueError(f"Expected two samples or more on either side, but got {len(first)} and {len(second)}.")
+    first, second = first.double(), second.double()
+    covariances = [torch.cov(samples.mT).reshape(samples.shape[1], -1) for samples in (first, second)]
+    values, vectors = torch.linalg.eigh(covariances[0])
+    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.mT
+    product = torch.linalg.eigvalsh(root @ covariances[1] @ root).clamp(min=0).sqrt().sum()
+    means = (first.mean(0) - second.mean(0)).square().sum()
+    return max(0.0, float(means + covariances[0].trace() + covariances[1].trace() - 2 * product))
+
+
+def window_means(values: Float[Tensor, "T D"], length: int) -> Float[Tensor, "W D"]:
+    """Means of consecutive windows of ``length`` frames; what is left over at the end is dropped, unless it is all."""
+    count = len(values) // length
+    return (
+        values.mean(0, keepdim=True) if count == 0 else values[: count * length].unflatten(0, (count, length)).mean(1)
+    )
+
+
+def nearest_centroid_accuracy(
+    train: Float[Tensor, "n D"],
+    train_labels: Int[Tensor, " n"],
+    test: Float[Tensor, "m D"],
+    test_labels: Int[Tensor, " m"],
+) -> float:
+    """Share of test samples whose nearest class mean of the training samples is their own class's (Euclidean)."""
+    classes = train_labels.unique()
+    centroids = torch.stack([train[train_labels == label].mean(0) for label in classes])
+    nearest = classes[torch.cdist(test, centroids).argmin(1)]
+    return float((nearest == test_labels).float().mean())
