@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from readavatar.appearance.neural_texture import AudioLatent, LayeredTexture, SirenTexture, TextureImage
 from readavatar.data.raster.render_inputs import RenderInputs
+from readavatar.optimization.gan_losses import Judgement
 from readavatar.rendering.shading import shade
 from readavatar.rendering.texture import mean_texture
 from readavatar.rendering.window_filters import local_mean
@@ -246,3 +247,38 @@ def _build_texture(settings: NetworkSettings, num_regions: int) -> LayeredTextur
     if settings.texture == "siren":
         return siren
     return LayeredTexture(image(settings.texture_channels), image(1, start=1.0), siren)
+
+
+class PatchDiscriminator(nn.Module):
+    """Convolutions whose verdict on each patch is a logit (Isola et al. 2017), on the image at several scales."""
+
+    def __init__(self, width: int = 32, scales: int = 2, layers: int = 3) -> None:
+        """
+        Args:
+            width: Channels of the first layer, doubled by each.
+            scales: The image, and halvings of it.
+            layers: Convolutions of stride 2.
+        """
+        super().__init__()
+        self.judges = nn.ModuleList(_judge(width, layers) for _ in range(scales))
+
+    def forward(self, image: Float[Tensor, "B 3 H W"]) -> Judgement:
+        """The features of every scale."""
+        features = []
+        for scale, judge in enumerate(self.judges):
+            x = 2 * (F.avg_pool2d(image, 2**scale) if scale else image) - 1
+            layers = []
+            for layer in judge:
+                x = layer(x)
+                layers.append(x)
+            features.append(layers)
+        return features
+
+
+def _judge(width: int, layers: int) -> nn.ModuleList:
+    widths = [3] + [width * 2**layer for layer in range(layers)]
+    convolutions = [
+        nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
+        for before, after in pairwise(widths)
+    ]
+    return nn.ModuleList([*convolutions, nn.Conv2d(widths[-1], 1, 3, padding=1)])

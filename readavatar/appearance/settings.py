@@ -35,11 +35,11 @@ class LossWeights:
 
 
 @dataclass(frozen=True)
-class Optimisation:
+class OptimizationSettings:
     """How the weights are found."""
 
     learning_rate: float = 2e-3
-    """Of the U-Net, the audio latent and the region features; falls along a cosine to a twentieth."""
+    """Of the U-Net, the audio latent and the region features; all fall along half a cosine to a twentieth."""
     texture_learning_rate: float = 1e-3
     """Of the SIREN, whose frequencies make its steps larger than they look."""
     texel_learning_rate: float = 1e-2
@@ -49,6 +49,8 @@ class Optimisation:
     """Weight of the discriminator's gradient penalty."""
     r1_every: int = 16
     """Batches between two gradient penalties, whose weight grows as much."""
+    clip_gradients: float = 1.0
+    """Largest norm of the renderer's gradient."""
     ema_decay: float = 0.998
     """Of the averaged weights, which are those that are tested and exported."""
     crop: int | None = 128

@@ -182,6 +182,10 @@ class ExpressionGenerator(nn.Module):
         """Coefficients of mean 0 and variance 1 over the training data."""
         return (expressions - self.expression_mean) / self.expression_std
 
+    def inside(self, values: Float[Tensor, "B F C"], motion: Float[Tensor, "B T E"]) -> Float[Tensor, "B T C"]:
+        """What belongs to the T frames of a motion, of the F that the network was given for it."""
+        return values[:, self.context : self.context + motion.shape[1]]
+
     def forward(
         self,
         speech: Float[Tensor, "B F D"],

@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 from readavatar.appearance import AppearanceModule
 from readavatar.appearance.augmentation import Augmentation
 from readavatar.appearance.networks import AppearanceRenderer, NetworkSettings
-from readavatar.appearance.settings import LossWeights, Optimisation
+from readavatar.appearance.settings import LossWeights, OptimizationSettings
 from readavatar.data.datasets.appearance import AppearanceData
 from readavatar.gaze import FaceGazeNetwork
 from readavatar.gaze.expert import ResNet18
@@ -66,7 +66,7 @@ def test_the_default_config_is_what_the_code_defaults_to():
     built = _instantiated(CONFIGS / "appearance" / "default.yaml")
     model = built.model
     assert (model.network, model.augmentation) == (NetworkSettings(), Augmentation())
-    assert asdict(model.weights) == asdict(LossWeights()) and model.optimisation == Optimisation()
+    assert asdict(model.weights) == asdict(LossWeights()) and model.optimization == OptimizationSettings()
     plain = AppearanceData([])
     for name in ("size", "painted", "speech_window", "held_out_seconds", "batch_size", "validation_frames"):
         assert getattr(built.data, name) == getattr(plain, name)

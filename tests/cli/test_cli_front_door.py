@@ -79,7 +79,7 @@ def test_a_wrong_key_is_one_line_with_the_nearest(stage, capsys):
         ("--model.weights.gaze=0.01", "readavatar assets get eth_xgaze_resnet18"),
         ("--model.feature_loss=vgg", "readavatar assets get lpips_vgg"),
         ("--model.feature_loss=sharp", "auto, bands, vgg"),
-        ("--model.optimisation.attention={mouth: 2.0}", "at most 1"),
+        ("--model.optimization.attention={mouth: 2.0}", "at most 1"),
         ("--model.network.textur=image", "Did you mean 'texture'?"),
     ],
 )

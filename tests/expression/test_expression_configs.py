@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from readavatar.data.datasets.expression import ExpressionData
-from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
+from readavatar.expression.settings import LossWeights, NetworkSettings, OptimizationSettings
 from readavatar.synthetic.actor_data import ActorData
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -42,7 +42,7 @@ def test_an_override_names_only_keys_of_the_default_and_only_what_differs(path):
 
 def test_the_default_configuration_says_what_the_code_says():
     settings = DEFAULT["model"]["init_args"]
-    for name, kind in (("network", NetworkSettings), ("weights", LossWeights), ("optimisation", Optimisation)):
+    for name, kind in (("network", NetworkSettings), ("weights", LossWeights), ("optimization", OptimizationSettings)):
         defaults = dataclasses.asdict(kind())
         written = {key: tuple(value) if isinstance(value, list) else value for key, value in settings[name].items()}
         assert written == defaults

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Figure
 from readavatar.errors import UserError
 
 
 def bench_appearance(
-    fit: FitCommand,
     *,
     morphable_model: str | None = None,
     actors: int = 3,
@@ -33,7 +31,6 @@ def bench_appearance(
     actors whose tongue and teeth are in no coefficient.
 
     Args:
-        fit: Runs ``readavatar fit``.
         morphable_model: Of the digital actors; ``ict`` where it is here, else ``builtin``.
         actors: How many of them.
         footage: A fitted clip with sound.
@@ -55,13 +52,13 @@ def bench_appearance(
         from readavatar.benchmarks.appearance.actor import bench_appearance_actor
 
         return bench_appearance_actor(
-            fit, morphable_model=morphable_model, actors=actors, configs=configs, work=work, sheets=sheets
+            morphable_model=morphable_model, actors=actors, configs=configs, work=work, sheets=sheets
         )
     if speech is None:
         from readavatar.benchmarks.appearance.footage import bench_appearance_footage
 
         return bench_appearance_footage(
-            fit, footage, avatar=avatar, held_out=held_out, configs=configs, work=work, sheets=sheets
+            footage, avatar=avatar, held_out=held_out, configs=configs, work=work, sheets=sheets
         )
     if footage is not None or avatar is None:
         raise UserError("Expected --speech FILE with --avatar FOLDER and without --footage: whose face is to say it?")

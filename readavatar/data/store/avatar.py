@@ -17,7 +17,6 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytorch_lightning as pl
 import safetensors
 import safetensors.torch
 from torch import Tensor, nn
@@ -170,28 +169,24 @@ def write_avatar_part(
         )
     with replacing_file(weights) as temporary:
         safetensors.torch.save_file(state, temporary, {"readavatar": json.dumps(config)})
+    write_avatar_card(path, footage, {name: {"sha256": sha256_of_file(weights), "config": config}}, card_name)
+
+
+def write_avatar_card(
+    path: str | Path, footage: str | Path | None, parts: dict[str, dict] | None = None, card_name: str | None = None
+) -> None:
+    """Write ``avatar.json``, or change it; parts that it has and that are not given stay.
+
+    Args:
+        path: The avatar's folder, which is made if need be.
+        footage: Clip store of the person; None for a prior.
+        parts: As ``AvatarCard`` has them.
+        card_name: What to call a new avatar; by default its folder's name.
+    """
+    path = Path(path)
     card_path = path / "avatar.json"
     relative = os.path.relpath(Path(footage).resolve(), path.resolve()) if footage else ""
     card = Avatar(path).card if card_path.exists() else AvatarCard(card_name or path.resolve().name, relative)
-    parts = {**card.parts, name: {"sha256": sha256_of_file(weights), "config": config}}
     with replacing_file(card_path) as temporary:
-        card = dataclasses.replace(card, footage=relative, parts=parts)
+        card = dataclasses.replace(card, footage=relative, parts={**card.parts, **(parts or {})})
         temporary.write_text(json.dumps(dataclasses.asdict(card), indent=1))
-
-
-class AvatarExport(pl.Callback):
-    """Puts a stage's networks into the avatar's folder when its training ends."""
-
-    def __init__(self, avatar: str | Path, footage: str | Path | None) -> None:
-        """
-        Args:
-            avatar: The avatar's folder.
-            footage: The clip store of the person; None for a prior.
-        """
-        self.avatar, self.footage = avatar, footage
-
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Export, unless the stage leaves no network (tracking) or was stopped by an error."""
-        if trainer.is_global_zero and hasattr(pl_module, "avatar_parts") and not trainer.interrupted:
-            for part in pl_module.avatar_parts():
-                write_avatar_part(self.avatar, **part, footage=self.footage)

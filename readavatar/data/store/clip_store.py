@@ -176,21 +176,6 @@ class ClipStore:
         """Store the fit, replacing an earlier one whole."""
         write_tracked_face(self.path / "tracking.safetensors", face, self.num_frames, self.info.size)
 
-    def rehearsal(self) -> TrackedFace | None:
-        """The clip's own sound as an avatar would say it, or None where none has rehearsed it."""
-        path = self.path / "rehearsal.safetensors"
-        if not path.exists():
-            return None
-        return read_tracked_face(path, self.num_frames, self.info.size, "delete it")
-
-    def write_rehearsal(self, face: TrackedFace) -> None:
-        """Store what an avatar makes of the clip's sound, replacing an earlier one whole."""
-        write_tracked_face(self.path / "rehearsal.safetensors", face, self.num_frames, self.info.size)
-
-    def drop_rehearsal(self) -> None:
-        """Forget what an avatar made of the clip's sound."""
-        (self.path / "rehearsal.safetensors").unlink(missing_ok=True)
-
     def write_emotion(self, emotion: EmotionTrack) -> None:
         """Label the clip."""
         emotion.write(self.path / "emotion.json")
