@@ -14,8 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.stats import spearmanr
+from scipy.stats import bootstrap, spearmanr
 from torch import Tensor
+
+_BATCH = 100
+"""Resamples drawn at once: memory is this many times n."""
 
 
 class Interval(NamedTuple):
@@ -45,11 +48,19 @@ def bootstrap_interval(
     if not 0 < confidence < 1:
         raise ValueError(f"Expected `confidence` in (0, 1), but got {confidence}.")
     samples = values.detach().double().cpu().numpy()
-    generator = np.random.default_rng(seed)
-    # One resample at a time keeps memory at n for any n.
-    means = [samples[generator.integers(len(samples), size=len(samples))].mean() for _ in range(num_resamples)]
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(samples.mean()), float(low), float(high))
+    mean = float(samples.mean())
+    if len(samples) == 1:
+        return Interval(mean, mean, mean)
+    low, high = bootstrap(
+        (samples,),
+        np.mean,
+        n_resamples=num_resamples,
+        batch=_BATCH,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(mean, float(low), float(high))
 
 
 def rank_correlation(asked: Float[Tensor, " K"], measured: Float[Tensor, " K"]) -> float:
