@@ -46,7 +46,7 @@ __all__ = [
 if TYPE_CHECKING:
     from readavatar.data.preparation.prepare import prepare_clip as prepare
     from readavatar.data.store import Avatar, ClipStore
-    from readavatar.directing import animate
+    from readavatar.directing.animate import animate
     from readavatar.emotion import EmotionSpace, EmotionTrack
     from readavatar.morphable import load_morphable_model
     from readavatar.rendering.rasterize import rasterize
@@ -58,7 +58,7 @@ else:
         "ClipStore": "readavatar.data.store.ClipStore",
         "EmotionSpace": "readavatar.emotion.EmotionSpace",
         "EmotionTrack": "readavatar.emotion.EmotionTrack",
-        "animate": "readavatar.directing.animate",
+        "animate": "readavatar.directing.animate.animate",
         "load_morphable_model": "readavatar.morphable.load_morphable_model",
         "load_speech_encoder": "readavatar.speech.load_speech_encoder",
         "prepare": "readavatar.data.preparation.prepare.prepare_clip",

@@ -13,16 +13,20 @@ Axes
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+Moved = TypeVar("Moved", bound="Tensors")
 
+
+@dataclass(frozen=True)
 class Tensors:
     """``to`` and indexing over frames for the frozen dataclasses below."""
 
-    def to(self, device: torch.device | str):
+    def to(self: Moved, device: torch.device | str) -> Moved:
         """The same object with every tensor on ``device``."""
         moved = {
             field.name: value.to(device)

@@ -66,3 +66,7 @@ def test_a_type_checker_sees_the_objects_that_are_imported_at_run_time():
         for alias in node.names
     }
     assert seen == readavatar._SOURCES
+
+
+def test_type_checkers_are_told_that_the_package_has_annotations():
+    assert Path(readavatar.__file__).with_name("py.typed").is_file()

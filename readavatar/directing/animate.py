@@ -86,9 +86,10 @@ def animate(
     Raises:
         UserError: A part of the avatar that is not trained, an unknown emotion, or sound that cannot be read.
     """
-    avatar = Avatar(avatar)
-    store = avatar.footage
-    track_of_emotion = EmotionTrack.parse(emotion, avatar.emotion_space)
+    opened = Avatar(avatar)
+    store = opened.footage
+    source = None if crop_only else _source_of(store)
+    track_of_emotion = EmotionTrack.parse(emotion, opened.emotion_space)
     waveform = read_waveform(audio, SAMPLE_RATE)
     num_frames = max(1, math.ceil(len(waveform) / SAMPLE_RATE * store.fps))
     first = round(start * store.fps)
@@ -98,12 +99,12 @@ def animate(
         )
     order = footage_order(num_frames, store.num_frames, first)
     footage = store.tracking()
-    expressions = generate_motion(avatar, footage, waveform, track_of_emotion, num_frames, store.fps, seed, style)
+    expressions = generate_motion(opened, footage, waveform, track_of_emotion, num_frames, store.fps, seed, style)
     expressions = with_footage_gaze(expressions, footage, order)
     face = retargeted(footage, order, expressions)
 
     metadata = provenance_metadata(
-        avatar=avatar.card.name,
+        avatar=opened.card.name,
         audio_sha256=hashlib.sha256(Path(audio).read_bytes()).hexdigest(),
         emotion=emotion,
         seed=seed,
@@ -112,30 +113,39 @@ def animate(
     with VideoWriter(
         out, Fraction(store.info.fps), waveform=sound, sample_rate=_SOUND_RATE, metadata=metadata
     ) as writer:
-        frames = _rendered_frames(avatar, store, face, order, waveform, crop_only)
+        frames = _rendered_frames(opened, store, source, face, order, waveform)
         for frame in track(frames, description="rendering", total=num_frames, transient=True):
             writer.add(frame)
     return Animation(
         path=Path(out),
         fps=store.fps,
         emotion=track_of_emotion.sample_frames(num_frames, store.fps),
-        emotion_names=avatar.emotion_space.names,
+        emotion_names=opened.emotion_space.names,
         expressions=expressions,
         expression_names=footage.expression_names,
     )
 
 
+def _source_of(store: ClipStore) -> Path:
+    if store.source is None:
+        raise UserError(
+            f"Expected the uncropped footage in '{store.path}', but the clip has none; write the face's crop alone "
+            "(crop_only, or --crop)."
+        )
+    return store.source
+
+
 def _rendered_frames(
     avatar: Avatar,
     store: ClipStore,
+    source: Path | None,
     face: TrackedFace,
     order: Int[Tensor, " T"],
     waveform: Float[Tensor, " num_samples"],
-    crop_only: bool,
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Stage 3 and compositing; while a run is painted, the next is read and rasterised and the last one composited."""
-    crop = Crop(0.0, 0.0, float(store.info.size)) if crop_only else store.info.crop
-    prepared = prefetch(_prepared_runs(avatar.part("appearance").config, store, face, order, waveform, crop_only))
+    crop = Crop(0.0, 0.0, float(store.info.size)) if source is None else store.info.crop
+    prepared = prefetch(_prepared_runs(avatar.part("appearance").config, store, source, face, order, waveform))
     for footage, images, alphas in prefetch(_painted_runs(avatar, prepared, len(order))):
         for frame, image, alpha in zip(footage, images, alphas, strict=True):
             yield _to_uint8(composite(frame, image, alpha, crop))
@@ -158,10 +168,10 @@ def _painted_runs(
 def _prepared_runs(
     config: dict,
     store: ClipStore,
+    source: Path | None,
     face: TrackedFace,
     order: Int[Tensor, " T"],
     waveform: Float[Tensor, " num_samples"],
-    crop_only: bool,
 ) -> Iterator[tuple[RenderInputs, Float[Tensor, "n 3 H W"]]]:
     """What the network sees of each run, and the frames that it is painted into."""
     model = load_morphable_model(face.morphable_model)
@@ -178,13 +188,13 @@ def _prepared_runs(
             resized(crops, config["size"]),
             MapSettings(**config["maps"]),
         )
-        yield inputs, crops if crop_only else _source_frames(store, run)
+        yield inputs, crops if source is None else _source_frames(source, Fraction(store.info.fps), run)
 
 
-def _source_frames(store: ClipStore, run: Int[Tensor, " n"]) -> Float[Tensor, "n 3 H W"]:
+def _source_frames(source: Path, fps: Fraction, run: Int[Tensor, " n"]) -> Float[Tensor, "n 3 H W"]:
     """The uncropped footage of a run that goes one way."""
     first, last = int(run.min()), int(run.max())
-    frames = np.stack(list(read_video(store.source, Fraction(store.info.fps), first, last + 1)))
+    frames = np.stack(list(read_video(source, fps, first, last + 1)))
     frames = frames if run[0] <= run[-1] else frames[::-1]
     return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
 

@@ -43,10 +43,9 @@ def monotone_runs(order: Int[Tensor, " T"], longest: int) -> list[Int[Tensor, " 
     """
     runs: list[list[int]] = []
     for index in order.tolist():
-        run = runs[-1] if runs else None
+        run = runs[-1] if runs else []
         continues = (
-            run is not None
-            and len(run) < longest
+            0 < len(run) < longest
             and abs(index - run[-1]) == 1
             and (len(run) < 2 or index - run[-1] == run[-1] - run[-2])
         )

@@ -10,13 +10,16 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import av.error
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Disposition
+from av.frame import Frame
+from av.packet import Packet
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from readavatar import __version__
@@ -69,6 +72,17 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 def audio_stream(container: InputContainer) -> AudioStream | None:
     """The first sound track that can be decoded."""
     return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+
+
+def tick(timed: Stream | Packet | Frame) -> Fraction:
+    """Seconds that one unit of its timestamps lasts.
+
+    Raises:
+        ValueError: It was not read from a file.
+    """
+    if timed.time_base is None:
+        raise ValueError(f"Expected timestamps with a unit, but got {timed}.")
+    return timed.time_base
 
 
 def local_address(path: Path) -> str:

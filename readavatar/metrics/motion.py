@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
+from fractions import Fraction
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+Number = int | float | Fraction
 
 
 def pearson_correlation(predicted: Float[Tensor, " T *c"], target: Float[Tensor, " T *c"]) -> Float[Tensor, "*c"]:
@@ -29,7 +31,7 @@ def motion_std(curves: Float[Tensor, " T *c"]) -> Float[Tensor, "*c"]:
     return curves.std(0, correction=0)
 
 
-def high_frequency_energy(curves: Float[Tensor, " T *c"], fps: Real, cutoff: Real) -> Float[Tensor, "*c"]:
+def high_frequency_energy(curves: Float[Tensor, " T *c"], fps: Number, cutoff: Number) -> Float[Tensor, "*c"]:
     """Share of a curve's movement (its variance) that is faster than ``cutoff``: jitter.
 
     Args:
@@ -60,7 +62,7 @@ def _moves(curves: Float[Tensor, " T *c"], residual: Float[Tensor, " T *c"] | No
 
 
 def audio_visual_offset(
-    audio: Float[Tensor, " T"], visual: Float[Tensor, " T"], fps: Real, max_offset: Real = 0.5
+    audio: Float[Tensor, " T"], visual: Float[Tensor, " T"], fps: Number, max_offset: Number = 0.5
 ) -> tuple[float, float]:
     """How long the picture comes after the sound, where the two curves agree best.
 
@@ -136,7 +138,7 @@ def _detrended(curves: Float[Tensor, "T D"]) -> Float[Tensor, "T D"]:
 
 
 def closure_recall(
-    fitted_gap: Float[Tensor, " T"], true_gap: Float[Tensor, " T"], closed: Real, false_closures: float = 0.05
+    fitted_gap: Float[Tensor, " T"], true_gap: Float[Tensor, " T"], closed: Number, false_closures: float = 0.05
 ) -> float:
     """Share of the truly closed frames that a fit shows closed.
 
@@ -152,7 +154,7 @@ def closure_recall(
     Returns:
         In [0, 1]; NaN where no frame is closed, or all are.
     """
-    is_closed = true_gap < closed
+    is_closed = true_gap < float(closed)
     if not bool(is_closed.any()) or bool(is_closed.all()):
         return float("nan")
     threshold = fitted_gap[~is_closed].quantile(false_closures)
@@ -160,7 +162,7 @@ def closure_recall(
 
 
 def fast_motion_ratio(
-    fitted: Float[Tensor, " T *c"], true: Float[Tensor, " T *c"], fps: Real, cutoff: Real = 8
+    fitted: Float[Tensor, " T *c"], true: Float[Tensor, " T *c"], fps: Number, cutoff: Number = 8
 ) -> float:
     """Energy of motion faster than ``cutoff`` Hz, fitted over true: above 1 a fit trembles, below 1 it smears."""
     fitted, true = (_fast_energy(curves, float(fps), float(cutoff)) for curves in (fitted, true))

@@ -72,6 +72,17 @@ class MorphableModel(nn.Module):
     that (FLAME's jaw) subclass it and override ``deform``.
     """
 
+    template: Float[Tensor, "V 3"]
+    shape_basis: Float[Tensor, "S V 3"]
+    expression_basis: Float[Tensor, "E V 3"]
+    expression_bounds: Float[Tensor, "E 2"]
+    uvs: Float[Tensor, "U 2"]
+    faces: Int[Tensor, "F 3"]
+    uv_faces: Int[Tensor, "F 3"]
+    vertex_regions: Int[Tensor, " V"]
+    landmark_vertices: Int[Tensor, "68 3"]
+    landmark_barycentrics: Float[Tensor, "68 3"]
+
     def __init__(self, data: MorphableData) -> None:
         super().__init__()
         self.data = data

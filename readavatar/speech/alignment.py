@@ -58,4 +58,5 @@ class Clock:
         weight = (weight / weight.sum(1, keepdim=True)).to(features)
         index = index.clamp(0, features.shape[0] - 1).to(features.device)  # where it clamps, the weight is 0
         # One tap after the other: gathering all at once would take several times the features' memory.
-        return sum(weight[:, tap, None] * features[index[:, tap]] for tap in range(len(offset)))
+        taps = (weight[:, tap, None] * features[index[:, tap]] for tap in range(len(offset)))
+        return sum(taps, features.new_zeros(()))

@@ -44,6 +44,7 @@ def load_speech_encoder(
 
 
 def _best_local_encoder(layers: tuple[int, ...] | None) -> SpeechEncoder:
+    encoder: SpeechEncoder
     if has_local_wav2vec2():
         encoder = load_wav2vec2(None, layers, local_files_only=True)
         encoder.description += ", the default, found on this machine"

@@ -16,6 +16,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pytorch_lightning as pl
 import safetensors
@@ -26,6 +27,8 @@ from readavatar.data.store.clip_store import ClipStore
 from readavatar.emotion import EmotionSpace
 from readavatar.errors import UserError
 from readavatar.files import replacing_file, sha256_of_file
+
+Network = TypeVar("Network", bound=nn.Module)
 
 FORMAT_VERSION = 1
 AVATAR_PARTS = ("expression", "expression_critics", "appearance")
@@ -125,7 +128,7 @@ def has_part(path: str | Path, name: str) -> bool:
     return (Path(path) / "avatar.json").exists() and name in Avatar(path).card.parts
 
 
-def load_network(network: nn.Module, part: AvatarPart) -> nn.Module:
+def load_network(network: Network, part: AvatarPart) -> Network:
     """Give ``network`` a part's weights, ready for inference."""
     try:
         network.load_state_dict(part.state)
@@ -192,6 +195,7 @@ class AvatarExport(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Export, unless the stage leaves no network (tracking) or was stopped by an error."""
-        if trainer.is_global_zero and hasattr(pl_module, "avatar_parts") and not trainer.interrupted:
-            for part in pl_module.avatar_parts():
+        avatar_parts = getattr(pl_module, "avatar_parts", None)
+        if trainer.is_global_zero and avatar_parts is not None and not trainer.interrupted:
+            for part in avatar_parts():
                 write_avatar_part(self.avatar, **part, footage=self.footage)
