@@ -85,6 +85,13 @@ def animate(
 
     Raises:
         UserError: A part of the avatar that is not trained, an unknown emotion, or sound that cannot be read.
+
+    Example:
+        >>> from readavatar import animate
+        >>> animate("avatars/jane", "speech.wav", "out.mp4", emotion="0s neutral, 2s happy:0.8")
+        Traceback (most recent call last):
+            ...
+        readavatar.errors.UserError: Expected an avatar at 'avatars/jane', but there is no avatar.json; ...
     """
     opened = Avatar(avatar)
     store = opened.footage

@@ -31,6 +31,11 @@ def frame_rate(rate: Fraction | float | int | str) -> Fraction:
 
     Raises:
         UserError: It is not a positive number.
+
+    Example:
+        >>> from readavatar.media.frame_rate import frame_rate
+        >>> frame_rate(25), frame_rate(29.97)
+        (Fraction(25, 1), Fraction(30000, 1001))
     """
     try:
         exact = Fraction(rate)
@@ -82,6 +87,13 @@ def resample_frames(
         from_fps: Hz.
         to_fps: Hz.
         num_frames: F.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.media.frame_rate import resample_frames
+        >>> curve = torch.tensor([[0.0], [1.0], [2.0]])
+        >>> resample_frames(curve, from_fps=25.0, to_fps=50.0, num_frames=6).flatten()
+        tensor([0.0000, 0.2500, 0.7500, 1.2500, 1.7500, 2.0000])
     """
     times = (torch.arange(num_frames, dtype=torch.float64) + 0.5) / to_fps * from_fps - 0.5
     times = times.clamp(0, len(curves) - 1)

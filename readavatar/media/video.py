@@ -79,6 +79,13 @@ def read_video(
 
     Raises:
         UserError: As ``probe``, at once; or, on the way, where the video is damaged further on.
+
+    Example:
+        >>> import numpy as np
+        >>> from readavatar.media.video import read_video, write_video
+        >>> write_video("grey.mp4", (np.full((64, 64, 3), 128, np.uint8) for _ in range(10)), fps=25)
+        >>> [frame.shape for frame in read_video("grey.mp4", fps=5)]
+        [(64, 64, 3), (64, 64, 3)]
     """
     info, start_time = _probe(Path(path))
     rate = info.fps if fps is None else frame_rate(fps)

@@ -170,7 +170,16 @@ def write_video(
     metadata: dict[str, str] | None = None,
     crf: int = 16,
 ) -> None:
-    """Write a video whole, or not at all; the arguments are ``VideoWriter``'s."""
+    """Write a video whole, or not at all; the arguments are ``VideoWriter``'s.
+
+    Example:
+        >>> import numpy as np
+        >>> from readavatar.media.video import probe, write_video
+        >>> write_video("grey.mp4", (np.full((64, 64, 3), 128, np.uint8) for _ in range(10)), fps=25)
+        >>> info = probe("grey.mp4")
+        >>> info.num_frames, info.fps
+        (10, Fraction(25, 1))
+    """
     with VideoWriter(path, fps, waveform=waveform, sample_rate=sample_rate, metadata=metadata, crf=crf) as writer:
         for frame in frames:
             writer.add(frame)

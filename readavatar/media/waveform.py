@@ -27,7 +27,14 @@ SAMPLE_RATE = 16_000
 
 
 def resample(samples: np.ndarray, sample_rate: int, new_rate: int) -> np.ndarray:
-    """Band-limited resampling of ``(num_samples,)`` or ``(num_samples, channels)``; time 0 stays in place."""
+    """Band-limited resampling of ``(num_samples,)`` or ``(num_samples, channels)``; time 0 stays in place.
+
+    Example:
+        >>> import numpy as np
+        >>> from readavatar.media.waveform import resample
+        >>> resample(np.zeros(48_000, np.float32), sample_rate=48_000, new_rate=16_000).shape
+        (16000,)
+    """
     return samples if sample_rate == new_rate else soxr.resample(samples, sample_rate, new_rate)
 
 
@@ -62,6 +69,14 @@ def read_waveform(path: str | Path, sample_rate: int = 16_000) -> Float[Tensor, 
 
     Raises:
         UserError: It cannot be read, has no sound track or no sample, or has samples that are NaN or infinite.
+
+    Example:
+        >>> import numpy as np
+        >>> import soundfile
+        >>> from readavatar.media.waveform import read_waveform
+        >>> soundfile.write("stereo.wav", np.zeros((48_000, 2)), samplerate=48_000)
+        >>> read_waveform("stereo.wav", sample_rate=16_000).shape
+        torch.Size([16000])
     """
     path = Path(path)
     with open_media(path) as container, reading(path):

@@ -19,7 +19,15 @@ Number = int | float | Fraction
 
 
 def pearson_correlation(predicted: Float[Tensor, " T *c"], target: Float[Tensor, " T *c"]) -> Float[Tensor, "*c"]:
-    """Correlation over time in [−1, 1], channel by channel; 0 where a curve is constant."""
+    """Correlation over time in [−1, 1], channel by channel; 0 where a curve is constant.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import pearson_correlation
+        >>> jaw = torch.tensor([0.0, 1.0, 0.0, 1.0])
+        >>> pearson_correlation(0.5 * jaw + 0.2, jaw).round(decimals=3)
+        tensor(1.)
+    """
     moves = _moves(predicted) & _moves(target)
     predicted, target = predicted - predicted.mean(0), target - target.mean(0)
     power = predicted.square().sum(0) * target.square().sum(0)
@@ -27,7 +35,14 @@ def pearson_correlation(predicted: Float[Tensor, " T *c"], target: Float[Tensor,
 
 
 def motion_std(curves: Float[Tensor, " T *c"]) -> Float[Tensor, "*c"]:
-    """Standard deviation over time: how much moves at all, in the curves' own unit."""
+    """Standard deviation over time: how much moves at all, in the curves' own unit.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import motion_std
+        >>> motion_std(torch.tensor([[0.0, 3.0], [1.0, 3.0], [0.0, 3.0], [1.0, 3.0]]))
+        tensor([0.5000, 0.0000])
+    """
     return curves.std(0, correction=0)
 
 
@@ -42,6 +57,14 @@ def high_frequency_energy(curves: Float[Tensor, " T *c"], fps: Number, cutoff: N
 
     Returns:
         In [0, 1]; 0 for a curve that does not move.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import high_frequency_energy
+        >>> seconds = torch.arange(100) / 25
+        >>> slow, fast = torch.sin(seconds), torch.sin(2 * torch.pi * 10 * seconds)
+        >>> high_frequency_energy(torch.stack([slow, fast], 1), fps=25, cutoff=6).round(decimals=2)
+        tensor([0., 1.])
     """
     time = torch.linspace(-1, 1, len(curves), dtype=curves.dtype, device=curves.device)
     time = time.reshape(-1, *[1] * (curves.ndim - 1))
@@ -78,6 +101,15 @@ def audio_visual_offset(
 
     Raises:
         ValueError: Fewer than three frames would overlap at the largest offset.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import audio_visual_offset
+        >>> loudness = torch.zeros(50)
+        >>> loudness[20:25] = torch.tensor([0.5, 1.0, 2.0, 1.0, 0.5])
+        >>> seconds, correlation = audio_visual_offset(loudness, loudness.roll(2), fps=25)
+        >>> f"{seconds:.2f} s late, correlation {correlation:.2f}"
+        '0.08 s late, correlation 1.00'
     """
     largest, num_frames = int(max_offset * fps), len(audio)
     if num_frames - largest < 3:
@@ -153,6 +185,13 @@ def closure_recall(
 
     Returns:
         In [0, 1]; NaN where no frame is closed, or all are.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import closure_recall
+        >>> gap = torch.tensor([0.0, 5.0, 6.0, 0.0, 7.0, 8.0])  # millimetres
+        >>> closure_recall(fitted_gap=0.5 * gap, true_gap=gap, closed=1.0)
+        1.0
     """
     is_closed = true_gap < float(closed)
     if not bool(is_closed.any()) or bool(is_closed.all()):
@@ -164,7 +203,16 @@ def closure_recall(
 def fast_motion_ratio(
     fitted: Float[Tensor, " T *c"], true: Float[Tensor, " T *c"], fps: Number, cutoff: Number = 8
 ) -> float:
-    """Energy of motion faster than ``cutoff`` Hz, fitted over true: above 1 a fit trembles, below 1 it smears."""
+    """Energy of motion faster than ``cutoff`` Hz, fitted over true: above 1 a fit trembles, below 1 it smears.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import fast_motion_ratio
+        >>> seconds = torch.arange(100)[:, None] / 25
+        >>> true = torch.sin(2 * torch.pi * 10 * seconds)
+        >>> f"{fast_motion_ratio(0.5 * true, true, fps=25):.2f}"
+        '0.25'
+    """
     fitted, true = (_fast_energy(curves, float(fps), float(cutoff)) for curves in (fitted, true))
     return float(fitted / true) if true > 0 else float("nan")
 

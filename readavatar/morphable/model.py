@@ -56,7 +56,16 @@ teeth, tongue, gums, socket."""
 
 
 def gaze_rotation(gaze: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 3 3"]:
-    """(yaw, pitch), radians → the rotation of an eye that looks along +z: yaw towards +x, pitch towards +y."""
+    """(yaw, pitch), radians → the rotation of an eye that looks along +z: yaw towards +x, pitch towards +y.
+
+    Example:
+        >>> import math
+        >>> import torch
+        >>> from readavatar.morphable.model import gaze_rotation
+        >>> ahead = torch.tensor([0.0, 0.0, 1.0])
+        >>> gaze_rotation(torch.tensor([math.pi / 6, 0.0])) @ ahead
+        tensor([0.5000, 0.0000, 0.8660])
+    """
     yaw, pitch = gaze.unbind(-1)
     zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
     turn_yaw = torch.stack([yaw.cos(), zero, yaw.sin(), zero, one, zero, -yaw.sin(), zero, yaw.cos()], -1)

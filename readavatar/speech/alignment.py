@@ -18,7 +18,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Clock:
-    """When an encoder's frames are, in samples."""
+    """When an encoder's frames are, in samples.
+
+    Example:
+        >>> from readavatar.speech.alignment import Clock
+        >>> clock = Clock(sample_rate=16_000, hop=160, span=400, centre=200.0)
+        >>> clock.position(seconds=0.5)
+        48.75
+        >>> clock.support(first=0, last=1, fps=25.0)
+        (-4, 6)
+    """
 
     sample_rate: int
     """Hz."""

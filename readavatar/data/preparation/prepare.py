@@ -71,6 +71,13 @@ def prepare_clip(
 
     Raises:
         UserError: The video cannot be read, or does not show one person in most of its frames.
+
+    Example:
+        >>> from readavatar import prepare
+        >>> prepare("jane.mp4", "clips/jane", size=256)
+        Traceback (most recent call last):
+            ...
+        readavatar.errors.UserError: Expected a media file at 'jane.mp4', but there is none.
     """
     video = Path(video)
     if not SMALLEST_SIZE <= size <= LARGEST_SIZE:

@@ -62,7 +62,22 @@ class AvatarPart:
 
 
 class Avatar:
-    """An avatar on disk."""
+    """An avatar on disk.
+
+    Example:
+        >>> from torch import nn
+        >>> from readavatar import Avatar
+        >>> from readavatar.data.store.avatar import write_avatar_part
+        >>> config = {"emotion_names": ["happy", "sad"]}
+        >>> write_avatar_part("jane", "expression", nn.Linear(1, 1), config, footage=None)
+        >>> avatar = Avatar("jane")
+        >>> avatar.emotion_space.names
+        ('happy', 'sad')
+        >>> avatar.part("appearance")
+        Traceback (most recent call last):
+            ...
+        readavatar.errors.UserError: Expected the appearance part in the avatar 'jane', but it is not trained yet; ...
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Open the avatar in the folder ``path``.

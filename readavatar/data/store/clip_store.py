@@ -37,7 +37,33 @@ opens.)"""
 
 
 class ClipStore:
-    """A clip on disk. Opening reads ``clip.json`` alone; everything else is read when asked for."""
+    """A clip on disk. Opening reads ``clip.json`` alone; everything else is read when asked for.
+
+    Example:
+        >>> import numpy as np
+        >>> from readavatar.data.store import ClipInfo, ClipStore, Crop, writing_clip_store
+        >>> with writing_clip_store("jane") as writer:
+        ...     writer.add_frame(np.zeros((64, 64, 3), np.uint8), np.full((64, 64), 255, np.uint8))
+        ...     writer.finish(
+        ...         ClipInfo(
+        ...             num_frames=1,
+        ...             fps="25",
+        ...             size=64,
+        ...             source=None,
+        ...             source_name="jane.mp4",
+        ...             source_sha256=None,
+        ...             source_height=64,
+        ...             source_width=64,
+        ...             crop=Crop(left=0.0, top=0.0, size=64.0),
+        ...             has_audio=False,
+        ...         )
+        ...     )
+        >>> store = ClipStore("jane")
+        >>> store.num_frames, store.fps
+        (1, 25.0)
+        >>> store.frames(range(1)).shape
+        torch.Size([1, 3, 64, 64])
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Open the store in the folder ``path``.
