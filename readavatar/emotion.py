@@ -30,6 +30,12 @@ NEUTRAL = "neutral"
 class EmotionSpace:
     """The names of the N dimensions, in order.
 
+    Args:
+        names: One or more distinct names of letters, ``_`` and ``-``; not ``neutral``, which is all zeros.
+
+    Raises:
+        UserError: Names that are not so.
+
     Example:
         >>> from readavatar import EmotionSpace
         >>> EmotionSpace().names
@@ -56,7 +62,13 @@ class EmotionSpace:
         return len(self.names)
 
     def vector(self, emotion: str) -> Float[Tensor, " N"]:
-        """Parse one emotion, such as ``neutral``, ``happy``, ``happy:0.8`` or ``happy:0.2+surprised:0.6``.
+        """Parse one emotion.
+
+        Args:
+            emotion: Such as ``neutral``, ``happy`` (strength 1), ``happy:0.8`` or ``happy:0.2+surprised:0.6``.
+
+        Returns:
+            Strengths in [0, 1].
 
         Raises:
             UserError: A name that the space does not have, a name given twice, or a strength outside [0, 1].
@@ -86,6 +98,9 @@ class EmotionSpace:
     def describe(self, vector: Float[Tensor, " N"]) -> str:
         """The inverse of ``vector``: ``happy:0.2+surprised:0.6``, or ``neutral``.
 
+        Args:
+            vector: Strengths in [0, 1]; written to six significant digits.
+
         Example:
             >>> import torch
             >>> from readavatar import EmotionSpace
@@ -105,6 +120,9 @@ class EmotionSpace:
 @dataclass(frozen=True)
 class EmotionTrack:
     """An emotion that changes over time: linear between keyframes, constant before the first and after the last.
+
+    Raises:
+        UserError: No keyframe, times that do not increase, or vectors that do not fit the space or leave [0, 1].
 
     Example:
         >>> import torch
@@ -135,7 +153,11 @@ class EmotionTrack:
 
     @classmethod
     def constant(cls, space: EmotionSpace, vector: Float[Tensor, " N"] | None = None) -> EmotionTrack:
-        """The same emotion (by default neutral) all the time.
+        """The same emotion all the time.
+
+        Args:
+            space: Its N names.
+            vector: Strengths in [0, 1]; None is neutral.
 
         Example:
             >>> from readavatar import EmotionSpace, EmotionTrack
@@ -149,7 +171,12 @@ class EmotionTrack:
 
     @classmethod
     def parse(cls, text: str, space: EmotionSpace) -> EmotionTrack:
-        """Read ``"0s neutral, 1.5s happy:0.8, 4s happy:0.2+surprised:0.6"``, one emotion, or a ``.json`` file's path.
+        """Read a track from what a user types.
+
+        Args:
+            text: Keyframes (``"0s neutral, 1.5s happy:0.8, 4s happy:0.2+surprised:0.6"``), one emotion for all the time
+                (``"happy:0.8"``), or the path of a ``.json`` file that ``write`` wrote.
+            space: The emotions that may occur.
 
         Raises:
             UserError: A time without ``s``, times that do not increase, or an emotion ``EmotionSpace.vector`` refuses.
@@ -186,13 +213,27 @@ class EmotionTrack:
         return cls(space, torch.tensor(times), torch.stack(vectors))
 
     def sample(self, times: Float[Tensor, " T"]) -> Float[Tensor, "T N"]:
-        """The emotion at ``times`` (seconds)."""
+        """The emotion at any times.
+
+        Args:
+            times: Seconds, in any order.
+
+        Returns:
+            Strengths in [0, 1].
+        """
         grid = self.times.double().numpy()
         columns = [np.interp(times.double().numpy(), grid, column) for column in self.vectors.double().numpy().T]
         return torch.from_numpy(np.stack(columns, axis=1)).float()
 
     def sample_frames(self, num_frames: int, fps: float) -> Float[Tensor, "T N"]:
         """The emotion at the centres of a video's frames: frame i lasts from i / fps to (i + 1) / fps.
+
+        Args:
+            num_frames: T.
+            fps: Frames a second.
+
+        Returns:
+            Strengths in [0, 1].
 
         Example:
             >>> from readavatar import EmotionSpace, EmotionTrack
@@ -224,7 +265,15 @@ class EmotionTrack:
 
     @classmethod
     def read(cls, path: str | Path, space: EmotionSpace | None = None) -> EmotionTrack:
-        """Read what ``write`` wrote, in its own space or in ``space``, which must then know every emotion in it."""
+        """Read what ``write`` wrote.
+
+        Args:
+            path: The ``.json`` file.
+            space: Of the result, in which every emotion of the file must occur; None takes the file's own.
+
+        Raises:
+            UserError: No such file, content that is no track, or an emotion that the space does not have.
+        """
         try:
             content = json.loads(Path(path).read_text())
             space = space or EmotionSpace(tuple(content["names"]))

@@ -48,11 +48,17 @@ class Animation:
     """What was made."""
 
     path: Path
+    """Of the clip."""
     fps: float
+    """Frames a second."""
     emotion: Float[Tensor, "T N"]
+    """What was asked for, in [0, 1]."""
     emotion_names: tuple[str, ...]
+    """N names."""
     expressions: Float[Tensor, "T E"]
+    """The coefficients that the face was painted from, in the morphable model's units."""
     expression_names: tuple[str, ...]
+    """E names."""
 
     def __str__(self) -> str:
         return f"{self.path}: {len(self.emotion)} frames, {len(self.emotion) / self.fps:.1f} s"
@@ -71,20 +77,25 @@ def animate(
 ) -> Animation:
     """Let an avatar say ``audio`` with ``emotion`` and write the clip.
 
-    Head motion and gaze are the footage's, which plays forwards and backwards for as long as the audio lasts.
+    Head motion and gaze are the footage's, which plays forwards and backwards for as long as the audio lasts. The clip
+    has the size and the rate of what is shown and the audio at 48 kHz, and appears once it is whole.
 
     Args:
-        avatar: Its folder.
+        avatar: Its folder, with the expression and the appearance part trained.
         audio: Any file with sound.
-        out: The clip, ``.mp4``.
+        out: The clip: ``.mp4``, ``.m4v`` or ``.mov``.
         emotion: What ``EmotionTrack.parse`` reads.
-        seed: Of the motion.
+        seed: Of the motion; the same seed gives the same clip.
         style: Whose way of moving, of the people that the avatar learned from; by default the avatar's own.
         start: Where in the footage to begin, seconds.
         crop_only: Write the face's crop, not the whole footage.
 
+    Returns:
+        The clip's path, and the emotion and the coefficients of each of its frames.
+
     Raises:
-        UserError: A part of the avatar that is not trained, an unknown emotion, or sound that cannot be read.
+        UserError: No avatar, a part of it that is not trained, footage whose source was not kept (unless
+            ``crop_only``), an unknown emotion or style, a start beyond the footage, or sound that cannot be read.
 
     Example:
         >>> from readavatar import animate

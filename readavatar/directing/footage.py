@@ -1,7 +1,4 @@
-"""Which frame of the person's footage stands behind each frame of the new clip.
-
-Putting the rendered crop back into the footage.
-"""
+"""The footage behind a new clip: the order in which it is played, and how the rendered crop is put back into it."""
 
 from __future__ import annotations
 
@@ -26,6 +23,9 @@ def footage_order(num_frames: int, num_footage_frames: int, start: int = 0) -> I
     Returns:
         Footage frame of each new frame; neighbours differ by one at most.
 
+    Raises:
+        ValueError: ``start`` is no frame of the footage.
+
     Example:
         >>> from readavatar.directing.footage import footage_order
         >>> footage_order(num_frames=8, num_footage_frames=4, start=1)
@@ -45,6 +45,13 @@ def monotone_runs(order: Int[Tensor, " T"], longest: int) -> list[Int[Tensor, " 
 
     A video decoder goes forwards only; a run that goes backwards is decoded forwards and turned round, so ``longest``
     bounds the frames in memory.
+
+    Args:
+        order: Footage frame of each new frame, of ``footage_order``.
+        longest: Frames, 1 or more.
+
+    Returns:
+        The runs, which joined are ``order``.
 
     Example:
         >>> from readavatar.directing.footage import footage_order, monotone_runs

@@ -1,6 +1,6 @@
-"""Opening media files, with one line for a user whose file cannot be read.
+"""Media files as containers: opening them, and what a generated clip says about itself in the MP4's ``comment``.
 
-What a generated clip says about itself: a JSON text in the MP4's ``comment``.
+A file that cannot be read is a ``UserError`` of one line.
 """
 
 from __future__ import annotations
@@ -130,6 +130,12 @@ class Provenance:
 
 def provenance_metadata(*, avatar: str, audio_sha256: str, emotion: str, seed: int = 0) -> dict[str, str]:
     """The MP4 keys for ``write_video``: all of ``Provenance`` as JSON, and the statement where players show it.
+
+    Args:
+        avatar: The avatar's name.
+        audio_sha256: Of the driving audio file's bytes, 64 hexadecimal digits.
+        emotion: As the user gave it.
+        seed: Of everything drawn at random.
 
     Example:
         >>> from readavatar.media.container import provenance_metadata

@@ -1,7 +1,4 @@
-"""Frame rates as exact fractions.
-
-Curves at one rate → the same curves at another.
-"""
+"""Frame rates as exact fractions, and curves resampled from one rate to another."""
 
 from __future__ import annotations
 
@@ -29,8 +26,11 @@ JITTER = 1.6e-3
 def frame_rate(rate: Fraction | float | int | str) -> Fraction:
     """A frame rate as the fraction that is meant: 29.97 is 30000/1001.
 
+    Args:
+        rate: Frames a second, above 0 and up to 1000; a text may be a fraction (``30000/1001``).
+
     Raises:
-        UserError: It is not a positive number.
+        UserError: It is not such a number.
 
     Example:
         >>> from readavatar.media.frame_rate import frame_rate
@@ -52,7 +52,7 @@ def nominal_rate(times: np.ndarray, average_rate: Fraction | None) -> Fraction:
 
     Args:
         times: When the frames are shown, seconds, increasing.
-        average_rate: As the container states it, for a video of one frame.
+        average_rate: As the container states it, Hz; for a video of one frame.
     """
     intervals = np.diff(times)
     intervals = intervals[intervals > 0]

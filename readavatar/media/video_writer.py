@@ -95,7 +95,7 @@ class VideoWriter:
         """Append a frame, RGB (sRGB).
 
         Raises:
-            ValueError: It has not the first one's size.
+            ValueError: Its size is not the first one's.
         """
         container = self._open(*frame.shape[:2]) if self._container is None else self._container
         if frame.shape[:2] != self._size:
@@ -170,7 +170,20 @@ def write_video(
     metadata: dict[str, str] | None = None,
     crf: int = 16,
 ) -> None:
-    """Write a video whole, or not at all; the arguments are ``VideoWriter``'s.
+    """Write a video whole, or not at all; the other arguments are ``VideoWriter``'s.
+
+    Args:
+        path: Where to write: ``.mp4``, ``.m4v`` or ``.mov``.
+        frames: RGB (sRGB), all of one size; one is in memory at a time.
+        fps: Frames a second, such as 25 or ``30000/1001``.
+        waveform: Sound in [−1, 1] from time 0; more than two channels are mixed to one.
+        sample_rate: Of ``waveform``, Hz.
+        metadata: Keys that MP4 knows, such as ``title`` and ``comment``.
+        crf: x264's quality, from 0 (lossless) to 51.
+
+    Raises:
+        UserError: No frame, another suffix, a rate out of range, or a waveform that is empty or not finite.
+        ValueError: Frames of different sizes.
 
     Example:
         >>> import numpy as np

@@ -27,7 +27,12 @@ SAMPLE_RATE = 16_000
 
 
 def resample(samples: np.ndarray, sample_rate: int, new_rate: int) -> np.ndarray:
-    """Band-limited resampling of ``(num_samples,)`` or ``(num_samples, channels)``; time 0 stays in place.
+    """Band-limited resampling (soxr); time 0 stays in place.
+
+    Args:
+        samples: ``(num_samples,)`` or ``(num_samples, channels)``.
+        sample_rate: Of ``samples``, Hz.
+        new_rate: Of the result, Hz.
 
     Example:
         >>> import numpy as np
@@ -39,7 +44,7 @@ def resample(samples: np.ndarray, sample_rate: int, new_rate: int) -> np.ndarray
 
 
 def resample_pieces(pieces: Iterable[np.ndarray], sample_rate: int, new_rate: int) -> Iterator[np.ndarray]:
-    """The same for a mono waveform that comes piece by piece."""
+    """``resample`` for a mono waveform that comes piece by piece, in constant memory."""
     if sample_rate == new_rate:
         yield from pieces
         return

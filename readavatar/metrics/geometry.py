@@ -20,6 +20,9 @@ def rigid_alignment(
         target: The same points elsewhere, metres.
         weights: How much each pair counts, ≥ 0; None counts all alike.
 
+    Returns:
+        R, which never mirrors, and t, metres.
+
     Example:
         >>> import torch
         >>> from readavatar.metrics import rigid_alignment
@@ -44,10 +47,15 @@ def rigid_alignment(
 def vertex_error(
     predicted: Float[Tensor, "B N 3"], target: Float[Tensor, "B N 3"], weights: Float[Tensor, "#B N"] | None = None
 ) -> Float[Tensor, "B N"]:
-    """Distance of each vertex from its target after the best rigid alignment, metres.
+    """Distance of each vertex from its target after the best rigid alignment (``rigid_alignment``), metres.
 
     The gradient treats the alignment as given: it is optimal, so that its first-order change does not matter to the
     mean square, and the SVD's own gradient is infinite for symmetric shapes.
+
+    Args:
+        predicted: Vertices, metres; differentiable.
+        target: The same vertices as they should be, metres, in any frame.
+        weights: How much each vertex counts in the alignment, ≥ 0; None counts all alike.
 
     Example:
         >>> import torch
@@ -66,6 +74,10 @@ def landmark_error(predicted: Float[Tensor, "B 68 d"], target: Float[Tensor, "B 
 
     The inter-ocular distance is here the one between the means of each eye's six landmarks, which unlike the outer
     corners' does not depend on the annotation of one point.
+
+    Args:
+        predicted: In 2D or 3D, any unit.
+        target: In the same unit and frame.
 
     Example:
         >>> import torch

@@ -1,8 +1,6 @@
-"""Likeness and liveliness of curves over time, T samples at a fixed rate.
+"""Measures of motion: likeness and liveliness of curves over time, timing against sound, closing and trembling lips.
 
-How much several takes of motion move, together and at speed.
-
-Whether lips close when they should, and whether they tremble.
+Curves have T samples at a fixed rate.
 """
 
 from __future__ import annotations
@@ -19,7 +17,14 @@ Number = int | float | Fraction
 
 
 def pearson_correlation(predicted: Float[Tensor, " T *c"], target: Float[Tensor, " T *c"]) -> Float[Tensor, "*c"]:
-    """Correlation over time in [−1, 1], channel by channel; 0 where a curve is constant.
+    """Pearson's correlation over time, channel by channel.
+
+    Args:
+        predicted: Curves in any unit.
+        target: Curves in any unit.
+
+    Returns:
+        In [−1, 1]; 0 where a curve is constant.
 
     Example:
         >>> import torch
@@ -204,6 +209,15 @@ def fast_motion_ratio(
     fitted: Float[Tensor, " T *c"], true: Float[Tensor, " T *c"], fps: Number, cutoff: Number = 8
 ) -> float:
     """Energy of motion faster than ``cutoff`` Hz, fitted over true: above 1 a fit trembles, below 1 it smears.
+
+    Args:
+        fitted: Curves in any unit.
+        true: The same curves as they were, in the same unit.
+        fps: Samples a second, Hz.
+        cutoff: Hz.
+
+    Returns:
+        NaN where nothing true is that fast.
 
     Example:
         >>> import torch

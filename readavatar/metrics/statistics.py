@@ -1,11 +1,4 @@
-"""How far a mean over few samples can be trusted.
-
-Whether what is asked for comes: rank, steps and speed of a measured answer to an asked one.
-
-How far apart two sets of samples are as distributions.
-
-Whether coefficients of one person mean the same on another.
-"""
+"""Statistics of measurements: intervals of means, answers to a dial, distances of distributions, classification."""
 
 from __future__ import annotations
 
@@ -60,7 +53,14 @@ def bootstrap_interval(
 
 
 def rank_correlation(asked: Float[Tensor, " K"], measured: Float[Tensor, " K"]) -> float:
-    """Spearman's ρ in [−1, 1]; 0 where an answer does not vary.
+    """Spearman's ρ.
+
+    Args:
+        asked: K settings of a dial.
+        measured: The answers to them.
+
+    Returns:
+        In [−1, 1]; 0 where either does not vary.
 
     Example:
         >>> import torch
@@ -208,6 +208,10 @@ def frechet_distance(first: Float[Tensor, "n D"], second: Float[Tensor, "m D"]) 
 def window_means(values: Float[Tensor, "T D"], length: int) -> Float[Tensor, "W D"]:
     """Means of consecutive windows of ``length`` frames; what is left over at the end is dropped, unless it is all.
 
+    Args:
+        values: Curves in any unit.
+        length: Frames.
+
     Example:
         >>> import torch
         >>> from readavatar.metrics import window_means
@@ -228,6 +232,15 @@ def nearest_centroid_accuracy(
     test_labels: Int[Tensor, " m"],
 ) -> float:
     """Share of test samples whose nearest class mean of the training samples is their own class's (Euclidean).
+
+    Args:
+        train: Samples.
+        train_labels: Their classes.
+        test: Other samples, in the same unit.
+        test_labels: Their classes, of those in ``train_labels``.
+
+    Returns:
+        In [0, 1].
 
     Example:
         >>> import torch

@@ -122,7 +122,12 @@ class MorphableModel(nn.Module):
     def deform(
         self, shape_coefficients: Float[Tensor, "#B S"], expression_coefficients: Float[Tensor, "#B E"]
     ) -> Float[Tensor, "B V 3"]:
-        """Vertices before the eyes turn; the head frame, metres."""
+        """Vertices before the eyes turn; the head frame, metres.
+
+        Args:
+            shape_coefficients: Standard deviations; of one identity, or of each of B.
+            expression_coefficients: The model's own units; of one expression, or of each of B.
+        """
         shape = torch.einsum("bs,svc->bvc", shape_coefficients, self.shape_basis)
         expression = torch.einsum("be,evc->bvc", expression_coefficients, self.expression_basis)
         return self.template + shape + expression
@@ -166,7 +171,14 @@ class MorphableModel(nn.Module):
         return torch.nonzero(self.vertex_regions == self.region_names.index(name))[:, 0]
 
     def vertex_mask(self, name: str) -> Bool[Tensor, " V"]:
-        """One of ``MASK_NAMES``."""
+        """Which vertices belong to a part of the face.
+
+        Args:
+            name: One of ``MASK_NAMES``.
+
+        Raises:
+            ValueError: The model has no such part.
+        """
         if name not in self.data.vertex_masks:
             raise ValueError(f"Expected one of {sorted(self.data.vertex_masks)} in model '{self.name}', got '{name}'.")
         return self.data.vertex_masks[name].to(self.template.device)

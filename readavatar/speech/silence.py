@@ -1,7 +1,4 @@
-"""How loud the speech in a sound is.
-
-Where nobody speaks.
-"""
+"""The level of the speech in a sound, and where nobody speaks."""
 
 from __future__ import annotations
 
