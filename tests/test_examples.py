@@ -39,7 +39,6 @@ MODULES = (
     "readavatar.rendering.camera",
     "readavatar.rendering.rasterize",
     "readavatar.rendering.shading",
-    "readavatar.rendering.texture",
     "readavatar.speech.alignment",
     "readavatar.speech.loading",
     "readavatar.speech.silence",

@@ -120,18 +120,7 @@ def interpolate(
 
 
 def silhouette(fragments: Fragments) -> Float[Tensor, "B 1 H W"]:
-    """1 where there is a surface, else 0; ``antialias`` gives it gradients.
-
-    Example:
-        >>> import torch
-        >>> from readavatar.rendering.rasterize import rasterize, silhouette
-        >>> vertices_clip = torch.tensor([[[-1.0, -1.0, 0.0, 1.0], [1.2, -1.0, 0.0, 1.0], [-1.0, 1.2, 0.0, 1.0]]])
-        >>> silhouette(rasterize(vertices_clip, torch.tensor([[0, 1, 2]]), resolution=(4, 4)))
-        tensor([[[[1., 0., 0., 0.],
-                  [1., 1., 0., 0.],
-                  [1., 1., 1., 0.],
-                  [1., 1., 1., 1.]]]])
-    """
+    """1 where there is a surface, else 0; ``antialias`` gives it gradients."""
     return (fragments.face_index >= 0)[:, None].to(fragments.barycentrics.dtype)
 
 

@@ -11,16 +11,7 @@ from readavatar.rendering.window_filters import mean_of_points
 
 
 def sample_texture(texture: Float[Tensor, "#B C h w"], uvs: Float[Tensor, "B 2 H W"]) -> Float[Tensor, "B C H W"]:
-    """Bilinear look-up; (0, 0) is the outer corner of the top-left texel, beyond the edge the edge is repeated.
-
-    Example:
-        >>> import torch
-        >>> from readavatar.rendering.texture import sample_texture
-        >>> texture = torch.tensor([[[[0.0, 1.0], [2.0, 3.0]]]])
-        >>> uvs = torch.tensor([[0.25, 0.5], [0.25, 0.5]]).reshape(1, 2, 1, 2)
-        >>> sample_texture(texture, uvs)
-        tensor([[[[0.0000, 1.5000]]]])
-    """
+    """Bilinear look-up; (0, 0) is the outer corner of the top-left texel, beyond the edge the edge is repeated."""
     if texture.is_cpu and uvs.is_cpu and texture.dtype == uvs.dtype in (torch.float32, torch.float64):
         from readavatar.rendering.cpu_texture import SampleTexture
 
