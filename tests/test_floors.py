@@ -63,9 +63,17 @@ def test_every_module_stands_on_a_floor():
     assert {room for room, _ in _sources()} <= set(FLOOR_OF)
 
 
+def test_the_packages_docstring_lists_the_floors():
+    lines = re.findall(r"^(\d+)\. (.+)$", readavatar.__doc__, re.MULTILINE)
+    assert [int(number) for number, _ in lines] == list(range(len(FLOORS)))
+    assert [set(re.findall(r"``(\w+)``", names)) for _, names in lines] == [floor - {"__init__"} for floor in FLOORS]
+
+
 def test_imports_go_down_only():
     wrong = []
     for room, path in _sources():
+        if room == "__init__":  # names for type checkers; tests/test_api.py holds that nothing is imported at run time
+            continue
         for module, _ in _imports(path):
             if not module.startswith("readavatar"):
                 continue

@@ -5,9 +5,8 @@ The appearance network: rasterised mesh, speech and the footage around the face 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from readavatar.appearance.neural_texture import AudioLatent, LayeredTexture, SirenTexture, TextureImage
+from readavatar.appearance.settings import NetworkSettings
 from readavatar.data.raster.render_inputs import RenderInputs
 from readavatar.optimization.gan_losses import Judgement
 from readavatar.rendering.shading import shade
@@ -48,9 +48,7 @@ class UNetRenderer(nn.Module):
     is the sampled texture, which is detailed already.
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int = 3, width: int = 16, levels: int = 5, max_width: int = 128
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, width: int, levels: int, max_width: int) -> None:
         """
         Args:
             in_channels: Of the feature maps.
@@ -93,42 +91,6 @@ REACH = 5
 """Pixels that the footage's colours are carried into the paint mask."""
 
 
-@dataclass(frozen=True)
-class NetworkSettings:
-    """Sizes of the appearance network and the choices that the ablations turn."""
-
-    texture: Literal["layered", "siren", "image"] = "layered"
-    """``siren`` is READ Avatars' own, ``image`` a learned one without ears, ``layered`` both: image + gate · SIREN."""
-    conditioning: Literal["film", "concatenation", "none"] = "film"
-    """How the SIREN hears."""
-    texture_channels: int = 16
-    """C of the neural texture; the first three are a first guess at the image's logits."""
-    texture_width: int = 64
-    """Features of a SIREN layer."""
-    texture_depth: int = 3
-    """SIREN layers."""
-    num_octaves: int = 6
-    """Of the positional encoding of uv."""
-    first_frequency: float = 30.0
-    """ω of the SIREN's first layer."""
-    hidden_frequency: float = 30.0
-    """ω of its other layers."""
-    texture_resolution: int = 512
-    """Texels along a side of the texture image."""
-    latent_size: int = 32
-    """L of the audio latent."""
-    unet_width: int = 16
-    """The U-Net's channels at full resolution."""
-    unet_levels: int = 5
-    """Its resolutions."""
-    unet_max_width: int = 128
-    """Its most channels."""
-    region_features: int = 4
-    """Learned numbers that tell the U-Net which region a pixel shows."""
-    lit: bool = True
-    """Whether the U-Net sees how the light that was fitted to the footage would fall on a white face."""
-
-
 class AppearanceRenderer(nn.Module):
     """Deferred neural rendering with an audio-conditioned texture (READ Avatars, sec. 3.4).
 
@@ -136,11 +98,7 @@ class AppearanceRenderer(nn.Module):
     """
 
     def __init__(
-        self,
-        num_speech_features: int,
-        num_regions: int,
-        speech_window: int = 9,
-        settings: NetworkSettings | dict = NetworkSettings(),
+        self, num_speech_features: int, num_regions: int, speech_window: int, settings: NetworkSettings | dict
     ) -> None:
         """
         Args:
@@ -228,11 +186,11 @@ def continue_into(
 
 
 def _build_texture(settings: NetworkSettings, num_regions: int) -> LayeredTexture | SirenTexture | TextureImage:
-    def image(num_channels: int, start: float = 0.0) -> TextureImage:
+    def image(num_channels: int, start: float) -> TextureImage:
         return TextureImage(num_channels, num_regions, settings.texture_resolution, start)
 
     if settings.texture == "image":
-        return image(settings.texture_channels)
+        return image(settings.texture_channels, start=0.0)
     siren = SirenTexture(
         settings.texture_channels,
         num_regions,
@@ -246,7 +204,7 @@ def _build_texture(settings: NetworkSettings, num_regions: int) -> LayeredTextur
     )
     if settings.texture == "siren":
         return siren
-    return LayeredTexture(image(settings.texture_channels), image(1, start=1.0), siren)
+    return LayeredTexture(image(settings.texture_channels, start=0.0), image(1, start=1.0), siren)
 
 
 class PatchDiscriminator(nn.Module):

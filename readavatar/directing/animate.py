@@ -48,11 +48,17 @@ class Animation:
     """What was made."""
 
     path: Path
+    """Of the clip."""
     fps: float
+    """Frames a second."""
     emotion: Float[Tensor, "T N"]
+    """What was asked for, in [0, 1]."""
     emotion_names: tuple[str, ...]
+    """N names."""
     expressions: Float[Tensor, "T E"]
+    """The coefficients that the face was painted from, in the morphable model's units."""
     expression_names: tuple[str, ...]
+    """E names."""
 
     def __str__(self) -> str:
         return f"{self.path}: {len(self.emotion)} frames, {len(self.emotion) / self.fps:.1f} s"
@@ -71,24 +77,37 @@ def animate(
 ) -> Animation:
     """Let an avatar say ``audio`` with ``emotion`` and write the clip.
 
-    Head motion and gaze are the footage's, which plays forwards and backwards for as long as the audio lasts.
+    Head motion and gaze are the footage's, which plays forwards and backwards for as long as the audio lasts. The clip
+    has the size and the rate of what is shown and the audio at 48 kHz, and appears once it is whole.
 
     Args:
-        avatar: Its folder.
+        avatar: Its folder, with the expression and the appearance part trained.
         audio: Any file with sound.
-        out: The clip, ``.mp4``.
+        out: The clip: ``.mp4``, ``.m4v`` or ``.mov``.
         emotion: What ``EmotionTrack.parse`` reads.
-        seed: Of the motion.
+        seed: Of the motion; the same seed gives the same clip.
         style: Whose way of moving, of the people that the avatar learned from; by default the avatar's own.
         start: Where in the footage to begin, seconds.
         crop_only: Write the face's crop, not the whole footage.
 
+    Returns:
+        The clip's path, and the emotion and the coefficients of each of its frames.
+
     Raises:
-        UserError: A part of the avatar that is not trained, an unknown emotion, or sound that cannot be read.
+        UserError: No avatar, a part of it that is not trained, footage whose source was not kept (unless
+            ``crop_only``), an unknown emotion or style, a start beyond the footage, or sound that cannot be read.
+
+    Example:
+        >>> from readavatar import animate
+        >>> animate("avatars/jane", "speech.wav", "out.mp4", emotion="0s neutral, 2s happy:0.8")
+        Traceback (most recent call last):
+            ...
+        readavatar.errors.UserError: Expected an avatar at 'avatars/jane', but there is no avatar.json; ...
     """
-    avatar = Avatar(avatar)
-    store = avatar.footage
-    track_of_emotion = EmotionTrack.parse(emotion, avatar.emotion_space)
+    opened = Avatar(avatar)
+    store = opened.footage
+    source = None if crop_only else _source_of(store)
+    track_of_emotion = EmotionTrack.parse(emotion, opened.emotion_space)
     waveform = read_waveform(audio, SAMPLE_RATE)
     num_frames = max(1, math.ceil(len(waveform) / SAMPLE_RATE * store.fps))
     first = round(start * store.fps)
@@ -98,12 +117,12 @@ def animate(
         )
     order = footage_order(num_frames, store.num_frames, first)
     footage = store.tracking()
-    expressions = generate_motion(avatar, footage, waveform, track_of_emotion, num_frames, store.fps, seed, style)
+    expressions = generate_motion(opened, footage, waveform, track_of_emotion, num_frames, store.fps, seed, style)
     expressions = with_footage_gaze(expressions, footage, order)
     face = retargeted(footage, order, expressions)
 
     metadata = provenance_metadata(
-        avatar=avatar.card.name,
+        avatar=opened.card.name,
         audio_sha256=hashlib.sha256(Path(audio).read_bytes()).hexdigest(),
         emotion=emotion,
         seed=seed,
@@ -112,30 +131,39 @@ def animate(
     with VideoWriter(
         out, Fraction(store.info.fps), waveform=sound, sample_rate=_SOUND_RATE, metadata=metadata
     ) as writer:
-        frames = _rendered_frames(avatar, store, face, order, waveform, crop_only)
+        frames = _rendered_frames(opened, store, source, face, order, waveform)
         for frame in track(frames, description="rendering", total=num_frames, transient=True):
             writer.add(frame)
     return Animation(
         path=Path(out),
         fps=store.fps,
         emotion=track_of_emotion.sample_frames(num_frames, store.fps),
-        emotion_names=avatar.emotion_space.names,
+        emotion_names=opened.emotion_space.names,
         expressions=expressions,
         expression_names=footage.expression_names,
     )
 
 
+def _source_of(store: ClipStore) -> Path:
+    if store.source is None:
+        raise UserError(
+            f"Expected the uncropped footage in '{store.path}', but the clip has none; write the face's crop alone "
+            "(crop_only, or --crop)."
+        )
+    return store.source
+
+
 def _rendered_frames(
     avatar: Avatar,
     store: ClipStore,
+    source: Path | None,
     face: TrackedFace,
     order: Int[Tensor, " T"],
     waveform: Float[Tensor, " num_samples"],
-    crop_only: bool,
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Stage 3 and compositing; while a run is painted, the next is read and rasterised and the last one composited."""
-    crop = Crop(0.0, 0.0, float(store.info.size)) if crop_only else store.info.crop
-    prepared = prefetch(_prepared_runs(avatar.part("appearance").config, store, face, order, waveform, crop_only))
+    crop = Crop(0.0, 0.0, float(store.info.size)) if source is None else store.info.crop
+    prepared = prefetch(_prepared_runs(avatar.part("appearance").config, store, source, face, order, waveform))
     for footage, images, alphas in prefetch(_painted_runs(avatar, prepared, len(order))):
         for frame, image, alpha in zip(footage, images, alphas, strict=True):
             yield _to_uint8(composite(frame, image, alpha, crop))
@@ -158,10 +186,10 @@ def _painted_runs(
 def _prepared_runs(
     config: dict,
     store: ClipStore,
+    source: Path | None,
     face: TrackedFace,
     order: Int[Tensor, " T"],
     waveform: Float[Tensor, " num_samples"],
-    crop_only: bool,
 ) -> Iterator[tuple[RenderInputs, Float[Tensor, "n 3 H W"]]]:
     """What the network sees of each run, and the frames that it is painted into."""
     model = load_morphable_model(face.morphable_model)
@@ -178,13 +206,13 @@ def _prepared_runs(
             resized(crops, config["size"]),
             MapSettings(**config["maps"]),
         )
-        yield inputs, crops if crop_only else _source_frames(store, run)
+        yield inputs, crops if source is None else _source_frames(source, Fraction(store.info.fps), run)
 
 
-def _source_frames(store: ClipStore, run: Int[Tensor, " n"]) -> Float[Tensor, "n 3 H W"]:
+def _source_frames(source: Path, fps: Fraction, run: Int[Tensor, " n"]) -> Float[Tensor, "n 3 H W"]:
     """The uncropped footage of a run that goes one way."""
     first, last = int(run.min()), int(run.max())
-    frames = np.stack(list(read_video(store.source, Fraction(store.info.fps), first, last + 1)))
+    frames = np.stack(list(read_video(source, fps, first, last + 1)))
     frames = frames if run[0] <= run[-1] else frames[::-1]
     return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from readavatar.expression.networks import Kind
-
+Kind = Literal["convolution", "transformer"]
 Train = Literal["all", "code"]
 
 

@@ -33,7 +33,13 @@ EXPRESSION_NAMES = tuple(sorted([f"{name}_{side}" for name in _PAIRS for side in
 
 
 def arkit_name(expression_name: str) -> str:
-    """ARKit's spelling: ``eyeBlink_L`` → ``eyeBlinkLeft``; the halves of a symmetric ARKit shape give the same name."""
+    """ARKit's spelling: ``eyeBlink_L`` → ``eyeBlinkLeft``; the halves of a symmetric ARKit shape give the same name.
+
+    Example:
+        >>> from readavatar.morphable import arkit_name
+        >>> arkit_name("eyeBlink_L"), arkit_name("cheekPuff_R"), arkit_name("jawOpen")
+        ('eyeBlinkLeft', 'cheekPuff', 'jawOpen')
+    """
     base = re.sub(r"_[LR]$", "", expression_name)
     if base in ("browInnerUp", "cheekPuff"):
         return base

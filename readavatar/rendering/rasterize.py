@@ -50,6 +50,20 @@ def rasterize(
     Raises:
         UserError: An unknown backend, or one that is not installed or not for this device.
         ValueError: Face indices outside the vertices, or vertices of less than single precision.
+
+    Example:
+        >>> import torch
+        >>> from readavatar import rasterize
+        >>> vertices_clip = torch.tensor([[[-1.0, -1.0, 0.0, 1.0], [1.2, -1.0, 0.0, 1.0], [-1.0, 1.2, 0.0, 1.0]]])
+        >>> faces = torch.tensor([[0, 1, 2]])
+        >>> fragments = rasterize(vertices_clip, faces, resolution=(4, 4))
+        >>> fragments.face_index
+        tensor([[[ 0, -1, -1, -1],
+                 [ 0,  0, -1, -1],
+                 [ 0,  0,  0, -1],
+                 [ 0,  0,  0,  0]]])
+        >>> fragments.barycentrics[0, 3, 0]
+        tensor([0.7727, 0.1136, 0.1136])
     """
     if vertices_clip.dtype not in (torch.float32, torch.float64):
         # Three digits are no position; this is what a projection under autocast gives.
@@ -79,6 +93,18 @@ def interpolate(
 
     Raises:
         ValueError: Face indices outside the attributes, or fewer faces than were rasterised.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.rendering.rasterize import interpolate, rasterize
+        >>> vertices_clip = torch.tensor([[[-1.0, -1.0, 0.0, 1.0], [1.2, -1.0, 0.0, 1.0], [-1.0, 1.2, 0.0, 1.0]]])
+        >>> faces = torch.tensor([[0, 1, 2]])
+        >>> fragments = rasterize(vertices_clip, faces, resolution=(4, 4))
+        >>> interpolate(torch.tensor([[[0.0], [1.0], [0.0]]]), faces, fragments)
+        tensor([[[[0.1136, 0.0000, 0.0000, 0.0000],
+                  [0.1136, 0.3409, 0.0000, 0.0000],
+                  [0.1136, 0.3409, 0.5682, 0.0000],
+                  [0.1136, 0.3409, 0.5682, 0.7955]]]])
     """
     _check_indices(faces, attributes.shape[1], "attributes")
     # numpy's maximum, as a parallel one of PyTorch's would wake its threads for a tenth of a millisecond's work.

@@ -8,7 +8,17 @@ from torch import Tensor
 
 
 def vertex_normals(vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "B V 3"]:
-    """Unit normals, each the mean of the triangles around it weighted by their areas."""
+    """Unit normals, each the mean of the triangles around it weighted by their areas.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.rendering.shading import vertex_normals
+        >>> vertices = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+        >>> vertex_normals(vertices, torch.tensor([[0, 1, 2]]))
+        tensor([[[0., 0., 1.],
+                 [0., 0., 1.],
+                 [0., 0., 1.]]])
+    """
     if vertices.is_cpu and faces.is_cpu and vertices.dtype in (torch.float32, torch.float64):
         # numba is imported by those who use it: it takes half a second.
         from readavatar.rendering.cpu_normals import VertexNormals
@@ -38,6 +48,13 @@ def spherical_harmonics(normals: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 9
 
     In order 1, y, z, x, xy, yz, 3z² − 1, xz, x² − y² (Ramamoorthi & Hanrahan 2001, eq. 3, without the normalising
     factors: lighting coefficients take them up, together with the Lambertian kernel's).
+
+    Example:
+        >>> import torch
+        >>> from readavatar.rendering.shading import spherical_harmonics
+        >>> normals = torch.tensor([0.0, 0.0, 1.0]).reshape(1, 3, 1, 1)
+        >>> spherical_harmonics(normals).flatten()
+        tensor([1., 0., 1., 0., 0., 0., 2., 0., 0.])
     """
     x, y, z = normals.unbind(1)
     return torch.stack([torch.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y], 1)
@@ -52,17 +69,41 @@ def shade(
         albedo: Linear-light reflectance in [0, 1].
         normals: Unit vectors in the frame of the lighting (the world's); zeros on the background.
         lighting: Coefficients of ``spherical_harmonics`` by colour channel; ambient light of radiance 1 is (1, 0, …).
+
+    Example:
+        >>> import torch
+        >>> from readavatar.rendering.shading import shade
+        >>> normals = torch.tensor([0.0, 0.0, 1.0]).reshape(1, 3, 1, 1)
+        >>> lighting = torch.zeros(1, 9, 3)
+        >>> lighting[:, 0] = 0.5  # from all around
+        >>> lighting[:, 2] = 0.25  # more along +z
+        >>> shade(torch.full((1, 3, 1, 1), 0.8), normals, lighting).flatten()
+        tensor([0.6000, 0.6000, 0.6000])
     """
     return albedo * torch.einsum("bkhw,bkc->bchw", spherical_harmonics(normals), lighting)
 
 
 def linear_to_srgb(linear: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """IEC 61966-2-1."""
+    """IEC 61966-2-1.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.rendering.shading import linear_to_srgb
+        >>> linear_to_srgb(torch.tensor([0.0, 0.5, 1.0]))
+        tensor([0.0000, 0.7354, 1.0000])
+    """
     safe = linear.clamp(min=0.0031308)  # keeps the power's gradient finite where the other branch is taken
     return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * safe ** (1 / 2.4) - 0.055)
 
 
 def srgb_to_linear(encoded: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """IEC 61966-2-1."""
+    """IEC 61966-2-1.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.rendering.shading import srgb_to_linear
+        >>> srgb_to_linear(torch.tensor([0.0, 0.5, 1.0]))
+        tensor([0.0000, 0.2140, 1.0000])
+    """
     safe = encoded.clamp(min=0.04045)
     return torch.where(encoded <= 0.04045, encoded / 12.92, ((safe + 0.055) / 1.055) ** 2.4)

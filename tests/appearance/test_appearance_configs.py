@@ -10,8 +10,8 @@ from jsonargparse import ArgumentParser
 
 from readavatar.appearance import AppearanceModule
 from readavatar.appearance.augmentation import Augmentation
-from readavatar.appearance.networks import AppearanceRenderer, NetworkSettings
-from readavatar.appearance.settings import LossWeights, OptimizationSettings
+from readavatar.appearance.networks import AppearanceRenderer
+from readavatar.appearance.settings import LossWeights, NetworkSettings, OptimizationSettings
 from readavatar.data.datasets.appearance import AppearanceData
 from readavatar.gaze import FaceGazeNetwork
 from readavatar.gaze.expert import ResNet18
@@ -60,6 +60,20 @@ def test_small_configs_hold_only_what_differs():
 def _merged(base: dict, over: dict) -> dict:
     nested = {key: _merged(base.get(key, {}), value) for key, value in over.items() if isinstance(value, dict)}
     return {**base, **over, **nested}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("network", NetworkSettings),
+        ("weights", LossWeights),
+        ("optimization", OptimizationSettings),
+        ("augmentation", Augmentation),
+    ],
+)
+def test_the_default_config_writes_every_setting_at_its_default(name, settings):
+    default = yaml.safe_load((CONFIGS / "appearance" / "default.yaml").read_text())
+    assert default["model"]["init_args"][name] == asdict(settings())
 
 
 def test_the_default_config_is_what_the_code_defaults_to():

@@ -11,8 +11,7 @@ from tiny_face import tiny_inputs, tiny_model, write_tiny_clip
 from readavatar.appearance import AppearanceModule, AppearanceRenderer
 from readavatar.appearance import module as appearance_module
 from readavatar.appearance.augmentation import Augmentation, augmented
-from readavatar.appearance.networks import NetworkSettings
-from readavatar.appearance.settings import LossWeights, OptimizationSettings
+from readavatar.appearance.settings import LossWeights, NetworkSettings, OptimizationSettings
 from readavatar.data.datasets import appearance as appearance_data
 from readavatar.data.datasets.appearance import AppearanceData
 from readavatar.errors import UserError

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from readavatar.appearance import AppearanceRenderer
-from readavatar.appearance.networks import NetworkSettings
+from readavatar.appearance.settings import NetworkSettings
 from readavatar.benchmarks import trained
 from readavatar.benchmarks.appearance import actor as appearance_actor
 from readavatar.benchmarks.appearance import actor_films as appearance_actor_films

@@ -16,6 +16,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import safetensors
 import safetensors.torch
@@ -25,6 +26,8 @@ from readavatar.data.store.clip_store import ClipStore
 from readavatar.emotion import EmotionSpace
 from readavatar.errors import UserError
 from readavatar.files import replacing_file, sha256_of_file
+
+Network = TypeVar("Network", bound=nn.Module)
 
 FORMAT_VERSION = 1
 AVATAR_PARTS = ("expression", "expression_critics", "appearance")
@@ -58,7 +61,22 @@ class AvatarPart:
 
 
 class Avatar:
-    """An avatar on disk."""
+    """An avatar on disk. Opening reads ``avatar.json`` alone, into ``card``; a part is read when asked for.
+
+    Example:
+        >>> from torch import nn
+        >>> from readavatar import Avatar
+        >>> from readavatar.data.store.avatar import write_avatar_part
+        >>> config = {"emotion_names": ["happy", "sad"]}
+        >>> write_avatar_part("jane", "expression", nn.Linear(1, 1), config, footage=None)
+        >>> avatar = Avatar("jane")
+        >>> avatar.emotion_space.names
+        ('happy', 'sad')
+        >>> avatar.part("appearance")
+        Traceback (most recent call last):
+            ...
+        readavatar.errors.UserError: Expected the appearance part in the avatar 'jane', but it is not trained yet; ...
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Open the avatar in the folder ``path``.
@@ -84,7 +102,11 @@ class Avatar:
 
     @property
     def footage(self) -> ClipStore:
-        """The clip store of the person's footage."""
+        """The clip store of the person's footage.
+
+        Raises:
+            UserError: The avatar is a prior, which has none, or the footage is no longer there.
+        """
         if not self.card.footage:
             raise UserError(
                 f"Expected an avatar of a person at '{self.path}', but it has no footage; it is a prior to train from: "
@@ -94,11 +116,19 @@ class Avatar:
 
     @property
     def emotion_space(self) -> EmotionSpace:
-        """The emotions that the expression network was trained on."""
+        """The emotions that the expression network was trained on.
+
+        Raises:
+            UserError: It is not trained yet.
+        """
         return EmotionSpace(tuple(self.part_config("expression")["emotion_names"]))
 
     def part_config(self, name: str) -> dict:
-        """The configuration of one of ``AVATAR_PARTS``."""
+        """The configuration of one of ``AVATAR_PARTS``, as JSON values.
+
+        Raises:
+            UserError: It is not trained yet.
+        """
         if name not in self.card.parts:
             raise UserError(
                 f"Expected the {name} part in the avatar '{self.path}', but it is not trained yet; run "
@@ -120,12 +150,23 @@ class Avatar:
 
 
 def has_part(path: str | Path, name: str) -> bool:
-    """Whether there is an avatar in the folder ``path``, and one of its ``AVATAR_PARTS`` is trained."""
+    """Whether there is an avatar in the folder ``path`` whose part ``name``, one of ``AVATAR_PARTS``, is trained."""
     return (Path(path) / "avatar.json").exists() and name in Avatar(path).card.parts
 
 
-def load_network(network: nn.Module, part: AvatarPart) -> nn.Module:
-    """Give ``network`` a part's weights, ready for inference."""
+def load_network(network: Network, part: AvatarPart) -> Network:
+    """Give ``network`` a part's weights, ready for inference.
+
+    Args:
+        network: Built from ``part.config["network"]``.
+        part: Of an avatar.
+
+    Returns:
+        The same object, in evaluation mode and without gradients.
+
+    Raises:
+        UserError: The weights are another network's.
+    """
     try:
         network.load_state_dict(part.state)
     except RuntimeError as error:

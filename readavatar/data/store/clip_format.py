@@ -20,7 +20,15 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Crop:
-    """The square of the source video that the clip's frames show; the part outside the source is its edge, repeated."""
+    """The square of the source video that the clip's frames show; the part outside the source is its edge, repeated.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.data.store import Crop
+        >>> crop = Crop(left=100.0, top=50.0, size=512.0)
+        >>> crop.source_to_clip(torch.tensor([[356.0, 306.0]]), clip_size=256)
+        tensor([[128., 128.]])
+    """
 
     left: float
     """Source pixels; may be negative."""
