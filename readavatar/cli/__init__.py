@@ -58,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     install_log_filters()
     try:
         if arguments and arguments[0] in STAGE_COMMANDS:
+            if {"-h", "--help"} & set(arguments):
+                print(_module("stage_help").format_stage_help(arguments[0], STAGE_COMMANDS[arguments[0]]), end="")
+                return 0
+            arguments = ["--help" if argument == "--help-all" else argument for argument in arguments]
             return _module("stages").run(arguments)
         parser = _parser(arguments[0] if arguments else None)
         parsed = parser.parse_args(arguments)
