@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from readavatar.media.waveform import SAMPLE_RATE, read_waveform
 from readavatar.morphable import load_morphable_model
 from readavatar.synthetic import make_actor, speak, write_actor_clip
 from readavatar.viewer import view_clip
+
+_LOGGER = logging.getLogger(__name__)
 
 SENTENCES = {
     "neutral": (
@@ -224,9 +227,9 @@ class _Steps:
     def run(self, name: str, action: Callable[[], object]) -> None:
         """Do a step, unless an earlier run did."""
         if name in self.seconds:
-            print(f"{name}: done before ({self.seconds[name]:.0f} s)")
+            _LOGGER.info("%s: done before (%.0f s)", name, self.seconds[name])
             return
-        print(f"{name} …", flush=True)
+        _LOGGER.info("%s …", name)
         start = time.monotonic()
         action()
         self.seconds[name] = round(time.monotonic() - start, 1)
@@ -236,5 +239,5 @@ class _Steps:
 
     def note(self, name: str, text: str) -> None:
         """Say something now, and in the report."""
-        print(f"{name}: {text}")
+        _LOGGER.info("%s: %s", name, text)
         self.notes[name] = text

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 from readavatar import __version__
 from readavatar.cli.log_filters import install_log_filters
+from readavatar.cli.terminal import terminal_output
 from readavatar.errors import UserError
-from readavatar.progress import progress_bars
 
 STAGE_COMMANDS = {
     "fit": "train a stage: tracking, expression or appearance",
@@ -51,7 +51,7 @@ _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROF
 """The disk is full or guarded, or a file stands where a folder is wanted."""
 
 
-@progress_bars()
+@terminal_output()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)

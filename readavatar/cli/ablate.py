@@ -68,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _tell(stage, out: Path, names: list[str], seeds: range | None) -> None:
+    from rich.console import Console
+
     from readavatar.benchmarks.ablation.runs import BASE, read_results
     from readavatar.benchmarks.ablation.table import print_table, write_json, write_markdown
     from readavatar.benchmarks.statistics import compare_runs
@@ -77,7 +79,7 @@ def _tell(stage, out: Path, names: list[str], seeds: range | None) -> None:
         raise UserError(f"Expected runs of the base that are done in '{out}', but there are none; leave --table-only.")
     cells = compare_runs(results, BASE, stage.aims)
     notes = [f"Left out: {note}." for note in notes]
-    print_table(f"ablations, {stage.name}", cells, stage.aims, BASE, notes)
+    print_table(f"ablations, {stage.name}", cells, stage.aims, BASE, Console(), notes)
     write_markdown(out / "table.md", f"Ablations, {stage.name}", cells, stage.aims, BASE, notes)
     write_json(out / "table.json", stage.name, cells, stage.aims, BASE)
     print(f"written: {out / 'table.md'}, {out / 'table.json'}")

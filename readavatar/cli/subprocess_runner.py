@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from threading import Thread
 
+from readavatar.cli.terminal import terminal_output
 from readavatar.errors import UserError
 
 
@@ -37,7 +38,8 @@ def run_in_subprocess(function: Callable[[list[str]], int], arguments: list[str]
 
 def _call(function: Callable[[list[str]], int], arguments: list[str]) -> int:
     Thread(target=_leave_with_parent, daemon=True).start()
-    return function(arguments)
+    with terminal_output():
+        return function(arguments)
 
 
 def _leave_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 
@@ -22,6 +23,8 @@ from readavatar.tracking.parameters import FaceParameters
 from readavatar.tracking.results import compare_with_truth, inner_landmark_errors, tracked_face, truth_of
 from readavatar.tracking.schedule import FitStage, Step, choose_keyframes, plan_steps
 from readavatar.tracking.solver import GivenSteps, Solver
+
+_LOGGER = logging.getLogger(__name__)
 
 _SUMMARY_FRAMES = 96
 
@@ -159,7 +162,7 @@ class TrackingModule(pl.LightningModule):
             name, reason = "ict", "ICT-FaceKit is on this machine"
         else:
             name, reason = "builtin", "for ICT-FaceKit's finer face run 'readavatar assets get ict_facekit'"
-        print(f"readavatar: fitting the morphable model '{name}' ({reason}).")
+        _LOGGER.info("readavatar: fitting the morphable model '%s' (%s).", name, reason)
         return name
 
     def _pixels(self, indices: Int[Tensor, " B"]) -> TrackingBatch:
@@ -183,7 +186,7 @@ class TrackingModule(pl.LightningModule):
         chosen = torch.linspace(0, num_frames - 1, min(num_frames, _SUMMARY_FRAMES)).round().long()
         scores = [self._score(self._pixels(indices)) for indices in chosen.split(16)]
         errors, likeness = (torch.cat(values).mean() for values in zip(*scores, strict=True))
-        print(
+        _LOGGER.info(
             f"readavatar: fitted {num_frames} frames of {self.objective.observations.num_clips} clip(s) with "
             f"'{self.model.name}': landmark error {errors:.2f} % of the inter-ocular distance, PSNR {likeness:.1f} dB, "
             f"{float(self.seconds) / num_frames:.3f} s a frame; {num_missing} frame(s) without a face interpolated."

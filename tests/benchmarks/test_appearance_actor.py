@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from readavatar.appearance import AppearanceRenderer
 from readavatar.appearance.networks import NetworkSettings
@@ -153,7 +154,8 @@ def test_the_three_textures_are_trained_alike_once_and_drawn(films, tmp_path, mo
 
     monkeypatch.setattr(appearance_actor, "film_speaker", lambda seed, model, work: films)
     monkeypatch.setattr(appearance_actor_scores, "LEAST_PIXELS", 4)
-    scores = bench_appearance_actor(fit, morphable_model="builtin", actors=1, work=tmp_path, sheets=tmp_path / "sheets")
+    options = {"morphable_model": "builtin", "actors": 1, "work": tmp_path}
+    scores = bench_appearance_actor(fit, **options, sheets=tmp_path / "sheets", console=Console())
     assert len(commands) == 3 and len({next(w for w in c if w.startswith("--avatar")) for c in commands}) == 3
     files = [[Path(word).name for word in command if word.endswith(".yaml")] for command in commands]
     assert files[0] == ["default.yaml", "actor.yaml"]
@@ -161,7 +163,7 @@ def test_the_three_textures_are_trained_alike_once_and_drawn(films, tmp_path, mo
     assert scores[f"gain over {IMAGE}: {INTERIOR}"].value == 0.0  # the same untrained network thrice
     printed = capsys.readouterr().out
     assert "held-out sentences" in printed and (tmp_path / "sheets" / "actor_301.png").is_file()
-    bench_appearance_actor(fit, morphable_model="builtin", actors=1, work=tmp_path)
+    bench_appearance_actor(fit, **options)
     assert len(commands) == 3
 
 

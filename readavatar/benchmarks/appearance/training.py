@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from readavatar.data.store import ClipStore
 from readavatar.data.store.avatar import has_part
 from readavatar.errors import UserError
 from readavatar.files import sha256_of_file
+
+_LOGGER = logging.getLogger(__name__)
 
 DEFAULT_CONFIG = "configs/appearance/default.yaml"
 
@@ -41,7 +44,7 @@ def train_on_footage(
     if has_part(folder, "appearance"):
         return folder, None
     was_begun = folder.exists()
-    print(f"{store.path}: training on all but the end")
+    _LOGGER.info("%s: training on all but the end", store.path)
     command = ["fit", *(word for name in configs for word in ("--config", name))]
     command += ["--data.clips", str(store.path), "--data.held_out_seconds", f"{held_out:g}", "--avatar", str(folder)]
     start = time.perf_counter()

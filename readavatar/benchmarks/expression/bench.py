@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
@@ -45,8 +46,9 @@ def bench_expression(
     config: str | None = None,
     work: str | Path = "bench_expression",
     plot: str | Path | None = None,
+    console: Console | None = None,
 ) -> dict[str, Score]:
-    """Train on digital actors, measure on sentences that were held out, and print a table.
+    """Train on digital actors and measure on sentences that were held out.
 
     Trained avatars, the reader of emotions and the judge of sync are kept in ``work``, so that another run only
     measures again. (They are known by their settings: delete the folder after a change of what actors do.)
@@ -60,6 +62,7 @@ def bench_expression(
         config: Put over the expression stage's default for training.
         work: Folder for avatars, reader and judge.
         plot: Picture of the first actor's dials, a change and the upper face; ``.png``.
+        console: Where a table of the scores is printed; by default nowhere.
 
     Returns:
         By ``column: row`` over all actors, then by ``actor N, column: row``.
@@ -93,7 +96,8 @@ def bench_expression(
         heard.clear()
         judge.heard.clear()
     scores = summarise_actors(found)
-    print_columns(f"expression, {actors} digital actor(s) ({model})", scores, list(motions), judged)
+    if console is not None:
+        print_columns(f"expression, {actors} digital actor(s) ({model})", scores, list(motions), judged, console)
     return scores
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from rich.console import Console
 from rich.progress import track
 
 from readavatar.benchmarks.expression.footage import MOST_OFFSET
@@ -20,6 +22,8 @@ from readavatar.media.waveform import SAMPLE_RATE, read_waveform
 from readavatar.morphable import EXPRESSION_NAMES
 from readavatar.synthetic import Take
 
+_LOGGER = logging.getLogger(__name__)
+
 RECORDINGS = "recordings"
 SOUND_SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".mov", ".webm", ".mkv"}
 _OFFSET = Row("frames", at_least=-MOST_OFFSET, at_most=MOST_OFFSET)
@@ -32,6 +36,7 @@ def bench_expression_recordings(
     work: str | Path = "bench_expression",
     emotion: str = "neutral",
     sheets: str | Path | None = None,
+    console: Console | None = None,
 ) -> dict[str, Score]:
     """Let an avatar say every recording and ask the judge of sync by how much it is late.
 
@@ -41,6 +46,7 @@ def bench_expression_recordings(
         work: Folder that keeps the judge.
         emotion: In which.
         sheets: Folder for a contact sheet of each recording's motion.
+        console: Where a table of the scores is printed; by default nowhere.
 
     Returns:
         By ``recordings: offset, FILE`` and ``recordings: confidence, FILE``; files too short to tell by are left out.
@@ -62,12 +68,13 @@ def bench_expression_recordings(
             write_motion_sheet(Path(sheets) / f"{file.stem}.png", moved, motion.fps)
         offset = judge.offset(waveform, moved, motion.fps)
         if offset is None:
-            print(f"{file.name}: too short to judge")
+            _LOGGER.warning("%s: too short to judge", file.name)
             continue
         for what, row, value in (("offset", _OFFSET, offset.frames), ("confidence", _CONFIDENCE, offset.confidence)):
             score = Score(value, value, value, row.unit, row.aim, 1, row.holds(value))
             scores[f"{RECORDINGS}: {what}, {file.name}"] = score
-    print_scores(f"expression, {len(files)} recording(s)", RECORDINGS, scores, [])
+    if console is not None:
+        print_scores(f"expression, {len(files)} recording(s)", RECORDINGS, scores, [], console)
     return scores
 
 

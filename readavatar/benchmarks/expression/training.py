@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 
 from readavatar.benchmarks.expression.takes import FIRST_SEED
@@ -10,6 +11,8 @@ from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.config_paths import find_config
 from readavatar.data.store.avatar import has_part
 from readavatar.errors import UserError
+
+_LOGGER = logging.getLogger(__name__)
 
 DEFAULT_CONFIG = "configs/expression/default.yaml"
 ACTOR_CONFIG = "configs/expression/actor.yaml"
@@ -45,7 +48,7 @@ def train_actor(
     folder = work / "avatars" / f"{seed}-{variant.lower().replace(' ', '_')}-{digest.hexdigest()[:8]}"
     if has_part(folder, "expression"):
         return folder
-    print(f"actor {seed}: training the {variant}")
+    _LOGGER.info("actor %d: training the %s", seed, variant)
     command = ["fit", *(word for name in configs for word in ("--config", name))]
     command += ["--data.first_actor", str(seed), "--data.morphable_model", morphable_model]
     fit([*command, "--seed_everything", str(number), "--avatar", str(folder)])

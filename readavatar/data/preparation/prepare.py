@@ -6,6 +6,7 @@ which fixes the crop; the second cuts the frames and draws the masks.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -30,6 +31,8 @@ from readavatar.files import sha256_of_file
 from readavatar.media.video import VideoInfo, frame_rate, probe, read_video
 from readavatar.media.waveform import SAMPLE_RATE, read_waveform
 
+_LOGGER = logging.getLogger(__name__)
+
 SMALLEST_SIZE, LARGEST_SIZE = 64, 2048
 """Pixels."""
 SMALL_FACE = 0.2
@@ -53,7 +56,7 @@ def prepare_clip(
     sound: str | Path | None = None,
     emotion: EmotionTrack | None = None,
     detector: Detector | None = None,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = _LOGGER.warning,
     progress: bool = True,
 ) -> ClipStore:
     """Turn a video of one person into a clip store.
@@ -66,7 +69,8 @@ def prepare_clip(
         sound: The sound where it is in a file of its own; it begins with the video's first frame.
         emotion: What the person shows.
         detector: Finds the faces; by default MediaPipe's.
-        say: Is given each line of what the user should know: missing sound, frames without a face.
+        say: Is given each line of what the user should know: missing sound, frames without a face. By default they
+            are logged as warnings.
         progress: Whether to draw progress bars.
 
     Raises:
