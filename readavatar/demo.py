@@ -116,7 +116,6 @@ def run_demo(out: str | Path, fit: Callable[[list[str]], int], scale: str = "ful
                 size=settings.size,
                 zoom=ZOOM,
                 morphable_model=MODEL,
-                progress=True,
             )
         steps.note("landmarks", _see(list(clips.values())))
 

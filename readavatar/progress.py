@@ -1,7 +1,8 @@
-"""Progress bars: drawn where a function is asked for one, and everywhere within ``progress_bars()``.
+"""Progress bars: drawn where a function is told to, and by default only within ``progress_bars()``.
 
-A function that takes long has ``progress: bool = False`` and hands it to ``track``. The command line runs all its
-commands within ``progress_bars()``.
+A function that takes long has an argument ``progress: bool | None = None`` and passes it on to ``track``. The command
+line runs its commands within ``progress_bars()``. A bar that is removed at the end is drawn on terminals (and in
+notebooks) alone: in a file it would be an empty line.
 """
 
 from __future__ import annotations
@@ -12,25 +13,25 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-_everywhere = False
+_by_default = False
 
 
 @contextmanager
 def progress_bars() -> Iterator[None]:
-    """Draw all progress bars, in whatever function and thread."""
-    global _everywhere
-    before, _everywhere = _everywhere, True
+    """Draw progress bars where no function is told whether to, in all threads."""
+    global _by_default
+    before, _by_default = _by_default, True
     try:
         yield
     finally:
-        _everywhere = before
+        _by_default = before
 
 
 def track(
     items: Iterable[Item],
     description: str,
     total: int | None = None,
-    enabled: bool = False,
+    enabled: bool | None = None,
     *,
     transient: bool = True,
 ) -> Iterator[Item]:
@@ -38,57 +39,68 @@ def track(
 
     Args:
         items: What is gone through.
-        description: What stands before the bar.
+        description: Stands before the bar.
         total: How many there are; by default their length.
-        enabled: Draw a bar, even outside of ``progress_bars()``.
+        enabled: Whether to draw a bar; by default only within ``progress_bars()``.
         transient: Remove the bar at the end.
     """
-    if not (enabled or _everywhere):
+    console = _console(enabled, transient)
+    if console is None:
         return iter(items)
     from rich.progress import track as rich_track
 
-    return iter(rich_track(items, description, total, transient=transient))
+    return iter(rich_track(items, description, total, console=console, transient=transient))
 
 
 @contextmanager
-def spinner(description: str, enabled: bool = False) -> Iterator[Callable[[str], None]]:
-    """Show that work goes on whose length is not known, on stderr; gives what changes the description.
+def spinner(description: str, enabled: bool | None = None) -> Iterator[Callable[[str], None]]:
+    """Show on stderr that work of unknown length goes on; gives a function that changes the description.
 
     Args:
         description: What is done first.
         enabled: As for ``track``.
     """
-    if not (enabled or _everywhere):
+    console = _console(enabled, stderr=True)
+    if console is None:
         yield lambda description: None
         return
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(description, total=None)
         yield lambda description: progress.update(task, description=description)
 
 
 @contextmanager
 def download_bar(
-    description: str, total: int | None, completed: int = 0, enabled: bool = False
+    description: str, total: int | None, completed: int = 0, enabled: bool | None = None
 ) -> Iterator[Callable[[int], None]]:
-    """Show how much of a file has come, on stderr; gives what is called with the size of each part that comes.
+    """Show on stderr how much of a file has come; gives a function to call with the size of each part.
 
     Args:
         description: Of the file.
         total: Bytes; None where it is not known.
-        completed: Bytes that are there before.
+        completed: Bytes that were there before.
         enabled: As for ``track``.
     """
-    if not (enabled or _everywhere):
+    console = _console(enabled, stderr=True)
+    if console is None:
         yield lambda size: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(description, total=total, completed=completed)
         yield lambda size: progress.advance(task, size)
+
+
+def _console(enabled: bool | None, transient: bool = True, stderr: bool = False):
+    """Where to draw; None for nowhere."""
+    if not (_by_default if enabled is None else enabled):
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=stderr)
+    return console if console.is_terminal or console.is_jupyter or not transient else None

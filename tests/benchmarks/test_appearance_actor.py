@@ -164,7 +164,7 @@ def test_the_three_textures_are_trained_alike_once_and_drawn(films, tmp_path, mo
     printed = capsys.readouterr().out
     assert "held-out sentences" in printed and (tmp_path / "sheets" / "actor_301.png").is_file()
     bench_appearance_actor(fit, **options)
-    assert len(commands) == 3
+    assert len(commands) == 3 and capsys.readouterr().out == ""
 
 
 def test_no_actors_and_a_stopped_training_are_told(films, tmp_path):

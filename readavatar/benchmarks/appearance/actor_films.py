@@ -65,7 +65,6 @@ def film_speaker(seed: int, morphable_model: str, work: str | Path) -> Films:
                 take=take,
                 sentences=[SENTENCES[index] for index in chosen],
                 morphable_model=morphable_model,
-                progress=True,
                 **FILM,
             )
             store.write_tracking(store.truth())

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from readavatar.benchmarks.appearance.identity import (
@@ -37,6 +36,7 @@ from readavatar.emotion import NEUTRAL, EmotionSpace
 from readavatar.errors import UserError
 from readavatar.gaze.judge import detected_landmarks
 from readavatar.media.video import probe, read_video
+from readavatar.progress import track
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ def look_at(path: Path, emotion: str, strength: float, detector: FaceDetector) -
     places = (torch.arange(NUM_MOMENTS) + 0.5) * video.num_frames / NUM_MOMENTS
     wanted = set(places.long().tolist())
     frames, landmarks, seconds = [], [], []
-    reading = track(read_video(path, video.fps), description="looking", total=video.num_frames, transient=True)
+    reading = track(read_video(path, video.fps), "looking", video.num_frames)
     for index, frame in enumerate(reading):
         if index in wanted:
             frames.append(torch.from_numpy(frame.copy()).permute(2, 0, 1).float() / 255)

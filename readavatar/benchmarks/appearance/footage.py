@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 
 from readavatar.assets import find_asset
@@ -38,6 +37,7 @@ from readavatar.detection import FaceDetector
 from readavatar.errors import UserError
 from readavatar.metrics.lpips import ARCHITECTURES, load_lpips
 from readavatar.morphable import load_morphable_model
+from readavatar.progress import track
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ def measure_painters(
     moments, images = [], {name: [] for name in painters}
     with ExitStack() as stack:
         detector = stack.enter_context(FaceDetector()) if find_asset("face_landmarker") else None
-        for place in track(places, description="painting held-out frames", transient=True):
+        for place in track(places, "painting held-out frames"):
             frames = range(place, place + 2)
             moment = Moment(place, store.frames(frames), landmarks[place : place + 2])
             paintings = {name: painter.paint(frames) for name, painter in painters.items()}

@@ -176,7 +176,7 @@ def bench_appearance_speed(
 
 def _film(path: Path, size: int, morphable_model: str) -> ClipStore:
     if not (path / "tracking.safetensors").exists():
-        options = {"size": size, "duration": FILM_SECONDS, "morphable_model": morphable_model, "progress": True}
+        options = {"size": size, "duration": FILM_SECONDS, "morphable_model": morphable_model}
         store = write_actor_clip(path, seed=ACTOR, sentences=["We measured every room twice."], **options)
         store.write_tracking(store.truth())
     return ClipStore(path)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
 from readavatar.assets import find_asset
@@ -24,6 +23,7 @@ from readavatar.benchmarks.expression.training import TUNED, TWIN, VARIANTS, tra
 from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Score
 from readavatar.errors import UserError
+from readavatar.progress import spinner
 
 TRUTH, AVATAR = "truth", "avatar"
 
@@ -113,17 +113,15 @@ def _train(
 
 @torch.no_grad()
 def _measure(trial: Trial, motion: Motion, reader: EmotionReader, judge: SyncJudge, what: str) -> Measured:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, transient=True) as progress:
-        task = progress.add_task(f"{what}: lips", total=None)
+    with spinner(f"{what}: lips") as describe:
         figures = measure_lips(trial, motion)
-        progress.update(task, description=f"{what}: liveliness")
+        describe(f"{what}: liveliness")
         figures |= measure_life(trial, motion)
-        progress.update(task, description=f"{what}: emotions")
+        describe(f"{what}: emotions")
         dial = turn_dial(trial, motion, reader)
         figures |= measure_dial(trial, motion, reader, dial)
-        progress.update(task, description=f"{what}: changes")
+        describe(f"{what}: changes")
         rows, changes = measure_changes(trial, motion, reader)
-        progress.update(task, description=f"{what}: sync")
+        describe(f"{what}: sync")
         figures |= rows | measure_sync(trial, motion, judge)
     return Measured(figures, dial, changes)

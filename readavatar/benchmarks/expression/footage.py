@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from jaxtyping import Bool, Float
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from readavatar.assets import find_asset
@@ -28,6 +27,7 @@ from readavatar.expression.face_space import FaceSpace
 from readavatar.media.frame_rate import resample_frames
 from readavatar.metrics import motion_std, pearson_correlation, pooled_std
 from readavatar.morphable import EXPRESSION_NAMES, load_morphable_model
+from readavatar.progress import track
 from readavatar.speech import SpeechEncoder, load_speech_encoder
 
 REACH = 3
@@ -239,7 +239,7 @@ def ridge_scores(
     """Correlation and spread of the mouth's opening, predicted from each encoder that is on this machine."""
     opening, scores = space.opening(true), {}
     training, test = torch.nonzero(seen[:-count])[:, 0], torch.nonzero(seen[-count:])[:, 0] + len(seen) - count
-    for what, encoder in track(_encoders(), description="ridge regressions", transient=True):
+    for what, encoder in track(_encoders(), "ridge regressions"):
         windows = frame_windows(clip_speech_features(store, encoder, store.fps, store.num_frames))
         predicted = predict_by_ridge(windows[training], opening[training], windows[test])
         correlation = float(pearson_correlation(predicted, opening[test]))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import track
 
 from readavatar.benchmarks.expression.footage import MOST_OFFSET
 from readavatar.benchmarks.expression.motion import SPACE, TrainedMotion
@@ -20,6 +19,7 @@ from readavatar.errors import UserError
 from readavatar.expression.sync_training import SURE as SURE_CONFIDENCE
 from readavatar.media.waveform import SAMPLE_RATE, read_waveform
 from readavatar.morphable import EXPRESSION_NAMES
+from readavatar.progress import track
 from readavatar.synthetic import Take
 
 _LOGGER = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def bench_expression_recordings(
     files = find_recordings(folder)
     motion, judge = TrainedMotion(avatar), find_judge(work)
     scores: dict[str, Score] = {}
-    for file in track(files, description="recordings", transient=True):
+    for file in track(files, "recordings"):
         waveform = read_waveform(file, SAMPLE_RATE)
         num_frames = max(1, round(len(waveform) / SAMPLE_RATE * motion.fps))
         asked = EmotionTrack.parse(emotion, SPACE).sample_frames(num_frames, motion.fps)

@@ -78,9 +78,7 @@ def film_actor(seed: int, morphable_model: str, work: Path, film: dict | None = 
     if not (folder / "film" / "clip.json").exists():
         _LOGGER.info("actor %d: filming", seed)
         track = EmotionTrack.parse(emotion, EmotionSpace())
-        write_actor_clip(
-            folder / "film", seed=seed, emotion=track, morphable_model=morphable_model, progress=True, **options
-        )
+        write_actor_clip(folder / "film", seed=seed, emotion=track, morphable_model=morphable_model, **options)
     store = ClipStore(folder / "film")
     if not (folder / "clip" / "clip.json").exists():
         prepare_clip(store.source, folder / "clip", size=options["size"], say=lambda line: None)

@@ -19,7 +19,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from rich.progress import track
 
 from readavatar.data.preparation.face_crop import choose_crop, crop_frame, face_mask
 from readavatar.data.preparation.face_selection import Selection, describe_times, is_found, select_person
@@ -30,6 +29,7 @@ from readavatar.errors import UserError
 from readavatar.files import sha256_of_file
 from readavatar.media.video import VideoInfo, frame_rate, probe, read_video
 from readavatar.media.waveform import SAMPLE_RATE, read_waveform
+from readavatar.progress import track
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def prepare_clip(
     emotion: EmotionTrack | None = None,
     detector: Detector | None = None,
     say: Callable[[str], None] = _LOGGER.warning,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> ClipStore:
     """Turn a video of one person into a clip store.
 
@@ -71,7 +71,7 @@ def prepare_clip(
         detector: Finds the faces; by default MediaPipe's.
         say: Is given each line of what the user should know: missing sound, frames without a face. By default they
             are logged as warnings.
-        progress: Whether to draw progress bars.
+        progress: Draw progress bars; by default only within ``progress_bars()``.
 
     Raises:
         UserError: The video cannot be read, or does not show one person in most of its frames.
@@ -84,7 +84,7 @@ def prepare_clip(
 
     def frames(description: str) -> Iterable[UInt8[np.ndarray, "H W 3"]]:
         reader = read_video(video, info.fps)
-        return track(reader, description, info.num_frames, transient=True, disable=not progress)
+        return track(reader, description, info.num_frames, progress)
 
     with _opened(detector) as faces:
         found = (faces.detect(frame) for frame in frames("finding the face"))
