@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from readavatar.morphable import load_morphable_model
 from readavatar.synthetic import make_actor, speak, write_actor_clip
 from readavatar.training import train
 from readavatar.viewer import view_clip
+
+_LOGGER = logging.getLogger(__name__)
 
 SENTENCES = {
     "neutral": (
@@ -113,7 +116,6 @@ def run_demo(out: str | Path, scale: str = "full", seed: int = 0) -> Path:
                 size=settings.size,
                 zoom=ZOOM,
                 morphable_model=MODEL,
-                progress=True,
             )
         steps.note("landmarks", _see(list(clips.values())))
 
@@ -221,9 +223,9 @@ class _Steps:
     def run(self, name: str, action: Callable[[], object]) -> None:
         """Do a step, unless an earlier run did."""
         if name in self.seconds:
-            print(f"{name}: done before ({self.seconds[name]:.0f} s)")
+            _LOGGER.info("%s: done before (%.0f s)", name, self.seconds[name])
             return
-        print(f"{name} …", flush=True)
+        _LOGGER.info("%s …", name)
         start = time.monotonic()
         action()
         self.seconds[name] = round(time.monotonic() - start, 1)
@@ -233,5 +235,5 @@ class _Steps:
 
     def note(self, name: str, text: str) -> None:
         """Say something now, and in the report."""
-        print(f"{name}: {text}")
+        _LOGGER.info("%s: %s", name, text)
         self.notes[name] = text

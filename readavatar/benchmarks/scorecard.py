@@ -55,14 +55,14 @@ def measure(action: Callable[[], object], per: int = 1, repeats: int = 5, aim: s
     return Figure(statistics.median(times), min(times), max(times), "ms", aim)
 
 
-def print_figures(title: str, figures: dict[str, Figure]) -> None:
+def print_figures(title: str, figures: dict[str, Figure], console: Console) -> None:
     """Print a table."""
     table = Table(title=title)
     for column in ("what", "median", "least", "greatest", "unit", "aim"):
         table.add_column(column, justify="left" if column in ("what", "unit", "aim") else "right")
     for name, figure in figures.items():
         table.add_row(name, *(f"{x:.2f}" for x in (figure.value, figure.low, figure.high)), figure.unit, figure.aim)
-    Console().print(table)
+    console.print(table)
 
 
 def write_figures(path: str | Path, figures: dict[str, Figure]) -> None:
@@ -144,10 +144,14 @@ def summarise_subjects(what: str, rows: Mapping[str, Row], subjects: Mapping[str
     return {name: score for name, score in scores.items() if score is not None}
 
 
-def print_scores(title: str, what: str, scores: Mapping[str, Score], subjects: list[str]) -> None:
+def widened(console: Console, width: int) -> Console:
+    """The console itself on a terminal, else one that writes ``width`` columns into the same file."""
+    return console if console.is_terminal else Console(file=console.file, width=width)
+
+
+def print_scores(title: str, what: str, scores: Mapping[str, Score], subjects: list[str], console: Console) -> None:
     """Print the rows named ``what: …``, then, where there are several subjects, each one's own values."""
-    console = Console()
-    console = console if console.is_terminal else Console(width=_FILE_WIDTH)
+    console = widened(console, _FILE_WIDTH)
     rows = [name.partition(": ")[2] for name in scores if name.startswith(f"{what}: ")]
     table = Table(title=title, caption="95 %: bootstrap over n; where every clip has to hold: worst, and the range")
     for column in ("what", "value", "95 %", "unit", "aim", "holds", "n"):

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from readavatar import __version__
 from readavatar.cli.log_filters import install_log_filters
+from readavatar.cli.terminal import terminal_output
 from readavatar.errors import UserError
 
 STAGE_COMMANDS = {
@@ -50,12 +51,17 @@ _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROF
 """The disk is full or guarded, or a file stands where a folder is wanted."""
 
 
+@terminal_output()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     install_log_filters()
     try:
         if arguments and arguments[0] in STAGE_COMMANDS:
+            if {"-h", "--help"} & set(arguments):
+                print(_module("stage_help").format_stage_help(arguments[0], STAGE_COMMANDS[arguments[0]]), end="")
+                return 0
+            arguments = ["--help" if argument == "--help-all" else argument for argument in arguments]
             return _module("stages").run(arguments)
         parser = _parser(arguments[0] if arguments else None)
         parsed = parser.parse_args(arguments)
@@ -87,7 +93,7 @@ def _module(command: str):
 
 
 def _parser(command: str | None) -> argparse.ArgumentParser:
-    """The parser of all commands; only ``command``'s own module is imported, since each brings heavy libraries."""
+    """The parser of all commands; only ``command``'s own module is imported, to be quick."""
     parser = argparse.ArgumentParser(
         prog="readavatar",
         description="Emotional talking avatars of a real person (after READ Avatars, BMVC 2023).",

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     arguments = parse_trailing_options(arguments, _add_options, "ablate")
     from readavatar.benchmarks.ablation import runs as ablation
     from readavatar.benchmarks.ablation.stages import choose_scorer, names_footage
-    from readavatar.cli.log_filters import install_log_filters
+    from readavatar.cli.terminal import open_terminal
     from readavatar.training.subprocess_runner import run_stage_in_subprocess
 
     if arguments.seeds is not None and arguments.seeds < 1:
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             for each in runs:
                 print("readavatar fit", *each.arguments)
             return 0
-        run_stage = partial(run_stage_in_subprocess, initializer=install_log_filters)
+        run_stage = partial(run_stage_in_subprocess, initializer=open_terminal)
         scorer = choose_scorer(stage, names_footage(overrides), run_stage)
         ablation.run_ablations(runs, run_stage, scorer, arguments.rescore)
     _tell(stage, out, list(chosen), seeds)
@@ -68,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _tell(stage, out: Path, names: list[str], seeds: range | None) -> None:
+    from rich.console import Console
+
     from readavatar.benchmarks.ablation.runs import BASE, read_results
     from readavatar.benchmarks.ablation.table import print_table, write_json, write_markdown
     from readavatar.benchmarks.statistics import compare_runs
@@ -77,7 +79,7 @@ def _tell(stage, out: Path, names: list[str], seeds: range | None) -> None:
         raise UserError(f"Expected runs of the base that are done in '{out}', but there are none; leave --table-only.")
     cells = compare_runs(results, BASE, stage.aims)
     notes = [f"Left out: {note}." for note in notes]
-    print_table(f"ablations, {stage.name}", cells, stage.aims, BASE, notes)
+    print_table(f"ablations, {stage.name}", cells, stage.aims, BASE, Console(), notes)
     write_markdown(out / "table.md", f"Ablations, {stage.name}", cells, stage.aims, BASE, notes)
     write_json(out / "table.json", stage.name, cells, stage.aims, BASE)
     print(f"written: {out / 'table.md'}, {out / 'table.json'}")

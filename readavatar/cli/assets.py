@@ -14,9 +14,6 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from rich.console import Console
-from rich.table import Table
-
 from readavatar.assets import ASSETS, asset_rows, cache_folder, get_asset, verify_asset
 from readavatar.errors import UserError
 
@@ -62,6 +59,9 @@ def _for_each(names: list[str], action: Callable[[str], str]) -> int:
 
 
 def _print_table() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(title="files from outside")
     for column in ("name", "state", "size", "licence", "description"):
         table.add_column(column, no_wrap=column == "name")

@@ -91,15 +91,18 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _timed(arguments: argparse.Namespace) -> dict:
     import torch
+    from rich.console import Console
 
     from readavatar.benchmarks import BENCHMARKS, print_figures
 
     figures = BENCHMARKS[arguments.name](arguments.morphable_model or "builtin")
-    print_figures(f"{arguments.name}, {torch.get_num_threads()} threads", figures)
+    print_figures(f"{arguments.name}, {torch.get_num_threads()} threads", figures, Console())
     return figures
 
 
 def _tracking(arguments: argparse.Namespace) -> dict:
+    from rich.console import Console
+
     from readavatar.benchmarks import bench_tracking
 
     return bench_tracking(
@@ -108,22 +111,25 @@ def _tracking(arguments: argparse.Namespace) -> dict:
         footage=arguments.footage,
         config=_one_config(arguments) or "configs/tracking/default.yaml",
         work=arguments.work or "bench_tracking",
+        console=Console(),
     )
 
 
 def _expression(arguments: argparse.Namespace) -> dict:
+    from rich.console import Console
+
     from readavatar.benchmarks import bench_expression, bench_expression_footage, bench_expression_recordings
     from readavatar.errors import UserError
 
-    work = arguments.work or "bench_expression"
+    work, console = arguments.work or "bench_expression", Console()
     if arguments.footage:
         held_out = 12.0 if arguments.held_out is None else arguments.held_out
-        return bench_expression_footage(arguments.footage, arguments.avatar, held_out, work)
+        return bench_expression_footage(arguments.footage, arguments.avatar, held_out, work, console)
     if arguments.speech and not arguments.avatar:
         raise UserError("Expected --avatar FOLDER with --speech: whose face is to say it?")
     if arguments.speech:
         return bench_expression_recordings(
-            arguments.speech, arguments.avatar, work, arguments.emotion, arguments.sheets
+            arguments.speech, arguments.avatar, work, arguments.emotion, arguments.sheets, console
         )
     return bench_expression(
         morphable_model=arguments.morphable_model,
@@ -132,10 +138,13 @@ def _expression(arguments: argparse.Namespace) -> dict:
         config=_one_config(arguments),
         work=work,
         plot=arguments.plot,
+        console=console,
     )
 
 
 def _appearance(arguments: argparse.Namespace) -> dict:
+    from rich.console import Console
+
     from readavatar.benchmarks import bench_appearance, bench_appearance_speed
 
     if arguments.speed:
@@ -143,6 +152,7 @@ def _appearance(arguments: argparse.Namespace) -> dict:
             morphable_model=arguments.morphable_model,
             configs=arguments.config,
             work=arguments.work or "bench_appearance",
+            console=Console(),
         )
     return bench_appearance(
         morphable_model=arguments.morphable_model,
@@ -157,6 +167,7 @@ def _appearance(arguments: argparse.Namespace) -> dict:
         others=arguments.others,
         work=arguments.work or "bench_appearance",
         sheets=arguments.sheets,
+        console=Console(),
     )
 
 

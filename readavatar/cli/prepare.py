@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace, EmotionTrack
+_EMOTIONS = "angry,contempt,disgusted,fear,happy,sad,surprised"
+"""``MEAD_EMOTIONS`` of ``readavatar.emotion``, whose import would take the seconds that help should not."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,13 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the person shows, such as happy:0.66, or keyframes '0s neutral, 3s sad:1' (unlabelled: neutral)",
     )
     parser.add_argument(
-        "--emotions", metavar="NAMES", default=",".join(MEAD_EMOTIONS), help="names of the emotions, comma-separated"
+        "--emotions", metavar="NAMES", default=_EMOTIONS, help=f"names of the emotions, comma-separated ({_EMOTIONS})"
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Prepare the video."""
     from readavatar.data.preparation.prepare import prepare_clip
+    from readavatar.emotion import EmotionSpace, EmotionTrack
 
     space = EmotionSpace(tuple(name.strip() for name in arguments.emotions.split(",")))
     emotion = EmotionTrack.parse(arguments.emotion, space) if arguments.emotion else None

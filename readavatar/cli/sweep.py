@@ -32,7 +32,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the sweep's commands one after another."""
-    from readavatar.cli.log_filters import install_log_filters
+    from readavatar.cli.terminal import open_terminal
     from readavatar.config_paths import find_config
     from readavatar.training.subprocess_runner import run_stage_in_subprocess
     from readavatar.training.sweeps import expand_sweep
@@ -45,5 +45,5 @@ def run(arguments: argparse.Namespace) -> int:
         line = [*options, "--avatar", f"sweeps/{path.stem}/{number:03d}", *arguments.overrides]
         print(f"[{number + 1}/{len(commands)}] readavatar {' '.join([command, *line])}", flush=True)
         if not arguments.dry_run:
-            run_stage_in_subprocess(command, line, install_log_filters)
+            run_stage_in_subprocess(command, line, open_terminal)
     return 0

@@ -29,11 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write the pages."""
     keep_freed_memory()
-    from rich.progress import track
-
     from readavatar.viewer import view_clip, view_clips
 
-    options = {key: getattr(arguments, key) for key in ("truth", "start", "stop", "size")} | {"progress": track}
+    options = {key: getattr(arguments, key) for key in ("truth", "start", "stop", "size")}
     if len(arguments.clips) == 1:
         clip = arguments.clips[0]
         out = Path(arguments.out or f"{Path(clip).resolve().name}.html")

@@ -23,6 +23,7 @@ from jaxtyping import Float, UInt8
 from readavatar.assets import get_asset
 from readavatar.detection.landmark_sets import ARKIT_NAMES
 from readavatar.errors import UserError
+from readavatar.progress import track
 
 NUM_LANDMARKS = 478
 _NETWORK_INPUT_SIZE = 256
@@ -137,10 +138,18 @@ class FaceDetector:
         return self._landmarker.detect(image)
 
 
-def detect_video(frames: Iterable[UInt8[np.ndarray, "H W 3"]], num_faces: int = 2) -> Iterator[list[DetectedFace]]:
-    """Find and follow the faces of a video, frame by frame."""
+def detect_video(
+    frames: Iterable[UInt8[np.ndarray, "H W 3"]], num_faces: int = 2, progress: bool | None = None
+) -> Iterator[list[DetectedFace]]:
+    """Find and follow the faces of a video, frame by frame.
+
+    Args:
+        frames: RGB.
+        num_faces: The most faces reported in a frame.
+        progress: Draw a progress bar; by default only within ``progress_bars()``.
+    """
     with FaceDetector(video=True, num_faces=num_faces) as detector:
-        for frame in frames:
+        for frame in track(frames, "finding the face", enabled=progress):
             yield detector.detect(frame)
 
 

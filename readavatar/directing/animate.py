@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from rich.progress import track
 from torch import Tensor
 
 from readavatar.appearance import AppearanceRenderer, render_face
@@ -33,6 +32,7 @@ from readavatar.media.video import VideoWriter, read_video
 from readavatar.media.waveform import SAMPLE_RATE, read_waveform
 from readavatar.morphable import load_morphable_model
 from readavatar.prefetch import prefetch
+from readavatar.progress import track
 from readavatar.types import TrackedFace
 
 _RUN_LENGTH = 16
@@ -74,6 +74,7 @@ def animate(
     style: str | None = None,
     start: float = 0.0,
     crop_only: bool = False,
+    progress: bool | None = None,
 ) -> Animation:
     """Let an avatar say ``audio`` with ``emotion`` and write the clip.
 
@@ -89,6 +90,7 @@ def animate(
         style: Whose way of moving, of the people that the avatar learned from; by default the avatar's own.
         start: Where in the footage to begin, seconds.
         crop_only: Write the face's crop, not the whole footage.
+        progress: Draw a progress bar; by default only within ``progress_bars()``.
 
     Returns:
         The clip's path, and the emotion and the coefficients of each of its frames.
@@ -132,7 +134,7 @@ def animate(
         out, Fraction(store.info.fps), waveform=sound, sample_rate=_SOUND_RATE, metadata=metadata
     ) as writer:
         frames = _rendered_frames(opened, store, source, face, order, waveform)
-        for frame in track(frames, description="rendering", total=num_frames, transient=True):
+        for frame in track(frames, "rendering", num_frames, progress):
             writer.add(frame)
     return Animation(
         path=Path(out),

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from rich.progress import track
 from torch import Tensor
 
 from readavatar.errors import UserError
 from readavatar.expression.sync import SpokenMotion, SyncNetwork, contrastive_loss
+from readavatar.progress import track
 
 MAX_OFFSET = 15
 """Frames searched to either side."""
@@ -115,7 +115,7 @@ def train_sync_expert(
     steps: int | None = None,
     seed: int = 0,
     network: SyncNetwork | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> SyncNetwork:
     """Train a network to tell which lips belong to which speech.
 
@@ -125,7 +125,7 @@ def train_sync_expert(
         steps: Batches; by default ``MOST_STEPS``, or fewer where the data is little (``MOST_PASSES``).
         seed: Of the weights, the windows and the noise; the same seed gives the same network on the same machine.
         network: To be trained further (it is changed); by default a new one.
-        progress: Show a progress bar.
+        progress: Draw a progress bar; by default only within ``progress_bars()``.
 
     Returns:
         The network for use: in evaluation mode and frozen.
@@ -148,7 +148,7 @@ def train_sync_expert(
         # OneCycleLR divides by the warm-up's length less one: ten steps would be one too few, or many.
         planned = max(2 * round(1 / _WARM_UP), steps)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, planned, pct_start=_WARM_UP)
-        for _ in track(range(steps), "Learning sync", disable=not progress, transient=True):
+        for _ in track(range(steps), "Learning sync", enabled=progress):
             speech, expressions = _draw(long_enough, starts, window)
             loss = contrastive_loss(network.hear(speech), network.see(expressions), network.scale)
             optimizer.zero_grad()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from rich.progress import track
 from torch import Tensor
 
 from readavatar.detection import IRIS_LEFT, IRIS_RIGHT, FaceDetector
+from readavatar.progress import track
 
 _CORNERS = ((33, 133), (362, 263))
 """MediaPipe's corners of the subject's right and left eye, each from the subject's right to its left."""
@@ -58,7 +58,10 @@ def gaze_error(
 
 
 def measure_gaze_error(
-    rendered: Float[Tensor, "T 3 H W"], real: Float[Tensor, "T 3 H W"], description: str = "gaze"
+    rendered: Float[Tensor, "T 3 H W"],
+    real: Float[Tensor, "T 3 H W"],
+    description: str = "gaze",
+    progress: bool | None = None,
 ) -> Float[Tensor, " T"]:
     """How far the eyes of each rendered frame look from where those of the real one do, radians.
 
@@ -68,6 +71,7 @@ def measure_gaze_error(
         rendered: Whole frames in [0, 1], with enough around the face for it to be found.
         real: The footage of the same moments, the head at the same place.
         description: Of the progress bar.
+        progress: Draw one; by default only within ``progress_bars()``.
 
     Returns:
         The angle; NaN where the real eyes are closed or a frame shows no face.
@@ -77,7 +81,7 @@ def measure_gaze_error(
     """
     errors = torch.full((len(real),), torch.nan)
     with FaceDetector() as detector:
-        for index in track(range(len(real)), description, transient=True):
+        for index in track(range(len(real)), description, enabled=progress):
             ours, theirs = (detected_landmarks(detector, frames[index]) for frames in (rendered, real))
             if ours is not None and theirs is not None:
                 errors[index] = gaze_error(ours[None], theirs[None])[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import torch
-from rich.progress import track
 
 from readavatar.assets import find_asset
 from readavatar.data.datasets.expression import ExpressionData
@@ -14,6 +13,7 @@ from readavatar.data.store.emotion_labels import EmotionCoding, coded
 from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace
 from readavatar.errors import UserError
 from readavatar.morphable import load_morphable_model
+from readavatar.progress import track
 from readavatar.synthetic.characters import Character, make_character
 from readavatar.synthetic.corpus import Take, draw_takes
 from readavatar.synthetic.retarget import retarget
@@ -93,7 +93,8 @@ class ActorData(ExpressionData):
         self.emotion_space = EmotionSpace(MEAD_EMOTIONS)
         training: list[ExpressionClip] = []
         held_out: list[tuple[ExpressionClip, int]] = []
-        for person in track(range(len(self.people)), "acting", transient=True):
+        progress = None if self.trainer is None else self.trainer.progress_bar_callback is not None
+        for person in track(range(len(self.people)), "acting", enabled=progress):
             character = make_character(self.first_actor + person)
             training += [self._clip(take, person) for take in self._draw(character)]
             if person < self.held_out_actors:

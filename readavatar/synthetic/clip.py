@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +21,7 @@ from readavatar.media.video import read_video
 from readavatar.media.video_writer import VideoWriter
 from readavatar.media.waveform import SAMPLE_RATE
 from readavatar.morphable import MorphableModel, load_morphable_model
+from readavatar.progress import track
 from readavatar.synthetic.actor import Actor, make_actor, make_backdrop
 from readavatar.synthetic.emotions import check_emotions
 from readavatar.synthetic.performance import Performance, perform
@@ -49,7 +50,7 @@ def write_actor_clip(
     noise: float = 0.004,
     compress: int | None = None,
     turn: int | float = 0.0,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> ClipStore:
     """Film a digital actor: frames, sound, masks, landmarks, emotion and every frame's true coefficients.
 
@@ -68,7 +69,7 @@ def write_actor_clip(
         compress: x264's quality (crf) that the frames go through, as a camera's would; by default the frames are
             lossless and only ``source.mp4`` is compressed.
         turn: Degrees by which the head turns slowly to either side.
-        progress: Show a progress bar.
+        progress: Draw a progress bar; by default only within ``progress_bars()``.
 
     Raises:
         UserError: An option out of range, an emotion that the actor cannot play, or a model that cannot act.
@@ -90,7 +91,8 @@ def write_actor_clip(
         landmarks_2d = projected_landmarks(model, scene)
         num_frames = len(landmarks_2d)
         rendered = render(model, scene, noise=noise, seed=actor.seed * 1_000_003 + take)
-        _write_frames(writer, _with_progress(rendered, num_frames, progress), fps, performance.waveform, compress)
+        rendered = track(rendered, "Filming", num_frames, progress, transient=False)
+        _write_frames(writer, rendered, fps, performance.waveform, compress)
         writer.write_waveform(performance.waveform)
         writer.write_landmarks(_truth_landmarks(landmarks_2d))
         writer.write_emotion(emotion)
@@ -211,13 +213,3 @@ def _truth_landmarks(landmarks_2d: Float[Tensor, "T 68 2"]) -> Landmarks:
         blendshapes=torch.zeros(num_frames, 52),
         head_to_camera=torch.eye(4).repeat(num_frames, 1, 1),
     )
-
-
-def _with_progress(
-    rendered: Iterator[tuple[np.ndarray, np.ndarray]], num_frames: int, progress: bool
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    if not progress:
-        return rendered
-    from rich.progress import track
-
-    return iter(track(rendered, description="Filming", total=num_frames))

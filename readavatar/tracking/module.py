@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -23,6 +24,8 @@ from readavatar.tracking.results import compare_with_truth, inner_landmark_error
 from readavatar.tracking.schedule import FitStage, Step, choose_keyframes, plan_steps
 from readavatar.tracking.solver import GivenSteps, Solver
 from readavatar.types import TrackedFace
+
+_LOGGER = logging.getLogger(__name__)
 
 _SUMMARY_FRAMES, _SHEET_FRAMES = 96, 6
 
@@ -190,7 +193,7 @@ class TrackingModule(pl.LightningModule):
         chosen = torch.linspace(0, num_frames - 1, min(num_frames, _SUMMARY_FRAMES)).round().long()
         scores = [self._score(self._pixels(indices)) for indices in chosen.split(16)]
         errors, likeness = (torch.cat(values).mean() for values in zip(*scores, strict=True))
-        print(
+        _LOGGER.info(
             f"readavatar: fitted {num_frames} frames of {self.objective.observations.num_clips} clip(s) with "
             f"'{self.model.name}': landmark error {errors:.2f} % of the inter-ocular distance, PSNR {likeness:.1f} dB, "
             f"{float(self.seconds) / num_frames:.3f} s a frame; {num_missing} frame(s) without a face interpolated."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ from readavatar.errors import UserError
 from readavatar.files import replacing_folder
 from readavatar.media.video_writer import VideoWriter
 from readavatar.media.waveform import SAMPLE_RATE
+from readavatar.progress import track
 from readavatar.viewer.page import View, write_index, write_view
 from readavatar.viewer.panels import Sheet
 from readavatar.viewer.series import LANDMARK_ERROR, Series
@@ -31,9 +32,6 @@ CRF = 25
 PRESET = "veryfast"
 """x264's; with so many key frames the slower ones (medium: 45 ms a frame more) save no bytes."""
 SIZES = (64, 1024)
-
-Progress = Callable[..., object]
-"""``rich.progress.track``, or what gives back its first argument."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def view_clip(
     stop: int | float | None = None,
     size: int = 256,
     video: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: bool | None = None,
 ) -> ViewSummary:
     """Write the page of a prepared or fitted clip, in memory that does not depend on its length.
 
@@ -70,7 +68,7 @@ def view_clip(
         stop: Seconds; None is the end.
         size: Of a panel, pixels.
         video: Where to keep the overlay video as a file too.
-        progress: Shows a bar.
+        progress: Draw a progress bar; by default only within ``progress_bars()``.
 
     Raises:
         UserError: No clip store, no truth where one is asked for, an empty range or a size out of range.
@@ -129,13 +127,11 @@ def _frame_range(store: ClipStore, start: int | float, stop: int | float | None)
 
 
 def _write_overlay(
-    path: Path, store: ClipStore, sheet: Sheet, first: int, last: int, progress: Progress | None
+    path: Path, store: ClipStore, sheet: Sheet, first: int, last: int, progress: bool | None
 ) -> tuple[Float[Tensor, " T"], Float[Tensor, " T"]]:
     """The video, and the photometric and geometric error of each frame."""
     waveform = _waveform(store, first, last)
-    frames = sheet.draw(first, last)
-    if progress is not None:
-        frames = progress(frames, description=f"Drawing {store.path.name}", total=last - first)
+    frames = track(sheet.draw(first, last), f"Drawing {store.path.name}", last - first, progress)
     errors = []
     writer = VideoWriter(
         path,

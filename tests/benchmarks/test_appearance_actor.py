@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from readavatar.appearance import AppearanceRenderer
 from readavatar.appearance.settings import NetworkSettings
@@ -153,7 +154,8 @@ def test_the_three_textures_are_trained_alike_once_and_drawn(films, tmp_path, mo
     monkeypatch.setattr(trained, "train", train_nothing)
     monkeypatch.setattr(appearance_actor, "film_speaker", lambda seed, model, work: films)
     monkeypatch.setattr(appearance_actor_scores, "LEAST_PIXELS", 4)
-    scores = bench_appearance_actor(morphable_model="builtin", actors=1, work=tmp_path, sheets=tmp_path / "sheets")
+    options = {"morphable_model": "builtin", "actors": 1, "work": tmp_path}
+    scores = bench_appearance_actor(**options, sheets=tmp_path / "sheets", console=Console())
     assert len(trainings) == 3 and len({each["avatar"] for each in trainings}) == 3
     files = [[Path(name).name for name in each["configs"]] for each in trainings]
     assert files[0] == ["actor.yaml"]
@@ -161,8 +163,8 @@ def test_the_three_textures_are_trained_alike_once_and_drawn(films, tmp_path, mo
     assert scores[f"gain over {IMAGE}: {INTERIOR}"].value == 0.0  # the same untrained network thrice
     printed = capsys.readouterr().out
     assert "held-out sentences" in printed and (tmp_path / "sheets" / "actor_301.png").is_file()
-    bench_appearance_actor(morphable_model="builtin", actors=1, work=tmp_path)
-    assert len(trainings) == 3
+    bench_appearance_actor(**options)
+    assert len(trainings) == 3 and capsys.readouterr().out == ""
 
 
 def test_no_actors_and_a_stopped_training_are_told(films, tmp_path, monkeypatch):

@@ -48,7 +48,7 @@ def _says(avatar, clips, held_out):
     path.write_text(json.dumps({"data": {"init_args": {"clips": clips, "held_out_seconds": held_out}}}))
 
 
-def test_an_avatar_is_judged_beside_the_baselines_and_drawn(store, tmp_path, capsys):
+def test_an_avatar_is_judged_beside_the_baselines_and_drawn(store, tmp_path, caplog):
     avatar = write_painter(tmp_path / "avatar", store.path, size=32)
     scores = bench_appearance(footage=store.path, avatar=avatar, held_out=0.24, sheets=tmp_path / "sheets")
     assert scores[f"{AVATAR}: {PSNR}"].value < scores[f"{NEAREST}: {PSNR}"].value  # it has learnt nothing
@@ -57,7 +57,7 @@ def test_an_avatar_is_judged_beside_the_baselines_and_drawn(store, tmp_path, cap
     assert gain.holds is False and gain.aim == "≥ 10"
     assert scores[f"{AVATAR}: {PAINTED}"].value > 90 and f"{NEAREST}: {LPIPS_ALEX}" in scores
     assert [sheet.name for sheet in (tmp_path / "sheets").iterdir()] == ["tiny.png"]
-    assert "may have seen" in capsys.readouterr().out
+    assert "may have seen" in caplog.text
 
 
 def test_what_is_not_painted_is_the_footage_to_the_bit_at_any_size(store, tmp_path):

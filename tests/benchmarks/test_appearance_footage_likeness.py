@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from rich.console import Console
 from tiny_footage import face_points
 
 from readavatar.benchmarks.appearance.likeness import (
@@ -113,6 +114,6 @@ def test_a_figures_interval_is_over_seconds_and_leaves_out_what_was_not_measured
 
 def test_painters_stand_side_by_side(capsys):
     aim = Row("dB", at_least=31.0)
-    print_comparison("title", {"a: PSNR": single(aim, 30.0), "b: PSNR": single(Row("dB"), 27.7)}, ["a", "b"])
+    print_comparison("title", {"a: PSNR": single(aim, 30.0), "b: PSNR": single(Row("dB"), 27.7)}, ["a", "b"], Console())
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "PSNR" in line]
     assert "30.0" in line and "27.7" in line and "≥ 31" in line and "no" in line

@@ -104,14 +104,14 @@ def test_an_avatar_of_another_face_is_refused(clip, tmp_path):
         bench_expression_footage(clip.path, avatar, held_out=1.5)
 
 
-def test_every_recording_is_judged_or_named_as_too_short(clip, judge, tmp_path, capsys):
+def test_every_recording_is_judged_or_named_as_too_short(clip, judge, tmp_path, caplog):
     (tmp_path / "sounds" / "deep").mkdir(parents=True)
     soundfile.write(tmp_path / "sounds" / "long.wav", clip.waveform().numpy(), 16_000)
     soundfile.write(tmp_path / "sounds" / "deep" / "short.wav", clip.waveform().numpy()[:16_000], 16_000)
     avatar, sheets = write_untrained(tmp_path / "avatar"), tmp_path / "sheets"
     scores = bench_expression_recordings(tmp_path / "sounds", avatar, tmp_path, "happy:0.5", sheets)
     assert set(scores) == {"recordings: offset, long.wav", "recordings: confidence, long.wav"}
-    assert "short.wav: too short" in capsys.readouterr().out
+    assert "short.wav: too short" in caplog.text
     assert sorted(sheet.name for sheet in sheets.iterdir()) == ["long.png", "short.png"]
     assert find_recordings(tmp_path / "sounds" / "long.wav") == [tmp_path / "sounds" / "long.wav"]
 

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from rich.console import Console
 
 from readavatar.benchmarks import write_figures
 from readavatar.benchmarks.scorecard import Row, print_scores, summarise, summarise_subjects
@@ -51,7 +52,7 @@ def test_scores_are_written_and_printed_with_each_subjects_own(tmp_path, capsys)
     write_figures(tmp_path / "scores.json", scores)
     written = json.loads((tmp_path / "scores.json").read_text())["actors: gaze"]
     assert {"value", "low", "high", "unit", "aim"} <= set(written) and written["n"] == 2 and written["holds"] is False
-    print_scores("title", "actors", scores, ["actor 1", "actor 2"])
+    print_scores("title", "actors", scores, ["actor 1", "actor 2"], Console())
     printed = capsys.readouterr().out
     assert "4.00" in printed and "6.00" in printed and "≤ 3" in printed and "no" in printed
 

@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
 from readavatar.benchmarks.expression.dial import (
@@ -33,6 +32,7 @@ from readavatar.benchmarks.expression.reader import EmotionReader, find_reader
 from readavatar.benchmarks.expression.takes import Trial, make_trial
 from readavatar.benchmarks.statistics import Aim
 from readavatar.data.store.avatar import Avatar
+from readavatar.progress import spinner
 
 FIGURES: dict[str, tuple[str, Aim]] = {
     "lip_error_mm": (LIP_ERROR, "lower"),
@@ -80,13 +80,12 @@ def _heard(actor: int) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _measure(trial: Trial, motion: TrainedMotion, reader: EmotionReader) -> dict[str, float]:
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as progress:
-        task = progress.add_task("measuring lips", total=None)
+    with spinner("measuring lips") as describe:
         rows = measure_lips(trial, motion)
-        progress.update(task, description="measuring liveliness")
+        describe("measuring liveliness")
         rows |= measure_life(trial, motion)
-        progress.update(task, description="measuring emotions")
+        describe("measuring emotions")
         rows |= measure_dial(trial, motion, reader, turn_dial(trial, motion, reader))
-        progress.update(task, description="measuring changes")
+        describe("measuring changes")
         changes, _ = measure_changes(trial, motion, reader)
     return rows | changes

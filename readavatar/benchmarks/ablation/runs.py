@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import shutil
 import time
@@ -24,6 +25,8 @@ from readavatar.benchmarks.ablation.stages import (
 from readavatar.config_paths import find_config, find_config_folder
 from readavatar.errors import UserError, did_you_mean
 from readavatar.files import replacing_file
+
+_LOGGER = logging.getLogger(__name__)
 
 BASE = "base"
 _PRESET = "_base.yaml"
@@ -150,7 +153,7 @@ def run_ablations(runs: Sequence[AblationRun], run_stage: RunStage, scorer: Scor
     for number, run in enumerate(runs, 1):
         if is_done(run, scorer) and not rescore:
             continue
-        print(f"[{number}/{len(runs)}] {run.label}", flush=True)
+        _LOGGER.info("[%d/%d] %s", number, len(runs), run.label)
         started = time.perf_counter()
         try:
             _prepare_folder(run)
@@ -179,7 +182,7 @@ def _prepare_folder(run: AblationRun) -> None:
     if begun == _plain(run.settings):
         return
     if begun:
-        print(f"readavatar: '{run.avatar}' holds a run with other settings; starting anew.")
+        _LOGGER.warning("'%s' holds a run with other settings; starting anew.", run.avatar)
     elif run.avatar.exists() and any(run.avatar.iterdir()):
         raise UserError(f"Expected '{run.avatar}' to be an ablation's run or not to exist; give another --out.")
     shutil.rmtree(run.avatar, ignore_errors=True)

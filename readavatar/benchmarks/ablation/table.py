@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from readavatar.benchmarks.scorecard import widened
 from readavatar.benchmarks.statistics import MIN_SEEDS, SIGNIFICANT, Aim, Cell, Comparison, Estimate
 from readavatar.files import replacing_file
 
@@ -82,10 +83,11 @@ def heading(figure: str, aims: Mapping[str, Aim]) -> str:
     return figure.replace("_", " ") + _AIM_SIGNS[aims.get(figure)]
 
 
-def print_table(title: str, cells: Cells, aims: Mapping[str, Aim], base: str, notes: Sequence[str] = ()) -> None:
+def print_table(
+    title: str, cells: Cells, aims: Mapping[str, Aim], base: str, console: Console, notes: Sequence[str] = ()
+) -> None:
     """Print the figures, a few columns at a time, and what they mean."""
-    console = Console()
-    console = console if console.is_terminal else Console(width=_FILE_WIDTH)
+    console = widened(console, _FILE_WIDTH)
     figures = list(cells)
     for first in range(0, len(figures), _FIGURES_A_TABLE):
         shown = figures[first : first + _FIGURES_A_TABLE]

@@ -6,6 +6,7 @@ An actor's tongue and bite are in the sound and in the picture, but in no coeffi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from rich.table import Table
 from readavatar.benchmarks.appearance.actor_films import Films, default_model, film_speaker
 from readavatar.benchmarks.appearance.actor_pictures import write_mouth_sheet
 from readavatar.benchmarks.appearance.actor_scores import ELSEWHERE, EYES, INTERIOR, MOUTH_LPIPS, measure_on_film
-from readavatar.benchmarks.scorecard import Row, Score
+from readavatar.benchmarks.scorecard import Row, Score, widened
 from readavatar.benchmarks.statistics import estimate_mean
 from readavatar.benchmarks.trained import train_once
 from readavatar.errors import UserError
+
+_LOGGER = logging.getLogger(__name__)
 
 FIRST_SEED = 301
 ACTOR_CONFIG = "configs/appearance/actor.yaml"
@@ -45,6 +48,7 @@ def bench_appearance_actor(
     configs: Sequence[str] = (),
     work: str | Path = "bench_appearance",
     sheets: str | Path | None = None,
+    console: Console | None = None,
 ) -> dict[str, Score]:
     """Train three textures on each actor's film with equal steps, and paint held-out sentences.
 
@@ -56,6 +60,7 @@ def bench_appearance_actor(
         configs: Put over the actor preset, for all three.
         work: Folder for films and avatars.
         sheets: Folder for a contact sheet an actor.
+        console: Where a table of the scores is printed; by default nowhere.
 
     Returns:
         By ``texture: measure`` the means over actors, by ``gain over texture: measure`` the paired differences, both
@@ -75,9 +80,11 @@ def bench_appearance_actor(
         for name, avatar in avatars.items():
             found[name][f"actor {seed}"] = measure_on_film(avatar, films.held_out)
         if sheets is not None:
-            print(f"see '{write_mouth_sheet(Path(sheets) / f'actor_{seed}.png', films.held_out, avatars)}'")
+            sheet = write_mouth_sheet(Path(sheets) / f"actor_{seed}.png", films.held_out, avatars)
+            _LOGGER.info("see '%s'", sheet)
     scores = summarise_textures(found)
-    print_textures(f"appearance, {actors} digital actor(s) ({model}), held-out sentences", scores)
+    if console is not None:
+        print_textures(f"appearance, {actors} digital actor(s) ({model}), held-out sentences", scores, console)
     return scores
 
 
@@ -121,10 +128,8 @@ def _score(name: str, row: Row, values: Sequence[float | None]) -> dict[str, Sco
     return {name: Score(estimate.mean, low, high, row.unit, row.aim, len(measured), row.holds(estimate.mean))}
 
 
-def print_textures(title: str, scores: Mapping[str, Score]) -> None:
+def print_textures(title: str, scores: Mapping[str, Score], console: Console) -> None:
     """Print a row a measure: each texture's mean, and the gains with intervals beside their aim."""
-    console = Console()
-    console = console if console.is_terminal else Console(width=_FILE_WIDTH)
     table = Table(title=title, caption="means over actors, each with a training of its own (95 %: Student's t, paired)")
     table.add_column("what")
     gains = [f"gain over {name}" for name in (IMAGE, PLAIN)]
@@ -140,7 +145,7 @@ def print_textures(title: str, scores: Mapping[str, Score]) -> None:
         cells += [_text(each, signed=True) for each in found]
         holds = "" if None in found else "[green]yes[/]" if all(each.holds for each in found) else "[red]no[/]"
         table.add_row(measure, *cells, row.unit, found[0].aim if found[0] else "", holds)
-    console.print(table)
+    widened(console, _FILE_WIDTH).print(table)
 
 
 def _text(score: Score | None, signed: bool = False) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import numpy as np
 from readavatar.assets import find_asset
 from readavatar.data.store import ClipStore
 from readavatar.synthetic import SENTENCES, write_actor_clip
+
+_LOGGER = logging.getLogger(__name__)
 
 FILM = {"size": 128, "zoom": 1.6}
 """A lens that the face fills: the mouth's inside has some 150 pixels, and a training takes minutes."""
@@ -55,14 +58,13 @@ def film_speaker(seed: int, morphable_model: str, work: str | Path) -> Films:
     stores = []
     for take, (path, chosen) in enumerate(said.items()):
         if not (path / "tracking.safetensors").exists():
-            print(f"actor {seed}: filming {len(chosen)} sentences")
+            _LOGGER.info("actor %d: filming %d sentences", seed, len(chosen))
             store = write_actor_clip(
                 path,
                 seed=seed,
                 take=take,
                 sentences=[SENTENCES[index] for index in chosen],
                 morphable_model=morphable_model,
-                progress=True,
                 **FILM,
             )
             store.write_tracking(store.truth())

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from rich.progress import track
 from torch import Tensor, nn
 
 from readavatar.appearance import AppearanceRenderer, render_face
@@ -22,6 +21,7 @@ from readavatar.data.store.avatar import Avatar, load_network
 from readavatar.metrics import psnr
 from readavatar.metrics.lpips import ARCHITECTURES, load_lpips
 from readavatar.morphable import load_morphable_model
+from readavatar.progress import track
 
 INTERIOR, MOUTH_LPIPS = "mouth's inside: PSNR", "mouth: LPIPS (Alex)"
 ELSEWHERE, EYES = "face without the mouth: PSNR", "eyes: PSNR"
@@ -78,9 +78,7 @@ def measure_on_film(avatar: str | Path, store: ClipStore) -> dict[str, float]:
     landmarks = store.landmarks().landmarks_2d
     values: dict[str, list[Tensor]] = {}
     total = -(-store.num_frames // _BATCH)
-    for frames in track(
-        painter.paint(range(store.num_frames)), description="painting held-out sentences", total=total, transient=True
-    ):
+    for frames in track(painter.paint(range(store.num_frames)), "painting held-out sentences", total):
         for name, each in _measure(frames, judge, landmarks[frames.indices]).items():
             values.setdefault(name, []).append(each)
     return {name: float(torch.cat(each).nanmean()) for name, each in values.items()}

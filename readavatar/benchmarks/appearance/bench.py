@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from readavatar.benchmarks.scorecard import Figure
 from readavatar.errors import UserError
 
@@ -23,6 +25,7 @@ def bench_appearance(
     others: str | Path | None = None,
     work: str | Path = "bench_appearance",
     sheets: str | Path | None = None,
+    console: Console | None = None,
 ) -> dict[str, Figure]:
     """Measure what the appearance network paints.
 
@@ -43,6 +46,7 @@ def bench_appearance(
         others: With ``speech``: folder with clip stores of other people, to compare likenesses with.
         work: Folder for what is made once and kept.
         sheets: Folder for contact sheets.
+        console: Where a table of the scores is printed; by default nowhere.
 
     Raises:
         UserError: Speech without an avatar, or together with footage.
@@ -52,18 +56,30 @@ def bench_appearance(
         from readavatar.benchmarks.appearance.actor import bench_appearance_actor
 
         return bench_appearance_actor(
-            morphable_model=morphable_model, actors=actors, configs=configs, work=work, sheets=sheets
+            morphable_model=morphable_model,
+            actors=actors,
+            configs=configs,
+            work=work,
+            sheets=sheets,
+            console=console,
         )
     if speech is None:
         from readavatar.benchmarks.appearance.footage import bench_appearance_footage
 
         return bench_appearance_footage(
-            footage, avatar=avatar, held_out=held_out, configs=configs, work=work, sheets=sheets
+            footage, avatar=avatar, held_out=held_out, configs=configs, work=work, sheets=sheets, console=console
         )
     if footage is not None or avatar is None:
         raise UserError("Expected --speech FILE with --avatar FOLDER and without --footage: whose face is to say it?")
     from readavatar.benchmarks.appearance.driven import bench_appearance_driven
 
     return bench_appearance_driven(
-        avatar, speech, emotions=emotions, strengths=strengths, others=others, work=work, sheets=sheets
+        avatar,
+        speech,
+        emotions=emotions,
+        strengths=strengths,
+        others=others,
+        work=work,
+        sheets=sheets,
+        console=console,
     )

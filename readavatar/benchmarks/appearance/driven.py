@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from rich.progress import track
+from rich.console import Console
 from torch import Tensor
 
 from readavatar.benchmarks.appearance.identity import (
@@ -35,6 +36,9 @@ from readavatar.emotion import NEUTRAL, EmotionSpace
 from readavatar.errors import UserError
 from readavatar.gaze.judge import detected_landmarks
 from readavatar.media.video import probe, read_video
+from readavatar.progress import track
+
+_LOGGER = logging.getLogger(__name__)
 
 DRIVEN = "driven"
 REAL_FRAMES, OTHER_PEOPLE = "likeness: the person's real frames, to each other", "likeness: other people's, to them"
@@ -68,6 +72,7 @@ def bench_appearance_driven(
     others: str | Path | None = None,
     work: str | Path = "bench_appearance",
     sheets: str | Path | None = None,
+    console: Console | None = None,
 ) -> dict[str, Score]:
     """Let an avatar say a recording with each emotion at each strength, as ``animate`` does.
 
@@ -79,6 +84,7 @@ def bench_appearance_driven(
         others: Folder with clip stores of other people, however deep: what no likeness should be as low as.
         work: Folder for the clips.
         sheets: Folder for a contact sheet of each emotion.
+        console: Where a table of the scores is printed; by default nowhere.
 
     Returns:
         By ``driven: measure``: how much the painted faces look like the person's real ones, by a proxy (see
@@ -99,7 +105,7 @@ def bench_appearance_driven(
         detector = stack.enter_context(FaceDetector())
         for number, (emotion, strength) in enumerate(clips, 1):
             text = NEUTRAL if emotion == NEUTRAL else f"{emotion}:{strength:g}"
-            print(f"{text} ({number} of {len(clips)})")
+            _LOGGER.info("%s (%d of %d)", text, number, len(clips))
             path = Path(work) / DRIVEN / f"{opened.card.name}-{Path(speech).stem}-{text.replace(':', '-')}.mp4"
             path.parent.mkdir(parents=True, exist_ok=True)
             animate(avatar, speech, path, emotion=text, crop_only=True)
@@ -111,7 +117,8 @@ def bench_appearance_driven(
             scores[f"{DRIVEN}: no face found, {text}"] = _share_missed(driven)
     scores |= reference_scores(references, references_seen, all_values)
     scores = {name: score for name, score in scores.items() if score is not None}
-    print_scores(f"appearance, {opened.card.name} says {Path(speech).name}", DRIVEN, scores, [])
+    if console is not None:
+        print_scores(f"appearance, {opened.card.name} says {Path(speech).name}", DRIVEN, scores, [], console)
     if sheets is not None:
         for emotion in chosen:
             path = Path(sheets) / f"{opened.card.name}-{emotion}.png"
@@ -119,8 +126,8 @@ def bench_appearance_driven(
             captions = [NEUTRAL if each.emotion == NEUTRAL else f"{each.emotion} {each.strength:g}" for each in rows]
             pictures, points = [each.frames for each in rows], [each.landmarks for each in rows]
             write_driven_sheet(path, pictures, points, captions, rows[0].seconds)
-            print(f"see '{path}'")
-    print(f"the clips are in '{Path(work) / DRIVEN}'")
+            _LOGGER.info("see '%s'", path)
+    _LOGGER.info("the clips are in '%s'", Path(work) / DRIVEN)
     return scores
 
 
@@ -181,7 +188,7 @@ def look_at(path: Path, emotion: str, strength: float, detector: FaceDetector) -
     places = (torch.arange(NUM_MOMENTS) + 0.5) * video.num_frames / NUM_MOMENTS
     wanted = set(places.long().tolist())
     frames, landmarks, seconds = [], [], []
-    reading = track(read_video(path, video.fps), description="looking", total=video.num_frames, transient=True)
+    reading = track(read_video(path, video.fps), "looking", video.num_frames)
     for index, frame in enumerate(reading):
         if index in wanted:
             frames.append(torch.from_numpy(frame.copy()).permute(2, 0, 1).float() / 255)

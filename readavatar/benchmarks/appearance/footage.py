@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from rich.progress import track
+from rich.console import Console
 from torch import Tensor, nn
 
 from readavatar.assets import find_asset
@@ -35,6 +36,9 @@ from readavatar.detection import FaceDetector
 from readavatar.errors import UserError
 from readavatar.metrics.lpips import ARCHITECTURES, load_lpips
 from readavatar.morphable import load_morphable_model
+from readavatar.progress import track
+
+_LOGGER = logging.getLogger(__name__)
 
 AVATAR, NEAREST, ALBEDO = "avatar", "nearest training frame", "tracker's albedo"
 OVER_NEAREST = "face: PSNR over the nearest training frame's"
@@ -70,6 +74,7 @@ def bench_appearance_footage(
     configs: Sequence[str] = (),
     work: str | Path = "bench_appearance",
     sheets: str | Path | None = None,
+    console: Console | None = None,
 ) -> dict[str, Score]:
     """Paint every third frame of a clip's end from its fit, beside the nearest training frame and the fit's albedo.
 
@@ -80,6 +85,7 @@ def bench_appearance_footage(
         configs: Of the training.
         work: Folder for the avatar that is trained.
         sheets: Folder for a contact sheet.
+        console: Where a table of the scores is printed; by default nowhere.
 
     Returns:
         By ``painter: measure``: means over frames, with the 95 % bootstrap interval over seconds.
@@ -95,7 +101,7 @@ def bench_appearance_footage(
     if avatar is None:
         avatar, minutes = train_on_footage(store, count / store.fps, configs, Path(work))
     if remark := check_unseen(avatar, store, count):
-        print(remark)
+        _LOGGER.warning("%s", remark)
     model = load_morphable_model(face.morphable_model)
     painters = {
         AVATAR: AvatarPainter(avatar, store, model, face),
@@ -108,12 +114,13 @@ def bench_appearance_footage(
     if minutes is not None:
         scores[f"{AVATAR}: {MINUTES}"] = single(_MINUTES, minutes)
     name = store.info.source_name or store.path.name
-    print_comparison(f"appearance, the last {count / store.fps:g} s of {name}", scores, list(painters))
+    if console is not None:
+        print_comparison(f"appearance, the last {count / store.fps:g} s of {name}", scores, list(painters), console)
     if sheets is not None:
         path = Path(sheets) / f"{Path(name).stem}.png"
         chosen, images = shown
         write_painting_sheet(path, chosen, images, store.fps)
-        print(f"see '{path}'")
+        _LOGGER.info("see '%s'", path)
     return scores
 
 
@@ -149,7 +156,7 @@ def measure_painters(
     moments, images = [], {name: [] for name in painters}
     with ExitStack() as stack:
         detector = stack.enter_context(FaceDetector()) if find_asset("face_landmarker") else None
-        for place in track(places, description="painting held-out frames", transient=True):
+        for place in track(places, "painting held-out frames"):
             frames = range(place, place + 2)
             moment = Moment(place, store.frames(frames), landmarks[place : place + 2])
             paintings = {name: painter.paint(frames) for name, painter in painters.items()}
@@ -171,7 +178,8 @@ def find_judges() -> dict[str, nn.Module]:
     judges = {name: load_lpips(name) for name in ARCHITECTURES if find_asset(ARCHITECTURES[name].asset)}
     for name in ARCHITECTURES:
         if name not in judges:
-            print(f"LPIPS ({name}) is not measured: run 'readavatar assets get {ARCHITECTURES[name].asset}'")
+            asset = ARCHITECTURES[name].asset
+            _LOGGER.warning("LPIPS (%s) is not measured: run 'readavatar assets get %s'", name, asset)
     return judges
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from rich.console import Console
 
 from readavatar.appearance import AppearanceModule
 from readavatar.appearance.augmentation import Crops, choose_crops
@@ -142,14 +143,16 @@ def bench_appearance_speed(
     configs: Sequence[str] = (),
     rungs: Sequence[str] = tuple(LADDER),
     work: str | Path = "bench_appearance",
+    console: Console | None = None,
 ) -> dict[str, Figure]:
-    """Time training steps, ``animate`` and the renderer of each rung on a digital actor's film, and print a table.
+    """Time training steps, ``animate`` and the renderer of each rung on a digital actor's film.
 
     Args:
         morphable_model: Of the actor; ``ict`` where it is here, else ``builtin``.
         configs: Put over each rung's.
         rungs: Of ``LADDER``.
         work: Folder for the film; the trainings of a few steps there are made anew.
+        console: Where a table of the figures is printed; by default nowhere.
 
     Returns:
         By ``rung: what``; shares in per cent of the networks' own time.
@@ -164,13 +167,14 @@ def bench_appearance_speed(
         figures |= {f"{rung}: {name}": each for name, each in _time_animation(avatar, work).items()}
         if rung == "default":
             figures |= {f"{rung}: {name}": each for name, each in time_renderer(avatar, _inputs(avatar)).items()}
-    print_figures(f"appearance, {torch.get_num_threads()} thread(s)", figures)
+    if console is not None:
+        print_figures(f"appearance, {torch.get_num_threads()} thread(s)", figures, console)
     return figures
 
 
 def _film(path: Path, size: int, morphable_model: str) -> ClipStore:
     if not (path / "tracking.safetensors").exists():
-        options = {"size": size, "duration": FILM_SECONDS, "morphable_model": morphable_model, "progress": True}
+        options = {"size": size, "duration": FILM_SECONDS, "morphable_model": morphable_model}
         store = write_actor_clip(path, seed=ACTOR, sentences=["We measured every room twice."], **options)
         store.write_tracking(store.truth())
     return ClipStore(path)

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from readavatar.benchmarks.scorecard import Row, Score
+from readavatar.benchmarks.scorecard import Row, Score, widened
 from readavatar.metrics import bootstrap_interval
 
 _FILE_WIDTH = 120
@@ -44,16 +44,15 @@ def single(row: Row, value: float) -> Score:
     return Score(value, value, value, row.unit, row.aim, 1, row.holds(value))
 
 
-def print_comparison(title: str, scores: Mapping[str, Score], subjects: Sequence[str]) -> None:
+def print_comparison(title: str, scores: Mapping[str, Score], subjects: Sequence[str], console: Console) -> None:
     """Print ``subject: measure`` with a row a measure: the first subject's with its interval and aim, then the others'.
 
     Args:
         title: Of the table.
         scores: By ``subject: measure``.
         subjects: Columns.
+        console: Where.
     """
-    console = Console()
-    console = console if console.is_terminal else Console(width=_FILE_WIDTH)
     first, *others = subjects
     table = Table(title=title, caption="means over frames; 95 %: bootstrap over seconds")
     for column in ("what", first, "95 %", *others, "unit", "aim", "holds"):
@@ -66,7 +65,7 @@ def print_comparison(title: str, scores: Mapping[str, Score], subjects: Sequence
         values = ["" if each is None else _text(each.value) for each in found]
         verdict = ("", "") if ours is None else (ours.aim, _VERDICTS[ours.holds])
         table.add_row(measure, values[0], interval, *values[1:], any_of_them.unit, *verdict)
-    console.print(table)
+    widened(console, _FILE_WIDTH).print(table)
 
 
 def _text(value: float) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.console import Console
 from torch import Tensor
 
 from readavatar.assets import find_asset
@@ -22,6 +22,7 @@ from readavatar.benchmarks.expression.takes import FIRST_SEED, Trial, make_trial
 from readavatar.benchmarks.expression.training import TUNED, TWIN, VARIANTS, train_actor
 from readavatar.benchmarks.scorecard import Score
 from readavatar.errors import UserError
+from readavatar.progress import spinner
 
 TRUTH, AVATAR = "truth", "avatar"
 
@@ -43,8 +44,9 @@ def bench_expression(
     config: str | None = None,
     work: str | Path = "bench_expression",
     plot: str | Path | None = None,
+    console: Console | None = None,
 ) -> dict[str, Score]:
-    """Train on digital actors, measure on sentences that were held out, and print a table.
+    """Train on digital actors and measure on sentences that were held out.
 
     Trained avatars, the reader of emotions and the judge of sync are kept in ``work``, so that another run only
     measures again. (They are known by their settings: delete the folder after a change of what actors do.)
@@ -57,6 +59,7 @@ def bench_expression(
         config: Put over the expression stage's default for training.
         work: Folder for avatars, reader and judge.
         plot: Picture of the first actor's dials, a change and the upper face; ``.png``.
+        console: Where a table of the scores is printed; by default nowhere.
 
     Returns:
         By ``column: row`` over all actors, then by ``actor N, column: row``.
@@ -90,7 +93,8 @@ def bench_expression(
         heard.clear()
         judge.heard.clear()
     scores = summarise_actors(found)
-    print_columns(f"expression, {actors} digital actor(s) ({model})", scores, list(motions), judged)
+    if console is not None:
+        print_columns(f"expression, {actors} digital actor(s) ({model})", scores, list(motions), judged, console)
     return scores
 
 
@@ -106,17 +110,15 @@ def _train(
 
 @torch.no_grad()
 def _measure(trial: Trial, motion: Motion, reader: EmotionReader, judge: SyncJudge, what: str) -> Measured:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, transient=True) as progress:
-        task = progress.add_task(f"{what}: lips", total=None)
+    with spinner(f"{what}: lips") as describe:
         figures = measure_lips(trial, motion)
-        progress.update(task, description=f"{what}: liveliness")
+        describe(f"{what}: liveliness")
         figures |= measure_life(trial, motion)
-        progress.update(task, description=f"{what}: emotions")
+        describe(f"{what}: emotions")
         dial = turn_dial(trial, motion, reader)
         figures |= measure_dial(trial, motion, reader, dial)
-        progress.update(task, description=f"{what}: changes")
+        describe(f"{what}: changes")
         rows, changes = measure_changes(trial, motion, reader)
-        progress.update(task, description=f"{what}: sync")
+        describe(f"{what}: sync")
         figures |= rows | measure_sync(trial, motion, judge)
     return Measured(figures, dial, changes)

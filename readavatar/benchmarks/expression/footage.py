@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
-from rich.progress import track
+from rich.console import Console
 from torch import Tensor
 
 from readavatar.assets import find_asset
@@ -27,6 +27,7 @@ from readavatar.expression.face_space import FaceSpace
 from readavatar.media.frame_rate import resample_frames
 from readavatar.metrics import motion_std, pearson_correlation, pooled_std
 from readavatar.morphable import EXPRESSION_NAMES, load_morphable_model
+from readavatar.progress import track
 from readavatar.speech import SpeechEncoder, load_speech_encoder
 
 REACH = 3
@@ -99,6 +100,7 @@ def bench_expression_footage(
     avatar: str | Path | None = None,
     held_out: float = 12.0,
     work: str | Path = "bench_expression",
+    console: Console | None = None,
 ) -> dict[str, Score]:
     """Measure on a clip's held-out end what a ridge regression tells of the mouth and, if given, what an avatar does.
 
@@ -107,6 +109,7 @@ def bench_expression_footage(
         avatar: Trained on the clip without its last ``held_out`` seconds, or on other people.
         held_out: Seconds.
         work: Folder that keeps the judge of sync.
+        console: Where a table of the scores is printed; by default nowhere.
 
     Returns:
         By ``footage: row``. An avatar's spreads are means with the least and the greatest over the samples, and hold
@@ -135,7 +138,8 @@ def bench_expression_footage(
             columns = [face.expression_names.index(name) for name in EXPRESSION_NAMES]
             measured |= sync_scores(store, true[:, columns], samples[..., columns], find_judge(work))
         scores |= {f"{FOOTAGE}: {name}": score for name, score in measured.items()}
-    print_scores(f"expression, the last {held_out:g} s of {store.path.name}", FOOTAGE, scores, [])
+    if console is not None:
+        print_scores(f"expression, the last {held_out:g} s of {store.path.name}", FOOTAGE, scores, [], console)
     return scores
 
 
@@ -235,7 +239,7 @@ def ridge_scores(
     """Correlation and spread of the mouth's opening, predicted from each encoder that is on this machine."""
     opening, scores = space.opening(true), {}
     training, test = torch.nonzero(seen[:-count])[:, 0], torch.nonzero(seen[-count:])[:, 0] + len(seen) - count
-    for what, encoder in track(_encoders(), description="ridge regressions", transient=True):
+    for what, encoder in track(_encoders(), "ridge regressions"):
         windows = frame_windows(clip_speech_features(store, encoder, store.fps, store.num_frames))
         predicted = predict_by_ridge(windows[training], opening[training], windows[test])
         correlation = float(pearson_correlation(predicted, opening[test]))

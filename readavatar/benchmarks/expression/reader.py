@@ -13,13 +13,13 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from rich.progress import track
 from torch import Tensor, nn
 
 from readavatar.benchmarks.expression.motion import SPACE, true_motion, without_gaze
 from readavatar.emotion import EmotionTrack
 from readavatar.files import replacing_file
 from readavatar.morphable import EXPRESSION_NAMES
+from readavatar.progress import track
 from readavatar.synthetic import SENTENCES, make_character, play
 
 _REACH = 2
@@ -108,7 +108,7 @@ def train_reader(settings: ReaderSettings) -> EmotionReader:
         reader.std.copy_(expressions.std((0, 1)).clamp(min=0.01))
         optimizer = torch.optim.Adam(reader.parameters())
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=settings.steps)
-        for _ in track(range(settings.steps), description="learning to read emotions", transient=True):
+        for _ in track(range(settings.steps), "learning to read emotions"):
             chosen, first = torch.randint(len(expressions), (_BATCH,)), torch.randint(expressions.shape[1] - length, ())
             read, asked = reader(expressions[chosen, first : first + length]), emotion[chosen]
             loss = F.mse_loss(read, asked[:, None].expand_as(read)) + F.mse_loss(read.mean(1), asked)
@@ -124,7 +124,7 @@ def reader_takes(settings: ReaderSettings) -> tuple[Float[Tensor, "n T E"], Floa
     num_frames = int(settings.seconds * settings.fps)
     expressions, emotions = [], []
     seeds = range(settings.first_seed, settings.first_seed + settings.num_characters)
-    for seed in track(seeds, description="other actors", transient=True):
+    for seed in track(seeds, "other actors"):
         character, generator = make_character(seed), np.random.default_rng([seed, 12])
         act = true_motion(character)
         for number, index in enumerate(generator.choice(len(SENTENCES), settings.sentences)):

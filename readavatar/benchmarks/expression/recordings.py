@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from rich.progress import track
+from rich.console import Console
 
 from readavatar.benchmarks.expression.footage import MOST_OFFSET
 from readavatar.benchmarks.expression.motion import SPACE, TrainedMotion
@@ -18,7 +19,10 @@ from readavatar.errors import UserError
 from readavatar.expression.sync_training import SURE as SURE_CONFIDENCE
 from readavatar.media.waveform import SAMPLE_RATE, read_waveform
 from readavatar.morphable import EXPRESSION_NAMES
+from readavatar.progress import track
 from readavatar.synthetic import Take
+
+_LOGGER = logging.getLogger(__name__)
 
 RECORDINGS = "recordings"
 SOUND_SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".mov", ".webm", ".mkv"}
@@ -32,6 +36,7 @@ def bench_expression_recordings(
     work: str | Path = "bench_expression",
     emotion: str = "neutral",
     sheets: str | Path | None = None,
+    console: Console | None = None,
 ) -> dict[str, Score]:
     """Let an avatar say every recording and ask the judge of sync by how much it is late.
 
@@ -41,6 +46,7 @@ def bench_expression_recordings(
         work: Folder that keeps the judge.
         emotion: In which.
         sheets: Folder for a contact sheet of each recording's motion.
+        console: Where a table of the scores is printed; by default nowhere.
 
     Returns:
         By ``recordings: offset, FILE`` and ``recordings: confidence, FILE``; files too short to tell by are left out.
@@ -51,7 +57,7 @@ def bench_expression_recordings(
     files = find_recordings(folder)
     motion, judge = TrainedMotion(avatar), find_judge(work)
     scores: dict[str, Score] = {}
-    for file in track(files, description="recordings", transient=True):
+    for file in track(files, "recordings"):
         waveform = read_waveform(file, SAMPLE_RATE)
         num_frames = max(1, round(len(waveform) / SAMPLE_RATE * motion.fps))
         asked = EmotionTrack.parse(emotion, SPACE).sample_frames(num_frames, motion.fps)
@@ -62,12 +68,13 @@ def bench_expression_recordings(
             write_motion_sheet(Path(sheets) / f"{file.stem}.png", moved, motion.fps)
         offset = judge.offset(waveform, moved, motion.fps)
         if offset is None:
-            print(f"{file.name}: too short to judge")
+            _LOGGER.warning("%s: too short to judge", file.name)
             continue
         for what, row, value in (("offset", _OFFSET, offset.frames), ("confidence", _CONFIDENCE, offset.confidence)):
             score = Score(value, value, value, row.unit, row.aim, 1, row.holds(value))
             scores[f"{RECORDINGS}: {what}, {file.name}"] = score
-    print_scores(f"expression, {len(files)} recording(s)", RECORDINGS, scores, [])
+    if console is not None:
+        print_scores(f"expression, {len(files)} recording(s)", RECORDINGS, scores, [], console)
     return scores
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import safetensors.torch
 from jaxtyping import Float
-from rich.progress import track
 from torch import Tensor
 
 from readavatar.benchmarks.expression.motion import Motion, encode_speech, without_gaze
@@ -21,6 +20,7 @@ from readavatar.expression.sync_training import LEAST_WINDOWS, SyncOffset, sync_
 from readavatar.files import replacing_file
 from readavatar.media.frame_rate import resample_frames
 from readavatar.morphable import EXPRESSION_NAMES, MorphableModel, load_morphable_model
+from readavatar.progress import track
 from readavatar.speech import SpeechEncoder, load_speech_encoder
 from readavatar.synthetic import draw_takes, make_character
 
@@ -95,11 +95,11 @@ def find_judge(work: str | Path, settings: JudgeSettings | None = None) -> SyncJ
 def _train(settings: JudgeSettings, encoder: SpeechEncoder, face: MorphableModel) -> SyncNetwork:
     takes = []
     seeds = range(settings.first_seed, settings.first_seed + settings.num_characters)
-    for seed in track(seeds, description="the sync judge listens", transient=True):
+    for seed in track(seeds, "training data of the sync judge"):
         for take in draw_takes(make_character(seed), settings.minutes, fps=settings.fps):
             speech = encoder.encode(take.waveform, take.fps, len(take.expressions))
             takes.append((speech, without_gaze(take.expressions)))
-    return train_sync_expert(takes, lip_landmarks(face), steps=settings.steps, seed=settings.seed, progress=True)
+    return train_sync_expert(takes, lip_landmarks(face), steps=settings.steps, seed=settings.seed)
 
 
 def measure_sync(trial: Trial, motion: Motion, judge: SyncJudge) -> dict[str, float]:

@@ -11,7 +11,7 @@ from readavatar.benchmarks.expression.cost import COST_ROWS
 from readavatar.benchmarks.expression.dial import CHANGE_ROWS, DIAL_ROWS
 from readavatar.benchmarks.expression.lips import FACE_DISTANCE, LIFE_ROWS, LIP_ERROR, LIP_ROWS, UPPER_DISTANCE
 from readavatar.benchmarks.expression.sync import SYNC_ROWS
-from readavatar.benchmarks.scorecard import Row, Score, summarise
+from readavatar.benchmarks.scorecard import Row, Score, summarise, widened
 
 _OVER_TWIN = {LIP_ERROR: 1.1, FACE_DISTANCE: 0.5, UPPER_DISTANCE: 0.5}
 """What may be at most so many times the regression twin's."""
@@ -53,10 +53,8 @@ def summarise_actors(actors: Mapping[str, Columns]) -> dict[str, Score]:
     return {name: score for name, score in scores.items() if score is not None}
 
 
-def print_columns(title: str, scores: Mapping[str, Score], columns: list[str], judged: str) -> None:
+def print_columns(title: str, scores: Mapping[str, Score], columns: list[str], judged: str, console: Console) -> None:
     """Print every row: each column's mean and interval, the aim, and whether the column ``judged`` reaches it."""
-    console = Console()
-    console = console if console.is_terminal else Console(width=_FILE_WIDTH)
     table = Table(title=title, caption="mean over actors, each with a training of its own; (95 %: bootstrap over them)")
     table.add_column("what")
     for column in columns:
@@ -70,7 +68,7 @@ def print_columns(title: str, scores: Mapping[str, Score], columns: list[str], j
         own = scores.get(f"{judged}: {name}")
         verdict = {None: "", True: "[green]yes[/]", False: "[red]no[/]"}[own.holds if own else None]
         table.add_row(name, *map(_cell, found), row.unit, row.aim, verdict)
-    console.print(table)
+    widened(console, _FILE_WIDTH).print(table)
 
 
 def _cell(score: Score | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 
 import torch
@@ -22,6 +23,8 @@ from readavatar.rendering.camera import axis_angle_to_matrix
 from readavatar.synthetic import write_actor_clip
 from readavatar.tracking.results import degrees_of_turn, head_vertices, neutral_vertices
 from readavatar.types import TrackedFace
+
+_LOGGER = logging.getLogger(__name__)
 
 FIRST_SEED = 101
 EMOTIONS = (
@@ -72,11 +75,9 @@ def film_actor(seed: int, morphable_model: str, work: Path, film: dict | None = 
     settings = json.dumps([seed, morphable_model, emotion, options], sort_keys=True)
     folder = work / "films" / f"{seed}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
     if not (folder / "film" / "clip.json").exists():
-        print(f"actor {seed}: filming")
+        _LOGGER.info("actor %d: filming", seed)
         track = EmotionTrack.parse(emotion, EmotionSpace())
-        write_actor_clip(
-            folder / "film", seed=seed, emotion=track, morphable_model=morphable_model, progress=True, **options
-        )
+        write_actor_clip(folder / "film", seed=seed, emotion=track, morphable_model=morphable_model, **options)
     store = ClipStore(folder / "film")
     if not (folder / "clip" / "clip.json").exists():
         prepare_clip(store.source, folder / "clip", size=options["size"], say=lambda line: None)
@@ -86,7 +87,7 @@ def film_actor(seed: int, morphable_model: str, work: Path, film: dict | None = 
 def score_actor(seed: int, morphable_model: str, work: Path, config: str, film: dict | None = None) -> Values:
     """Film (or find) an actor, fit the video as footage is fitted, and measure ``ACTOR_ROWS``."""
     filmed, clip = film_actor(seed, morphable_model, work, film)
-    print(f"actor {seed}: fitting {clip.num_frames} frames")
+    _LOGGER.info("actor %d: fitting %d frames", seed, clip.num_frames)
     fitted = fit_person(f"actor_{seed}", [clip.path], work, config, morphable_model)
     errors = measure_against_truth(fitted.stores[0].tracking(), filmed.truth(), fitted.model, clip.fps)
     return {**{name: [value] for name, value in errors.items()}, **measure_likeness(fitted)}

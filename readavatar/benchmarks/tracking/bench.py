@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+
+from rich.console import Console
 
 from readavatar.assets import find_asset
 from readavatar.benchmarks.scorecard import Score, print_scores, summarise_subjects
@@ -10,6 +13,8 @@ from readavatar.benchmarks.tracking.actors import ACTOR_ROWS, FIRST_SEED, score_
 from readavatar.benchmarks.tracking.fit import DEFAULT_CONFIG
 from readavatar.benchmarks.tracking.footage import FOOTAGE_ROWS, find_people, score_person, transfer_scores
 from readavatar.errors import UserError
+
+_LOGGER = logging.getLogger(__name__)
 
 ACTORS, FOOTAGE = "digital actors", "footage"
 
@@ -21,8 +26,9 @@ def bench_tracking(
     config: str = DEFAULT_CONFIG,
     work: str | Path = "bench_tracking",
     film: dict | None = None,
+    console: Console | None = None,
 ) -> dict[str, Score]:
-    """Fit and measure digital actors and footage, and print a table of each.
+    """Fit and measure digital actors and footage.
 
     Films and prepared videos are kept in ``work``, so that another run only fits again. (They are known by their
     settings: delete the folder after a change of what is filmed.)
@@ -35,6 +41,7 @@ def bench_tracking(
         config: Put over the tracking stage's default.
         work: Folder for films, links to clips, and fits.
         film: Arguments of ``write_actor_clip`` that replace the scorecard's.
+        console: Where tables of the scores are printed; by default nowhere.
 
     Returns:
         By the row's name: over all actors or clips (``digital actors: …``, ``footage: …``), then of each of them.
@@ -51,13 +58,15 @@ def bench_tracking(
         seeds = range(FIRST_SEED, FIRST_SEED + actors)
         measured = {f"actor {seed}": score_actor(seed, model, work, config, film) for seed in seeds}
         scores |= summarise_subjects(ACTORS, ACTOR_ROWS, measured)
-        print_scores(f"tracking, digital actors ({model})", ACTORS, scores, list(measured))
+        if console is not None:
+            print_scores(f"tracking, digital actors ({model})", ACTORS, scores, list(measured), console)
     if people:
         found = {name: score_person(name, sources, model, work, config) for name, sources in people.items()}
         own = summarise_subjects(FOOTAGE, FOOTAGE_ROWS, {name: each.values for name, each in found.items()})
         across = {f"{FOOTAGE}: {name}": score for name, score in transfer_scores(found).items()}
         scores |= own | across
-        print_scores(f"tracking, footage ({model})", FOOTAGE, own | across, list(found))
+        if console is not None:
+            print_scores(f"tracking, footage ({model})", FOOTAGE, own | across, list(found), console)
         for remark in (remark for each in found.values() for remark in each.remarks):
-            print(remark)
+            _LOGGER.info("%s", remark)
     return scores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import time
@@ -21,6 +22,8 @@ from readavatar.morphable import MorphableModel, load_morphable_model
 from readavatar.tracking.schedule import choose_keyframes
 from readavatar.training import train
 from readavatar.types import TrackedFace
+
+_LOGGER = logging.getLogger(__name__)
 
 DEFAULT_CONFIG = "configs/tracking/default.yaml"
 _NOT_LINKED = ("tracking.safetensors", "cache")
@@ -85,7 +88,7 @@ def fit_person(name: str, clips: Sequence[Path], work: Path, config: str, morpha
     stores, model = [ClipStore(link) for link in links], load_morphable_model(morphable_model)
     offsets = _landmark_offsets(run)
     if offsets is None:
-        print(f"{name}: the fit left no checkpoint, so that its landmark offsets are not known")
+        _LOGGER.warning("%s: the fit left no checkpoint, so that its landmark offsets are not known", name)
     return Fitted(stores, model, seconds, offsets, _keyframes(stores, run))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from readavatar.detection.landmark_sets import ARKIT_NAMES
 from readavatar.emotion import MEAD_EMOTIONS, NEUTRAL, EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 from readavatar.files import sha256_of_file
+
+_LOGGER = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi"}
 SIZE = 512
@@ -103,7 +106,8 @@ def prepared(source: Path, person: str, work: Path) -> Path:
 def score_person(person: str, sources: list[Path], morphable_model: str, work: Path, config: str) -> PersonScores:
     """Prepare what is not, fit all of a person's clips together, and measure ``FOOTAGE_ROWS``."""
     clips = [prepared(source, person, work) for source in sources]
-    print(f"{person}: fitting {sum(ClipStore(clip).num_frames for clip in clips)} frames of {len(clips)} clip(s)")
+    num_frames = sum(ClipStore(clip).num_frames for clip in clips)
+    _LOGGER.info("%s: fitting %d frames of %d clip(s)", person, num_frames, len(clips))
     fitted = fit_person(person, clips, work, config, morphable_model)
     values = {**measure_likeness(fitted), HIDDEN: [], AT_LIMIT: []}
     expressions, blendshapes, remarks = [], [], []

@@ -6,6 +6,7 @@ which fixes the crop; the second cuts the frames and draws the masks.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -18,7 +19,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from rich.progress import track
 
 from readavatar.data.preparation.face_crop import choose_crop, crop_frame, face_mask
 from readavatar.data.preparation.face_selection import Selection, describe_times, is_found, select_person
@@ -29,6 +29,9 @@ from readavatar.errors import UserError
 from readavatar.files import sha256_of_file
 from readavatar.media.video import VideoInfo, frame_rate, probe, read_video
 from readavatar.media.waveform import SAMPLE_RATE, read_waveform
+from readavatar.progress import track
+
+_LOGGER = logging.getLogger(__name__)
 
 SMALLEST_SIZE, LARGEST_SIZE = 64, 2048
 """Pixels."""
@@ -53,8 +56,8 @@ def prepare_clip(
     sound: str | Path | None = None,
     emotion: EmotionTrack | None = None,
     detector: Detector | None = None,
-    say: Callable[[str], None] = print,
-    progress: bool = True,
+    say: Callable[[str], None] = _LOGGER.warning,
+    progress: bool | None = None,
 ) -> ClipStore:
     """Turn a video of one person into a clip store.
 
@@ -66,8 +69,9 @@ def prepare_clip(
         sound: The sound where it is in a file of its own; it begins with the video's first frame.
         emotion: What the person shows.
         detector: Finds the faces; by default MediaPipe's.
-        say: Is given each line of what the user should know: missing sound, frames without a face.
-        progress: Whether to draw progress bars.
+        say: Is given each line of what the user should know: missing sound, frames without a face. By default they
+            are logged as warnings.
+        progress: Draw progress bars; by default only within ``progress_bars()``.
 
     Returns:
         The store, opened.
@@ -91,7 +95,7 @@ def prepare_clip(
 
     def frames(description: str) -> Iterable[UInt8[np.ndarray, "H W 3"]]:
         reader = read_video(video, info.fps)
-        return track(reader, description, info.num_frames, transient=True, disable=not progress)
+        return track(reader, description, info.num_frames, progress)
 
     with _opened(detector) as faces:
         found = (faces.detect(frame) for frame in frames("finding the face"))
