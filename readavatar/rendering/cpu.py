@@ -21,9 +21,9 @@ from torch import Tensor
 
 from readavatar.rendering.cpu_threads import bands, run_jobs
 
-NUM_LANES = 4
+_NUM_LANES = 4
 """Pixels at once: doubles in an AVX register."""
-MARGIN = 1e-3
+_MARGIN = 1e-3
 """Pixels by which boxes are enlarged, so that rounding loses no centre that lies on an edge."""
 
 # Kernels are marked `no_type_check`: what a shape checker wraps, numba cannot compile.
@@ -39,7 +39,7 @@ def visible_faces(
     projected = np.empty((len(vertices), vertices.shape[1], 2))
     boxes = np.empty((len(vertices), len(corners), 4), np.int32)
     index = np.empty((len(vertices), height, width), np.int64)
-    centres = np.full(max(width, NUM_LANES), np.nan)
+    centres = np.full(max(width, _NUM_LANES), np.nan)
     centres[:width] = (np.arange(width) + 0.5) * (2 / width) - 1
     run_jobs(
         _project,
@@ -93,10 +93,10 @@ def _find_boxes(vertices, projected, faces, height, width, boxes):
             top, bottom = min(y0, min(y1, y2)), max(y0, max(y1, y2))
         else:
             left, right, top, bottom = _visible_extent(vertices, faces[face], height, width)
-        boxes[face, 0] = _first_centre(left - MARGIN, width)
-        boxes[face, 1] = _first_centre(right + MARGIN, width)
-        boxes[face, 2] = _first_centre(top - MARGIN, height)
-        boxes[face, 3] = _first_centre(bottom + MARGIN, height)
+        boxes[face, 0] = _first_centre(left - _MARGIN, width)
+        boxes[face, 1] = _first_centre(right + _MARGIN, width)
+        boxes[face, 2] = _first_centre(top - _MARGIN, height)
+        boxes[face, 3] = _first_centre(bottom + _MARGIN, height)
         if boxes[face, 0] >= boxes[face, 1]:
             boxes[face, 3] = boxes[face, 2]  # so that one comparison tells the empty ones
 
@@ -158,7 +158,7 @@ def _draw(vertices, faces, boxes, centres, height, first_row, index):
             a0, b0, c0, a1, b1, c1, a2, b2, c2 = -a0, -b0, -c0, -a1, -b1, -c1, -a2, -b2, -c2
         z0, z1, z2 = z0 / abs(determinant), z1 / abs(determinant), z2 / abs(determinant)
         left, right = boxes[face, 0], boxes[face, 1]
-        num_lanes = min((right - left + NUM_LANES - 1) // NUM_LANES * NUM_LANES, num_columns)
+        num_lanes = min((right - left + _NUM_LANES - 1) // _NUM_LANES * _NUM_LANES, num_columns)
         left = min(left, num_columns - num_lanes)
         for row in range(low, high):
             y = 1 - (first_row + row + 0.5) * (2 / height)

@@ -121,7 +121,7 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 @numba.njit(cache=True, nogil=True)
 @no_type_check
-def corner_edges(vertices, faces, face, x, y):
+def _corner_edges(vertices, faces, face, x, y):
     """Vertex indices, uᵢ, vᵢ and eᵢ of the three corners, in double precision."""
     i0, i1, i2 = faces[face, 0], faces[face, 1], faces[face, 2]
     w0, w1, w2 = np.float64(vertices[i0, 3]), np.float64(vertices[i1, 3]), np.float64(vertices[i2, 3])
@@ -146,7 +146,7 @@ def _barycentrics(vertices, faces, face_index, barycentrics, depth, top, bottom)
                 depth[row, column] = 1
                 continue
             x = (column + 0.5) * (2 / width) - 1
-            corners, _, _, edges = corner_edges(vertices, faces, face, x, y)
+            corners, _, _, edges = _corner_edges(vertices, faces, face, x, y)
             scale = 1 / (edges[0] + edges[1] + edges[2])
             b0, b1, b2 = edges[0] * scale, edges[1] * scale, edges[2] * scale
             z = b0 * vertices[corners[0], 2] + b1 * vertices[corners[1], 2] + b2 * vertices[corners[2], 2]
@@ -168,7 +168,7 @@ def _barycentrics_backward(vertices, faces, face_index, on_barycentrics, on_dept
             if face < 0:
                 continue
             x = (column + 0.5) * (2 / width) - 1
-            corners, u, v, edges = corner_edges(vertices, faces, face, x, y)
+            corners, u, v, edges = _corner_edges(vertices, faces, face, x, y)
             scale = 1 / (edges[0] + edges[1] + edges[2])
             b0, b1, b2 = edges[0] * scale, edges[1] * scale, edges[2] * scale
             z = b0 * vertices[corners[0], 2] + b1 * vertices[corners[1], 2] + b2 * vertices[corners[2], 2]

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from readavatar.errors import UserError
 from readavatar.rendering import barycentric, nvdiffrast_backend, pytorch3d_backend, torch_backend
-from readavatar.rendering.antialias import blend_outlines
-from readavatar.rendering.topology import index_range
 
 BACKENDS = ("cpu", "nvdiffrast", "pytorch3d", "torch")
+_ranges = WeakTensorKeyDictionary()
+"""Of the indices, by faces: meshes keep theirs from frame to frame."""
 
 
 @dataclass(frozen=True)
@@ -94,34 +95,24 @@ def interpolate(
 
 
 def silhouette(fragments: Fragments) -> Float[Tensor, "B 1 H W"]:
-    """1 where there is a surface, else 0; ``antialias`` gives it gradients."""
+    """1 where there is a surface, else 0; without gradients."""
     return (fragments.face_index >= 0)[:, None].to(fragments.barycentrics.dtype)
-
-
-def antialias(
-    image: Float[Tensor, "B C H W"],
-    fragments: Fragments,
-    vertices_clip: Float[Tensor, "B V 4"],
-    faces: Int[Tensor, "F 3"],
-) -> Float[Tensor, "B C H W"]:
-    """Blend pixels across silhouettes by where the edge passes between their centres.
-
-    It is what makes an image differentiable in the position of outlines (Laine et al. 2020, section 3.5).
-
-    Args:
-        image: Made from ``fragments``; differentiable.
-        fragments: Of ``rasterize(vertices_clip, faces, …)``.
-        vertices_clip: Differentiable.
-        faces: The same tensor object again and again, if possible: what neighbours what is remembered with it.
-    """
-    return blend_outlines(image, fragments.face_index, fragments.depth, vertices_clip, faces)
 
 
 def _check_indices(faces: Int[Tensor, "F 3"], count: int, what: str) -> None:
     # Compiled code would read whatever lies there in memory.
-    lowest, highest = index_range(faces)
+    lowest, highest = _index_range(faces)
     if lowest < 0 or highest >= count:
         raise ValueError(f"Expected `faces` indices from 0 and below {count} {what}, but got {lowest} to {highest}.")
+
+
+def _index_range(faces: Int[Tensor, "F 3"]) -> tuple[int, int]:
+    """The least and the greatest index, (0, −1) without faces; found anew only where the tensor was written to."""
+    version, found = _ranges.get(faces, (None, None))
+    if version != faces._version:
+        found = tuple(map(int, faces.aminmax())) if len(faces) else (0, -1)
+        _ranges[faces] = (faces._version, found)
+    return found
 
 
 def _backend(name: str, device: torch.device) -> Callable[..., Int[Tensor, "B H W"]]:

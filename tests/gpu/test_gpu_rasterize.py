@@ -4,7 +4,7 @@ import pytest
 import torch
 from raster_agreement import RESOLUTION, agreement, require, self_hiding_scene
 
-from readavatar.rendering.rasterize import antialias, interpolate, rasterize
+from readavatar.rendering.rasterize import interpolate, rasterize
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -26,7 +26,7 @@ def test_gradients_on_a_gpu_are_those_on_the_cpu(backend):
     for device, name in (("cpu", "cpu"), ("cuda", backend)):
         leaf, triangles = vertices.to(device).requires_grad_(), faces.to(device)
         fragments = rasterize(leaf, triangles, RESOLUTION, name)
-        image = antialias(interpolate(leaf, triangles, fragments), fragments, leaf, triangles)
+        image = interpolate(leaf, triangles, fragments)
         image.square().mean().backward()
         images.append(image.detach().cpu())
         gradients.append(leaf.grad.cpu().flatten())
