@@ -11,22 +11,17 @@ fast): hence flat buffers, unsigned indices (signed ones may count from the end)
 
 from __future__ import annotations
 
-from typing import no_type_check
-
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from readavatar.rendering.cpu_threads import bands, run_jobs
+from readavatar.rendering.cpu_kernels import bands, kernel, run_jobs
 
 _NUM_LANES = 4
 """Pixels at once: doubles in an AVX register."""
 _MARGIN = 1e-3
 """Pixels by which boxes are enlarged, so that rounding loses no centre that lies on an edge."""
-
-# Kernels are marked `no_type_check`: what a shape checker wraps, numba cannot compile.
 
 
 def visible_faces(
@@ -65,8 +60,7 @@ def visible_faces(
     return torch.from_numpy(index)
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _project(vertices, height, width, projected):
     """Columns and rows, 0 at the first pixel's centre; NaN for what is not in front of the near plane z = −w."""
     for vertex in range(vertices.shape[0]):
@@ -74,14 +68,12 @@ def _project(vertices, height, width, projected):
         projected[vertex] = _on_screen(x, y, w if w > 0 and z + w > 0 else np.nan, height, width)
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _on_screen(x, y, w, height, width):
     return (x / w + 1) * 0.5 * width - 0.5, (1 - y / w) * 0.5 * height - 0.5
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _find_boxes(vertices, projected, faces, height, width, boxes):
     """Columns [left, right) and rows [top, bottom) of the pixel centres that each triangle may cover."""
     for face in range(faces.shape[0]):
@@ -101,8 +93,7 @@ def _find_boxes(vertices, projected, faces, height, width, boxes):
             boxes[face, 3] = boxes[face, 2]  # so that one comparison tells the empty ones
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _visible_extent(vertices, corners, height, width):
     """Least and greatest column and row of a triangle that crosses the near plane: there its visible part ends."""
     left, right, top, bottom = np.inf, -np.inf, np.inf, -np.inf
@@ -122,8 +113,7 @@ def _visible_extent(vertices, corners, height, width):
     return left, right, top, bottom
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _first_centre(position, size):
     """The first pixel, of ``size``, whose centre is at or after ``position``."""
     if not position > 0:  # NaN too
@@ -131,8 +121,7 @@ def _first_centre(position, size):
     return int(np.ceil(position)) if position < size else size
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _draw(vertices, faces, boxes, centres, height, first_row, index):
     """Draw all triangles into some rows of an image."""
     num_rows, width = index.shape
@@ -177,8 +166,7 @@ def _draw(vertices, faces, boxes, centres, height, first_row, index):
             index[row, column] = seen_face[row * num_columns + column]
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _corner(vertices, vertex):
     return (
         np.float64(vertices[vertex, 0]),

@@ -5,16 +5,13 @@ Symbols as there. Gradients are gathered into one buffer for each job, so that t
 
 from __future__ import annotations
 
-from typing import no_type_check
-
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from readavatar.rendering.cpu_threads import bands, run_jobs
+from readavatar.rendering.cpu_kernels import bands, kernel, run_jobs
 
 
 class BarycentricsAndDepth(torch.autograd.Function):
@@ -119,8 +116,7 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _corner_edges(vertices, faces, face, x, y):
     """Vertex indices, uᵢ, vᵢ and eᵢ of the three corners, in double precision."""
     i0, i1, i2 = faces[face, 0], faces[face, 1], faces[face, 2]
@@ -131,8 +127,7 @@ def _corner_edges(vertices, faces, face, x, y):
     return (i0, i1, i2), (u0, u1, u2), (v0, v1, v2), edges
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _barycentrics(vertices, faces, face_index, barycentrics, depth, top, bottom):
     height, width = face_index.shape
     for row in range(top, bottom):
@@ -157,8 +152,7 @@ def _barycentrics(vertices, faces, face_index, barycentrics, depth, top, bottom)
             depth[row, column] = z / w
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _barycentrics_backward(vertices, faces, face_index, on_barycentrics, on_depth, top, bottom, buffer):
     height, width = face_index.shape
     for row in range(top, bottom):
@@ -192,8 +186,7 @@ def _barycentrics_backward(vertices, faces, face_index, on_barycentrics, on_dept
                 buffer[corners[i], 3] -= x * on_u + y * on_v + on_z * ratio * weights[i]
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _interpolate(attributes, faces, face_index, barycentrics, image, top, bottom):
     for row in range(top, bottom):
         for column in range(face_index.shape[1]):
@@ -210,8 +203,7 @@ def _interpolate(attributes, faces, face_index, barycentrics, image, top, bottom
                 )
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _interpolate_backward(attributes, faces, face_index, barycentrics, on_image, on_barycentrics, top, bottom, buffer):
     wanted = buffer.shape[0] > 0
     for row in range(top, bottom):

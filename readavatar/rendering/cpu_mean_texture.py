@@ -6,16 +6,13 @@ a surface cost nothing.
 
 from __future__ import annotations
 
-from typing import no_type_check
-
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from readavatar.rendering.cpu_threads import pieces, run_jobs
+from readavatar.rendering.cpu_kernels import kernel, pieces, run_jobs
 
 
 class MeanTexture(torch.autograd.Function):
@@ -66,8 +63,7 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _find_texels(u, v, width, height):
     """A point's four texels, counted along the rows, and their weights."""
     # Beyond the outermost texels' centres nothing changes any more; NaN counts as 0.
@@ -82,8 +78,7 @@ def _find_texels(u, v, width, height):
     return texels, ((one - f) * (one - g), f * (one - g), (one - f) * g, f * g)
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _look_up(texture, width, offsets, uvs, regions, supersampling, first_row, end_row, mean):
     """Some rows of pixels of all images, counted through."""
     height, num_channels = len(texture) // width, texture.shape[1]
@@ -112,8 +107,7 @@ def _look_up(texture, width, offsets, uvs, regions, supersampling, first_row, en
                     mean[image, row, column, channel] = total[channel] * share
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _spread(on_mean, uvs, regions, supersampling, first_row, end_row, on_texture, width, on_offsets):
     """The transpose of ``_look_up``."""
     height, num_channels = len(on_texture) // width, on_texture.shape[1]

@@ -6,16 +6,13 @@ normal n = s / |s|. Images share out the threads: each is a loop over the triang
 
 from __future__ import annotations
 
-from typing import no_type_check
-
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from readavatar.rendering.cpu_threads import run_jobs
+from readavatar.rendering.cpu_kernels import kernel, run_jobs
 
 LEAST_LENGTH = 1e-12
 """Of a sum of cross products, m²; a shorter one has no direction."""
@@ -48,8 +45,7 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _normals(vertices, faces, normals, lengths):
     for face in range(len(faces)):
         along, across = _sides(vertices, faces[face])
@@ -64,8 +60,7 @@ def _normals(vertices, faces, normals, lengths):
             normals[vertex, axis] /= lengths[vertex]
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _normals_backward(vertices, faces, normals, lengths, gradient, on_sums, on_vertices):
     for vertex in range(len(vertices)):
         # ∂n/∂s = (1 − n nᵀ) / |s|; where s has no direction the normal is s over a constant.
@@ -92,8 +87,7 @@ def _normals_backward(vertices, faces, normals, lengths, gradient, on_sums, on_v
             on_vertices[i2, axis] += on_across[axis]
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _sides(vertices, corners):
     """b − a and c − a."""
     a, b, c = corners
@@ -102,7 +96,6 @@ def _sides(vertices, corners):
     return along, across
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _cross(u, v):
     return u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]

@@ -8,16 +8,14 @@ its own, which keeps the memory touched at a time small. Pixels whose gradient i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import no_type_check
 
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from readavatar.rendering.cpu_threads import pieces, run_jobs
+from readavatar.rendering.cpu_kernels import kernel, pieces, run_jobs
 
 
 class SampleTexture(torch.autograd.Function):
@@ -62,8 +60,7 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _find_texels(u, v, width, height, texel, along, down):
     """The upper left one of each pixel's four texels, and the fractions f and g."""
     for pixel in range(len(u)):
@@ -76,8 +73,7 @@ def _find_texels(u, v, width, height, texel, along, down):
         down[pixel] = y - row
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _sample_backward(
     texture, uvs, on_image, texture_width, first_row, end_row, first_channel, end_channel, on_texture, on_uvs
 ):
