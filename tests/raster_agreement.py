@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from readavatar.rendering import nvdiffrast_backend, pytorch3d_backend, torch_backend
-from readavatar.rendering.barycentric import barycentrics_and_depth
 from readavatar.rendering.camera import world_to_clip
 from readavatar.rendering.rasterize import interpolate, rasterize, silhouette
+from readavatar.rendering.torch_backend import barycentrics_and_depth
 from readavatar.types import default_camera
 
 RESOLUTION = (48, 80)

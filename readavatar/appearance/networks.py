@@ -16,8 +16,7 @@ from torch.nn import functional as F
 
 from readavatar.appearance.neural_texture import AudioLatent, LayeredTexture, SirenTexture, TextureImage
 from readavatar.data.raster.render_inputs import RenderInputs
-from readavatar.rendering.shading import shade
-from readavatar.rendering.texture import mean_texture
+from readavatar.rendering.shading import mean_texture, shade
 from readavatar.rendering.window_filters import local_mean
 
 

@@ -24,10 +24,10 @@ from readavatar.morphable import load_morphable_model
 from readavatar.morphable.ict import METRES_PER_UNIT, NEUTRAL_FILE, find_ict_folder
 from readavatar.morphable.obj import read_obj
 from readavatar.rendering import pytorch3d_backend
-from readavatar.rendering.barycentric import barycentrics_and_depth, interpolate_attributes
 from readavatar.rendering.camera import head_to_world, world_to_clip
 from readavatar.rendering.rasterize import interpolate, rasterize, silhouette
-from readavatar.rendering.texture import sample_texture, sample_texture_plainly
+from readavatar.rendering.shading import sample_texture, sample_texture_plainly
+from readavatar.rendering.torch_backend import barycentrics_and_depth, interpolate_attributes
 from readavatar.types import default_camera
 
 SIZES, BATCHES = (256, 512), (1, 16)

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from readavatar.rendering.cpu_kernels import bands, kernel, run_jobs
+from readavatar.rendering.cpu_kernels import as_array, bands, kernel, run_jobs
 
 _NUM_LANES = 4
 """Pixels at once: doubles in an AVX register."""
@@ -29,8 +29,8 @@ def visible_faces(
 ) -> Int[Tensor, "B H W"]:
     """Index of the nearest triangle at each pixel's centre, −1 for none; of equally near ones the first."""
     height, width = resolution
-    vertices = vertices_clip.detach().contiguous().numpy()
-    corners = faces.contiguous().numpy()
+    vertices = as_array(vertices_clip)
+    corners = as_array(faces)
     projected = np.empty((len(vertices), vertices.shape[1], 2))
     boxes = np.empty((len(vertices), len(corners), 4), np.int32)
     index = np.empty((len(vertices), height, width), np.int64)

@@ -1,6 +1,6 @@
-"""The compiled twin of ``barycentric`` for the CPU: the same values and first derivatives, without temporaries.
+"""Barycentrics and attributes at pixels on the CPU, compiled: as ``torch_backend`` has them, without temporaries.
 
-Symbols as there. Gradients are gathered into one buffer for each job, so that the result depends on no race.
+Values, first derivatives and symbols are those there. Gradients are gathered into one buffer for each job, so that the result depends on no race.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from readavatar.rendering.cpu_kernels import bands, kernel, run_jobs
+from readavatar.rendering.cpu_kernels import as_array, bands, kernel, run_jobs
 
 
 class BarycentricsAndDepth(torch.autograd.Function):
-    """See ``barycentric.barycentrics_and_depth``."""
+    """See ``torch_backend.barycentrics_and_depth``."""
 
     @staticmethod
     def forward(
@@ -24,8 +24,8 @@ class BarycentricsAndDepth(torch.autograd.Function):
         context.save_for_backward(vertices_clip, faces, face_index)
         barycentrics = vertices_clip.new_empty(*face_index.shape, 3)
         depth = vertices_clip.new_empty(face_index.shape)
-        arrays = [_array(tensor) for tensor in (vertices_clip, face_index, barycentrics, depth)]
-        corners = _array(faces)
+        arrays = [as_array(tensor) for tensor in (vertices_clip, face_index, barycentrics, depth)]
+        corners = as_array(faces)
         run_jobs(
             _barycentrics,
             [
@@ -39,11 +39,11 @@ class BarycentricsAndDepth(torch.autograd.Function):
     @once_differentiable
     def backward(context, barycentrics_gradient: Tensor, depth_gradient: Tensor) -> tuple[Tensor | None, ...]:
         vertices_clip, faces, face_index = context.saved_tensors
-        vertices, corners, index = _array(vertices_clip), _array(faces), _array(face_index)
-        on_barycentrics, on_depth = _array(barycentrics_gradient), _array(depth_gradient)
+        vertices, corners, index = as_array(vertices_clip), as_array(faces), as_array(face_index)
+        on_barycentrics, on_depth = as_array(barycentrics_gradient), as_array(depth_gradient)
         pieces = bands(*face_index.shape[:2])
         buffers = vertices_clip.new_zeros(len(pieces), *vertices.shape[1:])
-        arrays = _array(buffers)
+        arrays = as_array(buffers)
         run_jobs(
             _barycentrics_backward,
             [
@@ -55,7 +55,7 @@ class BarycentricsAndDepth(torch.autograd.Function):
 
 
 class InterpolateAttributes(torch.autograd.Function):
-    """See ``barycentric.interpolate_attributes``."""
+    """See ``torch_backend.interpolate_attributes``."""
 
     @staticmethod
     def forward(
@@ -68,8 +68,8 @@ class InterpolateAttributes(torch.autograd.Function):
         context.save_for_backward(attributes, faces, face_index, barycentrics)
         num_images, height, width = face_index.shape
         image_values = attributes.new_empty(num_images, attributes.shape[-1], height, width)
-        values, out = _array(attributes.expand(num_images, -1, -1)), _array(image_values)
-        corners, index, weights = _array(faces), _array(face_index), _array(barycentrics)
+        values, out = as_array(attributes.expand(num_images, -1, -1)), as_array(image_values)
+        corners, index, weights = as_array(faces), as_array(face_index), as_array(barycentrics)
         run_jobs(
             _interpolate,
             [
@@ -84,10 +84,10 @@ class InterpolateAttributes(torch.autograd.Function):
     def backward(context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         attributes, faces, face_index, barycentrics = context.saved_tensors
         num_images = len(face_index)
-        values = _array(attributes.expand(num_images, -1, -1))
-        corners, index, weights, on_image = map(_array, (faces, face_index, barycentrics, gradient))
+        values = as_array(attributes.expand(num_images, -1, -1))
+        corners, index, weights, on_image = map(as_array, (faces, face_index, barycentrics, gradient))
         barycentrics_gradient = torch.empty_like(barycentrics, memory_format=torch.contiguous_format)
-        on_weights = _array(barycentrics_gradient)
+        on_weights = as_array(barycentrics_gradient)
         pieces = bands(num_images, face_index.shape[1])
         # Attributes without a gradient (a model's uvs) need no buffer worth the name.
         num_rows = attributes.shape[1] if context.needs_input_grad[0] else 0
@@ -105,15 +105,11 @@ class InterpolateAttributes(torch.autograd.Function):
                     *rows,
                     buffer,
                 )
-                for (image, *rows), buffer in zip(pieces, _array(buffers), strict=True)
+                for (image, *rows), buffer in zip(pieces, as_array(buffers), strict=True)
             ],
         )
         attributes_gradient = buffers.unflatten(0, (len(attributes), -1)).sum(1) if num_rows else None
         return attributes_gradient, None, None, barycentrics_gradient
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().contiguous().numpy()
 
 
 @kernel

@@ -25,7 +25,9 @@ from pathlib import Path
 from threading import Lock
 
 import numba
+import numpy as np
 import torch
+from torch import Tensor
 
 from readavatar.assets import cache_folder
 
@@ -98,6 +100,11 @@ def kernel_folder(root: Path, sources: Sequence[Path]) -> Path:
             if time.time() - other.stat().st_mtime > UNUSED_SECONDS:
                 shutil.rmtree(other)
     return folder
+
+
+def as_array(tensor: Tensor) -> np.ndarray:
+    """A tensor's values as kernels take them: its own memory where they lie in order there, else a copy."""
+    return tensor.detach().contiguous().numpy()
 
 
 def run_jobs(kernel: Callable[..., None], jobs: Sequence[tuple]) -> None:

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from readavatar.rendering.cpu_kernels import kernel, run_jobs
+from readavatar.rendering.cpu_kernels import as_array, kernel, run_jobs
 
 LEAST_LENGTH = 1e-12
 """Of a sum of cross products, m²; a shorter one has no direction."""
@@ -25,8 +25,8 @@ class VertexNormals(torch.autograd.Function):
     def forward(context, vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "B V 3"]:
         normals, lengths = torch.zeros_like(vertices), vertices.new_empty(vertices.shape[:2])
         context.save_for_backward(vertices, faces, normals, lengths)
-        corners = _array(faces)
-        each_image = zip(*map(_array, (vertices, normals, lengths)), strict=True)
+        corners = as_array(faces)
+        each_image = zip(*map(as_array, (vertices, normals, lengths)), strict=True)
         run_jobs(_normals, [(points, corners, *out) for points, *out in each_image])
         return normals
 
@@ -35,14 +35,10 @@ class VertexNormals(torch.autograd.Function):
     def backward(context, gradient: Float[Tensor, "B V 3"]) -> tuple[Tensor, None]:
         vertices, faces, normals, lengths = context.saved_tensors
         on_sums, on_vertices = torch.empty_like(normals), torch.zeros_like(normals)
-        corners = _array(faces)
-        each_image = zip(*map(_array, (vertices, normals, lengths, gradient, on_sums, on_vertices)), strict=True)
+        corners = as_array(faces)
+        each_image = zip(*map(as_array, (vertices, normals, lengths, gradient, on_sums, on_vertices)), strict=True)
         run_jobs(_normals_backward, [(points, corners, *others) for points, *others in each_image])
         return on_vertices, None
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().contiguous().numpy()
 
 
 @kernel

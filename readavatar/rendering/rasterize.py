@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from readavatar.errors import UserError
-from readavatar.rendering import barycentric, nvdiffrast_backend, pytorch3d_backend, torch_backend
+from readavatar.rendering import nvdiffrast_backend, pytorch3d_backend, torch_backend
 
 BACKENDS = ("cpu", "nvdiffrast", "pytorch3d", "torch")
 _ranges = WeakTensorKeyDictionary()
@@ -65,7 +65,7 @@ def rasterize(
         from readavatar.rendering.cpu_barycentric import BarycentricsAndDepth
 
         return Fragments(face_index, *BarycentricsAndDepth.apply(vertices_clip, faces, face_index))
-    return Fragments(face_index, *barycentric.barycentrics_and_depth(vertices_clip, faces, face_index))
+    return Fragments(face_index, *torch_backend.barycentrics_and_depth(vertices_clip, faces, face_index))
 
 
 def interpolate(
@@ -91,7 +91,7 @@ def interpolate(
         from readavatar.rendering.cpu_barycentric import InterpolateAttributes
 
         return InterpolateAttributes.apply(attributes, faces, fragments.face_index, barycentrics)
-    return barycentric.interpolate_attributes(attributes, faces, fragments.face_index, barycentrics)
+    return torch_backend.interpolate_attributes(attributes, faces, fragments.face_index, barycentrics)
 
 
 def silhouette(fragments: Fragments) -> Float[Tensor, "B 1 H W"]:
