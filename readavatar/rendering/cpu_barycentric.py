@@ -1,6 +1,7 @@
 """Barycentrics and attributes at pixels on the CPU, compiled: as ``torch_backend`` has them, without temporaries.
 
-Values, first derivatives and symbols are those there. Gradients are gathered into one buffer for each job, so that the result depends on no race.
+Values, first derivatives and symbols are those there. Gradients are gathered into one buffer for each job, so that the
+result depends on no race.
 """
 
 from __future__ import annotations
