@@ -9,7 +9,7 @@ import readavatar
 
 PACKAGE = Path(readavatar.__file__).parent
 FLOORS = [
-    {"types", "emotion", "errors", "files", "prefetch", "pickles", "assets", "config_paths", "__init__"},
+    {"types", "emotion", "errors", "files", "devices", "prefetch", "pickles", "assets", "config_paths", "__init__"},
     {"media", "rendering", "metrics"},
     {"speech", "detection", "morphable", "optimization"},
     {"data", "gaze"},

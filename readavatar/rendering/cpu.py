@@ -27,10 +27,13 @@ _MARGIN = 1e-3
 def visible_faces(
     vertices_clip: Float[Tensor, "B V 4"], faces: Int[Tensor, "F 3"], resolution: tuple[int, int]
 ) -> Int[Tensor, "B H W"]:
-    """Index of the nearest triangle at each pixel's centre, −1 for none; of equally near ones the first."""
+    """Index of the nearest triangle at each pixel's centre, −1 for none; of equally near ones the first.
+
+    Tensors of another device are brought here, and the result is taken there.
+    """
     height, width = resolution
-    vertices = as_array(vertices_clip)
-    corners = as_array(faces)
+    vertices = as_array(vertices_clip.cpu())
+    corners = as_array(faces.cpu())
     projected = np.empty((len(vertices), vertices.shape[1], 2))
     boxes = np.empty((len(vertices), len(corners), 4), np.int32)
     index = np.empty((len(vertices), height, width), np.int64)
@@ -57,7 +60,7 @@ def visible_faces(
             for image, top, bottom in bands(len(vertices), height)
         ],
     )
-    return torch.from_numpy(index)
+    return torch.from_numpy(index).to(vertices_clip.device)
 
 
 @kernel

@@ -10,7 +10,7 @@ edges eᵢ = uⱼ vₖ − uₖ vⱼ (j = i + 1, k = i + 2), barycentrics bᵢ =
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 NUM_FACES_AT_ONCE = 64
@@ -19,10 +19,10 @@ NUM_FACES_AT_ONCE = 64
 def pixel_centres(
     row: Int[Tensor, "*n"], column: Int[Tensor, "*n"], resolution: tuple[int, int]
 ) -> Float[Tensor, "*n 2"]:
-    """Pixels → the clip-space x / w and y / w of their centres, in double precision."""
+    """Pixels → the clip-space x / w and y / w of their centres, in double precision where there is any."""
     height, width = resolution
-    x = (column.double() + 0.5) * (2 / width) - 1
-    y = 1 - (row.double() + 0.5) * (2 / height)
+    x = (_precise(column) + 0.5) * (2 / width) - 1
+    y = 1 - (_precise(row) + 0.5) * (2 / height)
     return torch.stack([x, y], -1)
 
 
@@ -43,7 +43,7 @@ def visible_faces(
     nearest = vertices_clip.new_full((len(vertices_clip), *resolution), torch.inf)
     index = torch.full(nearest.shape, -1, device=faces.device)
     for first in range(0, len(faces), NUM_FACES_AT_ONCE):
-        corners = vertices_clip[:, faces[first : first + NUM_FACES_AT_ONCE]].double()[:, :, None, None]
+        corners = _precise(vertices_clip[:, faces[first : first + NUM_FACES_AT_ONCE]])[:, :, None, None]
         edges = edge_functions(corners, centres)
         area = (edges * corners[..., 3]).sum(-1)
         weights = edges / area[..., None]  # their sign is the edges' relative to the triangle's own orientation
@@ -63,7 +63,7 @@ def barycentrics_and_depth(
 ) -> tuple[Float[Tensor, "B H W 3"], Float[Tensor, "B H W"]]:
     """Perspective-correct barycentrics (0 on the background) and z / w (1 there), differentiable in the vertices."""
     batch, row, column = torch.nonzero(face_index >= 0, as_tuple=True)
-    corners = vertices_clip[batch[:, None], faces[face_index[batch, row, column]]].double()
+    corners = _precise(vertices_clip[batch[:, None], faces[face_index[batch, row, column]]])
     edges = edge_functions(corners, pixel_centres(row, column, face_index.shape[1:]))
     weights = edges / edges.sum(-1, keepdim=True)
     z = (weights * corners[..., 2]).sum(-1) / (weights * corners[..., 3]).sum(-1)
@@ -86,3 +86,7 @@ def interpolate_attributes(
     values = (attributes[image[:, None], corners] * barycentrics[batch, row, column][..., None]).sum(1)
     pixels = values.new_zeros(*face_index.shape, attributes.shape[-1]).index_put((batch, row, column), values)
     return pixels.permute(0, 3, 1, 2).contiguous()
+
+
+def _precise(values: Shaped[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    return values.float() if values.device.type == "mps" else values.double()  # Apple's GPUs have single precision

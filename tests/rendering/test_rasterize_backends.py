@@ -6,7 +6,6 @@ from types import ModuleType
 import pytest
 import torch
 
-from readavatar.errors import UserError
 from readavatar.rendering import nvdiffrast_backend, pytorch3d_backend, torch_backend
 from readavatar.rendering.cpu_barycentric import BarycentricsAndDepth, InterpolateAttributes
 from readavatar.rendering.rasterize import interpolate, rasterize
@@ -131,11 +130,3 @@ def test_pytorch3ds_conventions_are_turned_into_ours(monkeypatch, sphere_clip, t
     monkeypatch.setitem(sys.modules, structures.__name__, structures)
     monkeypatch.setitem(sys.modules, meshes.__name__, meshes)
     torch.testing.assert_close(pytorch3d_backend.visible_faces(vertices, faces, resolution), expected)
-
-
-@pytest.mark.parametrize("backend", [nvdiffrast_backend, pytorch3d_backend])
-def test_a_backend_that_is_not_installed_names_its_installation_page(monkeypatch, sphere_clip, backend):
-    for name in ("nvdiffrast", "nvdiffrast.torch", "pytorch3d", "pytorch3d.renderer.mesh.rasterize_meshes"):
-        monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(UserError, match=backend.INSTALLATION.split("#")[0]):
-        backend.visible_faces(*sphere_clip)
