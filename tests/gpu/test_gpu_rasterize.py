@@ -1,4 +1,4 @@
-"""The backends that run on a GPU agree with the plain one on the CPU, and with it in a whole pipeline's gradients."""
+"""The backends that take a GPU's tensors agree with the plain one on the CPU, and with it in a whole pipeline's gradients."""
 
 import pytest
 import torch
@@ -9,9 +9,9 @@ from readavatar.rendering.rasterize import interpolate, rasterize
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
-@pytest.fixture(params=["torch", "nvdiffrast", "pytorch3d"])
+@pytest.fixture(params=["auto", "cpu", "torch", "nvdiffrast", "pytorch3d"])
 def backend(request) -> str:
-    """Each backend that runs on a GPU, where it is installed."""
+    """Each backend that takes a GPU's tensors, where it is installed."""
     return require(request.param)
 
 
