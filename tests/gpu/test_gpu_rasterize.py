@@ -1,4 +1,4 @@
-"""The backends that take a GPU's tensors agree with the plain one on the CPU, and with it in a whole pipeline's gradients."""
+"""The backends that take a GPU's tensors agree with the plain one on the CPU, as do a whole pipeline's gradients."""
 
 import pytest
 import torch
