@@ -16,6 +16,7 @@ FLOORS = [
     {
         "types",
         "emotion",
+        "devices",
         "errors",
         "files",
         "prefetch",

@@ -17,8 +17,7 @@ from readavatar.appearance.neural_texture import AudioLatent, LayeredTexture, Si
 from readavatar.appearance.settings import NetworkSettings
 from readavatar.data.raster.render_inputs import RenderInputs
 from readavatar.optimization.gan_losses import Judgement
-from readavatar.rendering.shading import shade
-from readavatar.rendering.texture import mean_texture
+from readavatar.rendering.shading import mean_texture, shade
 from readavatar.rendering.window_filters import local_mean
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from readavatar.rendering.texture import mean_texture
+from readavatar.rendering.shading import mean_texture
 from readavatar.rendering.window_filters import mean_of_points
 
 _LATENT_WIDTH = 64

@@ -27,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="where in the footage to begin (0)")
     parser.add_argument("--crop", action="store_true", help="write the face's crop alone, not the whole footage")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="where to compute: cpu, cuda, cuda:1 or mps (auto: a GPU if there is one)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -43,5 +49,6 @@ def run(arguments: argparse.Namespace) -> None:
         style=arguments.style,
         start=arguments.start,
         crop_only=arguments.crop,
+        device=arguments.device,
     )
     print(summary)

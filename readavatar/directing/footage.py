@@ -107,8 +107,8 @@ def composite(
     left, top = max(0, math.floor(crop.left)), max(0, math.floor(crop.top))
     right = min(width, math.ceil(crop.left + crop.size))
     bottom = min(height, math.ceil(crop.top + crop.size))
-    rows = torch.arange(top, bottom) + 0.5
-    columns = torch.arange(left, right) + 0.5
+    rows = torch.arange(top, bottom, device=rendered.device) + 0.5
+    columns = torch.arange(left, right, device=rendered.device) + 0.5
     centres = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
     grid = crop.source_to_clip(centres, size) * (2 / size) - 1
     layers = torch.cat([rendered, alpha])[None]

@@ -48,9 +48,9 @@ def arkit_name(expression_name: str) -> str:
 
 def expression_displacements(model: MorphableModel) -> Float[Tensor, "E V 3"]:
     """Displacement by one unit of each expression, metres; models that articulate are taken at the neutral face."""
-    step = 1e-2
-    neutral, eye = torch.zeros(1, model.num_shape), torch.eye(model.num_expressions)
-    rest = model.deform(neutral, torch.zeros(1, model.num_expressions))
+    step, device = 1e-2, model.template.device
+    neutral, eye = torch.zeros(1, model.num_shape, device=device), torch.eye(model.num_expressions, device=device)
+    rest = model.deform(neutral, torch.zeros_like(eye[:1]))
     return torch.cat([(model.deform(neutral, step * unit[None]) - rest) / step for unit in eye])
 
 
