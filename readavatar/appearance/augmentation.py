@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from readavatar.appearance.networks import WINDOW_MARGIN, WINDOW_MULTIPLE
-from readavatar.data.datasets.appearance_clips import AppearanceBatch
+from readavatar.data.datasets.appearance_batches import AppearanceBatch
 from readavatar.data.raster.render_inputs import RenderInputs, Window
 from readavatar.rendering.window_filters import grown
 

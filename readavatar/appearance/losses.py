@@ -25,7 +25,7 @@ from readavatar.appearance.augmentation import Crops
 from readavatar.appearance.inference import soft_edge
 from readavatar.appearance.networks import PatchDiscriminator
 from readavatar.appearance.settings import LossWeights
-from readavatar.data.datasets.appearance_clips import AppearanceBatch
+from readavatar.data.datasets.appearance_batches import AppearanceBatch
 from readavatar.gaze import GazeExpert, place_faces
 from readavatar.gaze.placement import FacePlacement
 from readavatar.optimization.gan_losses import (

@@ -21,7 +21,8 @@ from readavatar.appearance.networks import AppearanceRenderer, NetworkSettings
 from readavatar.appearance.neural_texture import SirenTexture, TextureImage
 from readavatar.appearance.perceptual import load_feature_loss
 from readavatar.appearance.settings import LossWeights, OptimizationSettings
-from readavatar.data.datasets.appearance_clips import AppearanceBatch, AppearanceSpecification
+from readavatar.data.datasets.appearance_batches import AppearanceBatch
+from readavatar.data.datasets.appearance_clips import AppearanceSpecification
 from readavatar.data.raster.render_inputs import RenderInputs
 from readavatar.gaze import load_gaze_expert
 from readavatar.media.images import comparison_sheet, write_image

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from jsonargparse import ArgumentError, Namespace
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger
@@ -21,6 +22,7 @@ from readavatar.config_paths import with_found_configs
 from readavatar.data.store import Avatar, ClipStore, has_part
 from readavatar.errors import UserError
 from readavatar.files import replacing_file
+from readavatar.rendering.rasterize import has_gpu_rasterizer
 from readavatar.training.callbacks import AvatarExport, EvaluationPictures, SaveSettings, make_checkpoints
 from readavatar.training.config_errors import explain, mistake_behind
 from readavatar.training.driven import driven_expressions
@@ -95,7 +97,12 @@ def test(
     return {name.removeprefix("test/"): float(value) for name, value in run.trainer.callback_metrics.items()}
 
 
-def connect(module: pl.LightningModule, data: pl.LightningDataModule, avatar: str | Path | None = None) -> None:
+def connect(
+    module: pl.LightningModule,
+    data: pl.LightningDataModule,
+    avatar: str | Path | None = None,
+    device: torch.device | None = None,
+) -> None:
     """Build a stage's networks for what its data give, and tell the data what the networks ask for.
 
     It goes before ``Trainer.fit`` and the like: ``connect(module, data); trainer.fit(module, data)``.
@@ -105,7 +112,10 @@ def connect(module: pl.LightningModule, data: pl.LightningDataModule, avatar: st
         data: Of the same stage.
         avatar: Whose expression part drives some of the frames that the appearance stage learns from; None, or one
             without that part, leaves them out.
+        device: Where the trainer computes; meshes are rasterised there if it has a rasteriser, else on the CPU.
     """
+    if device is not None and has_gpu_rasterizer(device) and hasattr(data, "rasterize_on_device"):
+        data.rasterize_on_device()
     if getattr(data, "driven_share", 0) > 0 and avatar and has_part(avatar, "expression"):
         data.drive([driven_expressions(Avatar(avatar), ClipStore(path)) for path in data.paths])
     data.setup("fit")
@@ -241,13 +251,13 @@ class StageRun(LightningCLI):
 
     def before_fit(self) -> None:
         """Build the networks; remember the settings, by which the same command goes on and another one starts anew."""
-        connect(self.model, self.datamodule, self.avatar)
+        connect(self.model, self.datamodule, self.avatar, self.trainer.strategy.root_device)
         with replacing_file(self.run_folder / "settings.json") as temporary:
             temporary.write_text(json.dumps(_settings(self.config[self.subcommand])))
 
     def before_validate(self) -> None:
         """Build the networks."""
-        connect(self.model, self.datamodule)
+        connect(self.model, self.datamodule, device=self.trainer.strategy.root_device)
 
     before_test = before_predict = before_validate
 

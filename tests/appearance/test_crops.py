@@ -8,7 +8,7 @@ from tiny_face import tiny_inputs
 
 from readavatar.appearance.augmentation import choose_crops
 from readavatar.appearance.settings import OptimizationSettings
-from readavatar.data.datasets.appearance_clips import AppearanceBatch
+from readavatar.data.datasets.appearance_batches import AppearanceBatch
 from readavatar.errors import UserError
 
 

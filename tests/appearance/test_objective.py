@@ -9,7 +9,7 @@ from tiny_face import tiny_inputs
 from readavatar.appearance.augmentation import choose_crops
 from readavatar.appearance.losses import AppearanceObjective, BandFeatures, GazeLoss, Rendered
 from readavatar.appearance.settings import LossWeights
-from readavatar.data.datasets.appearance_clips import AppearanceBatch
+from readavatar.data.datasets.appearance_batches import AppearanceBatch
 from readavatar.errors import UserError
 
 WEIGHTS = LossWeights(mouth_inside=1.0, temporal=1.0)

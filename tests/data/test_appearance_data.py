@@ -252,3 +252,26 @@ def test_training_meets_the_speech_models_motion_and_testing_does_not(tmp_path):
         assert other.is_driven.all() and not torch.equal(one.inputs.uvs, other.inputs.uvs)
         assert torch.equal(one.frames, other.frames) and torch.equal(one.inputs.paint_mask, other.inputs.paint_mask)
     assert not any(batch.is_driven.any() for batch in data.test_dataloader())
+
+
+def test_meshes_that_are_rasterised_after_their_transfer_give_the_same_batches(tmp_path):
+    stores = [write_tiny_clip(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
+    options = {"augmentation": FitAugmentation(share=0.5), "driven_share": 0.5}
+    driven = [torch.full((store.num_frames, 1), 0.8) for store in stores]
+    kept = _data(*(store.path for store in stores), driven=driven, **options)
+    settings = {"speech_encoder": "log_mel", "speech_window": 5, "batch_size": 2, "held_out_seconds": 0.1}
+    later = AppearanceData([str(store.path) for store in stores], **settings, **options)
+    later.drive(driven)
+    later.rasterize_on_device()
+    later.setup("fit")
+    assert all(clip.maps is None for clip in later.clips)
+    pairs = list(zip(kept.train_dataloader(), later.train_dataloader(), strict=True))
+    assert any(batch.is_driven.any() for batch, _ in pairs)
+    assert any(set(mesh.clip.tolist()) == {0, 1} for _, mesh in pairs)
+    for expected, mesh in pairs:
+        batch = later.on_after_batch_transfer(mesh.to("cpu"), 0)
+        for name in ("regions", "parts", "paint_mask", "context", "gaze", "lighting", "speech"):
+            assert torch.equal(getattr(batch.inputs, name), getattr(expected.inputs, name)), name
+        torch.testing.assert_close(batch.inputs.uvs, expected.inputs.uvs, atol=1e-4, rtol=0)  # kept in 16 bits
+        torch.testing.assert_close(batch.inputs.normals, expected.inputs.normals, atol=1e-2, rtol=0)  # kept in 8
+        assert torch.equal(batch.frames, expected.frames) and torch.equal(batch.is_driven, expected.is_driven)

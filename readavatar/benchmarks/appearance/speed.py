@@ -28,7 +28,8 @@ from readavatar.benchmarks.appearance.speed_rendering import (
     time_renderer,
 )
 from readavatar.benchmarks.scorecard import Figure, print_figures
-from readavatar.data.datasets.appearance_clips import AppearanceBatch, load_appearance_clip
+from readavatar.data.datasets.appearance_batches import AppearanceBatch
+from readavatar.data.datasets.appearance_clips import load_appearance_clip
 from readavatar.data.datasets.speech_features import load_described_encoder
 from readavatar.data.raster.render_inputs import MapSettings, RenderInputs
 from readavatar.data.store import ClipStore

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from readavatar.data.datasets.appearance_batches import AppearanceBatch, MeshBatch, joined, rasterized
 from readavatar.data.datasets.appearance_clips import (
-    AppearanceBatch,
     AppearanceClip,
     AppearanceSpecification,
     FitAugmentation,
@@ -24,7 +24,7 @@ from readavatar.data.datasets.appearance_clips import (
 )
 from readavatar.data.datasets.loading import BatchLoader, SeededOrder
 from readavatar.data.datasets.speech_features import describe_encoder
-from readavatar.data.raster.render_inputs import MapSettings, RenderInputs, measure_jaw_reach
+from readavatar.data.raster.render_inputs import MapSettings, measure_jaw_reach
 from readavatar.data.store import ClipStore
 from readavatar.errors import UserError
 from readavatar.morphable import load_morphable_model
@@ -62,27 +62,28 @@ class AppearanceFrames(Dataset):
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def __getitem__(self, item: int) -> AppearanceBatch:
+    def __getitem__(self, item: int) -> AppearanceBatch | MeshBatch:
         return self.__getitems__([item])
 
-    def __getitems__(self, items: list[int]) -> AppearanceBatch:
-        """A batch, in the order of ``items``."""
-        batches = [self._load(item) for item in items]
-        joined = {key: torch.cat([vars(batch.inputs)[key] for batch in batches]) for key in vars(batches[0].inputs)}
-        frames, is_driven = (torch.cat([getattr(b, key) for b in batches]) for key in ("frames", "is_driven"))
-        return AppearanceBatch(RenderInputs(**joined), frames, is_driven)
+    def __getitems__(self, items: list[int]) -> AppearanceBatch | MeshBatch:
+        """A batch, in the order of ``items``; of meshes, where the clips have no maps."""
+        return joined([self._load(item) for item in items])
 
-    def _load(self, item: int) -> AppearanceBatch:
-        clip, frame = self.chosen[item % len(self.chosen)]
+    def _load(self, item: int) -> AppearanceBatch | MeshBatch:
+        number, frame = self.chosen[item % len(self.chosen)]
+        clip, coefficients = self.clips[number], None
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + item)
         is_driven, is_augmented = (
             float(torch.rand((), generator=generator)) < share for share in (self.driven_share, self.augmentation.share)
         )
-        if is_driven and self.clips[clip].driven is not None:
-            return self.clips[clip].driven_batch([frame], self.window)
-        if is_augmented:
-            return self.clips[clip].augmented_batch([frame], self.window, self.augmentation, generator)
-        return self.clips[clip].batch([frame], self.window)
+        is_driven = is_driven and clip.driven is not None
+        if is_driven:
+            coefficients = clip.spoken(frame)
+        elif is_augmented:
+            coefficients = clip.augmented(frame, self.augmentation, generator)
+        if clip.maps is None:
+            return clip.mesh_batch(number, [frame], self.window, coefficients, is_driven)
+        return clip.batch([frame], self.window, coefficients, is_driven)
 
 
 class FrameOrder(SeededOrder):
@@ -171,6 +172,7 @@ class AppearanceData(pl.LightningDataModule):
         self.augmentation, self.driven_share = augmentation, driven_share
         self.clips: list[AppearanceClip] = []
         self.driven: Sequence[Tensor | None] | None = None
+        self.has_maps = True
 
     def drive(self, driven: Sequence[Float[Tensor, "_ E"] | None]) -> None:
         """Give each clip the expressions that an avatar's expression stage gives to its sound; before ``setup``.
@@ -179,6 +181,14 @@ class AppearanceData(pl.LightningDataModule):
             driven: Of each clip's frames; None for a clip without.
         """
         self.driven = driven
+
+    def rasterize_on_device(self) -> None:
+        """Rasterise batches after their transfer, on the device where they are; before ``setup``."""
+        self.has_maps = False
+
+    def on_after_batch_transfer(self, batch: AppearanceBatch | MeshBatch, dataloader_idx: int) -> AppearanceBatch:
+        """Rasterise what is not rasterised yet."""
+        return rasterized(batch, self.clips) if isinstance(batch, MeshBatch) else batch
 
     def prepare_data(self) -> None:
         """Fill the clips' caches."""
@@ -259,8 +269,8 @@ class AppearanceData(pl.LightningDataModule):
         self.clips, self.training, self.held_out = [], [], []
         for index, (store, face) in enumerate(zip(stores, faces, strict=True)):
             driven = self.driven[index] if self.driven is not None else None
-            arguments = (self.morphable_model, self.encoder, self.frame_size, self.map_settings, driven)
-            self.clips.append(load_appearance_clip(store, face, *arguments))
+            arguments = (self.morphable_model, self.encoder, self.frame_size, self.map_settings)
+            self.clips.append(load_appearance_clip(store, face, *arguments, driven, self.has_maps))
             seen = torch.nonzero(store.landmarks().landmark_confidence > 0)[:, 0].tolist()
             first_held_out = store.num_frames - num_held_out(store.num_frames, store.fps, self.held_out_seconds)
             self.training += [(index, frame) for frame in seen if frame < first_held_out]

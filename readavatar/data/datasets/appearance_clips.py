@@ -12,16 +12,16 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from readavatar.data.datasets.appearance_batches import AppearanceBatch, MeshBatch
 from readavatar.data.datasets.speech_features import clip_speech_features
 from readavatar.data.raster.packed_maps import PackedMaps, pack_maps
 from readavatar.data.raster.render_inputs import (
     RIM,
     MapSettings,
     RenderInputs,
-    RenderMaps,
     build_render_maps,
     speech_windows,
 )
@@ -29,7 +29,7 @@ from readavatar.data.store import ClipStore
 from readavatar.media.images import resized
 from readavatar.morphable.model import MorphableModel
 from readavatar.speech import SpeechEncoder
-from readavatar.types import FaceCoefficients, Tensors, TrackedFace
+from readavatar.types import FaceCoefficients, TrackedFace
 
 
 @dataclass(frozen=True)
@@ -72,21 +72,11 @@ _CHUNK = 16
 
 
 @dataclass(frozen=True)
-class AppearanceBatch(Tensors):
-    """Frames to learn from."""
-
-    inputs: RenderInputs
-    frames: Float[Tensor, "B 3 H W"]
-    """The footage, in [0, 1]."""
-    is_driven: Bool[Tensor, " B"]
-    """The mesh moves as the speech model has it, so that the footage shows how a face looks, but not this one's."""
-
-
-@dataclass(frozen=True)
 class AppearanceClip:
     """One fitted clip, in memory or mapped into it."""
 
-    maps: PackedMaps
+    maps: PackedMaps | None
+    """Of the fitted mesh; None where batches are rasterised on their device."""
     frames: UInt8[Tensor, "T 3 H W"]
     face: TrackedFace
     model: MorphableModel
@@ -95,33 +85,35 @@ class AppearanceClip:
     driven: Float[Tensor, "T E"] | None = None
     """Expressions that the avatar's expression stage gives to the clip's sound."""
 
-    def batch(self, indices: Sequence[int], window: int) -> AppearanceBatch:
-        """Some of its frames."""
-        return self._batch(torch.tensor(indices), self.maps.unpack(indices), window)
+    def augmented(self, frame: int, augmentation: FitAugmentation, generator: torch.Generator) -> FaceCoefficients:
+        """One frame's coefficients as a worse fit would have them."""
+        return disturbed(self.face.coefficients.frames(torch.tensor([frame])), augmentation, generator)
 
-    def augmented_batch(
-        self, indices: Sequence[int], window: int, augmentation: FitAugmentation, generator: torch.Generator
+    def spoken(self, frame: int) -> FaceCoefficients:
+        """One frame's coefficients as speech drives them."""
+        coefficients = self.face.coefficients.frames(torch.tensor([frame]))
+        return replace(coefficients, expression_coefficients=self.driven[frame : frame + 1])
+
+    def batch(
+        self,
+        indices: Sequence[int],
+        window: int,
+        coefficients: FaceCoefficients | None = None,
+        is_driven: bool = False,
     ) -> AppearanceBatch:
-        """Some of its frames, under the mesh of a worse fit; the paint masks stay where they are."""
-        index = torch.tensor(indices)
-        coefficients = disturbed(self.face.coefficients.frames(index), augmentation, generator)
-        return self._batch(index, self._maps(index, coefficients), window)
+        """Some of its frames, rasterised.
 
-    def driven_batch(self, indices: Sequence[int], window: int) -> AppearanceBatch:
-        """Some of its frames, under the mesh as speech drives it; the paint masks stay where they are."""
-        index = torch.tensor(indices)
-        coefficients = self.face.coefficients.frames(index)
-        driven = replace(coefficients, expression_coefficients=self.driven[index])
-        batch = self._batch(index, self._maps(index, driven), window)
-        return replace(batch, is_driven=torch.ones_like(batch.is_driven))
-
-    def _maps(self, index: Tensor, coefficients: FaceCoefficients) -> RenderMaps:
-        """Rasterised now, around the same paint masks."""
-        face = replace(self.face, coefficients=coefficients, lighting=self.face.lighting[index])
-        paint_mask = self.maps.unpack(index.tolist()).paint_mask
-        return build_render_maps(face, self.model, tuple(paint_mask.shape[-2:]), self.settings, paint_mask=paint_mask)
-
-    def _batch(self, index: Tensor, maps: RenderMaps, window: int) -> AppearanceBatch:
+        Args:
+            indices: B frames.
+            window: Of ``speech_windows``.
+            coefficients: Of another mesh than the fitted one; the paint masks stay where they are.
+            is_driven: Whether speech drives that mesh.
+        """
+        index, maps = torch.tensor(indices), self.maps.unpack(indices)
+        if coefficients is not None:
+            face = replace(self.face, coefficients=coefficients, lighting=self.face.lighting[index])
+            size = tuple(maps.paint_mask.shape[-2:])
+            maps = build_render_maps(face, self.model, size, self.settings, paint_mask=maps.paint_mask)
         frames = self.frames[index].float() / 255
         inputs = RenderInputs(
             **vars(maps),
@@ -130,7 +122,42 @@ class AppearanceClip:
             lighting=self.face.lighting[index],
             speech=speech_windows(self.speech, index, window),
         )
-        return AppearanceBatch(inputs, frames, torch.zeros(len(frames), dtype=torch.bool))
+        return AppearanceBatch(inputs, frames, torch.full((len(frames),), is_driven))
+
+    def mesh_batch(
+        self,
+        number: int,
+        indices: Sequence[int],
+        window: int,
+        coefficients: FaceCoefficients | None = None,
+        is_driven: bool = False,
+    ) -> MeshBatch:
+        """Some of its frames, to be rasterised on another device.
+
+        Args:
+            number: Of the clip.
+            indices: See ``batch``; likewise the others.
+            window: See ``batch``.
+            coefficients: See ``batch``.
+            is_driven: See ``batch``.
+        """
+        index = torch.tensor(indices)
+        fitted = self.face.coefficients.frames(index)
+        drawn = coefficients or fitted
+        return MeshBatch(
+            clip=torch.full((len(index),), number),
+            fitted_expressions=fitted.expression_coefficients,
+            fitted_rotation=fitted.rotation,
+            fitted_translation=fitted.translation,
+            expressions=drawn.expression_coefficients,
+            rotation=drawn.rotation,
+            translation=drawn.translation,
+            gaze=fitted.gaze,
+            lighting=self.face.lighting[index],
+            speech=speech_windows(self.speech, index, window),
+            frames=self.frames[index],
+            is_driven=torch.full((len(index),), is_driven),
+        )
 
 
 @dataclass(frozen=True)
@@ -180,19 +207,33 @@ def load_appearance_clip(
     size: int,
     settings: MapSettings,
     driven: Float[Tensor, "T E"] | None = None,
+    has_maps: bool = True,
 ) -> AppearanceClip:
-    """A fitted clip at ``size``, from its cache where that holds what these arguments lead to."""
-    digest = _digest(face, model, size, settings)
-    # A minute's are a gigabyte: those of two settings, to go back and forth between, and not of every fit there was.
-    pack = partial(_packed_maps, face, model, size, settings)
-    tensors = store.cached(f"appearance-maps-{digest}", pack, most=2)
+    """A fitted clip at ``size``, from its cache where that holds what these arguments lead to.
+
+    Args:
+        store: Of the clip.
+        face: Its fit.
+        model: Of the fit.
+        encoder: Of the speech features.
+        size: Side of the frames, pixels.
+        settings: How the mesh is rasterised.
+        driven: Of ``AppearanceClip``.
+        has_maps: Rasterise the fit of all frames now, on the CPU, and keep that; else batches are rasterised later.
+    """
+    maps = None
+    if has_maps:
+        digest = _digest(face, model, size, settings)
+        # A minute's are a gigabyte: those of two settings, to go back and forth between, not of every fit there was.
+        pack = partial(_packed_maps, face, model, size, settings)
+        maps = PackedMaps(store.cached(f"appearance-maps-{digest}", pack, most=2))
     frames = store.cached(f"appearance-frames-{size}", lambda: {"frames": _resized_frames(store, size)})["frames"]
     if store.info.has_audio:
         speech = clip_speech_features(store, encoder)
     else:
         warnings.warn(f"'{store.path}' is silent: its frames are learned with speech features of zero.", stacklevel=2)
         speech = torch.zeros(store.num_frames, encoder.num_features)
-    return AppearanceClip(PackedMaps(tensors), frames, face, model, settings, speech.float(), driven)
+    return AppearanceClip(maps, frames, face, model, settings, speech.float(), driven)
 
 
 def _packed_maps(face: TrackedFace, model: MorphableModel, size: int, settings: MapSettings) -> dict[str, Tensor]:

@@ -157,7 +157,7 @@ def build_render_inputs(
         model: The morphable model that the coefficients are of.
         speech: See ``speech_windows``.
         context_frames: The footage that the face goes into, in [0, 1].
-        settings: Where the paint_mask is, and how finely the mesh is seen.
+        settings: Where the paint mask is, and how finely the mesh is seen.
         backend: Of ``rendering.rasterize``.
     """
     maps = build_render_maps(face, model, (context_frames.shape[-2], context_frames.shape[-1]), settings, backend)
@@ -176,13 +176,13 @@ def build_render_maps(
     backend: str = "auto",
     paint_mask: Float[Tensor, "B 1 H W"] | None = None,
 ) -> RenderMaps:
-    """Rasterise the mesh for every frame of ``face``, and cut the paint_mask unless one is given.
+    """Rasterise the mesh for every frame of ``face``, and cut the paint mask unless one is given.
 
     Args:
         face: See ``build_render_inputs``.
         model: Likewise.
         resolution: (H, W), pixels.
-        settings: Where the paint_mask is, and how finely the mesh is seen.
+        settings: Where the paint mask is, and how finely the mesh is seen.
         backend: Of ``rendering.rasterize``.
         paint_mask: As ``RenderMaps`` has it.
     """
@@ -194,9 +194,7 @@ def build_render_maps(
     vertices = head_to_world(head_vertices, *pose)
     fragments = rasterize(world_to_clip(vertices, camera), model.faces, fine, backend)
     if paint_mask is None:
-        paint_mask = _paint_mask(model, settings, shape, head_vertices, pose, camera, resolution, backend)[
-            :, None
-        ].float()
+        paint_mask = _paint_mask(model, settings, shape, head_vertices, pose, camera, resolution, backend)
     # Beyond the paint mask's edge, so that the edge shows in the context alone, however much it is moved or softened.
     drawn = F.interpolate(grown(paint_mask, round(RIM * resolution[0])), fine)[:, 0] > 0
     covered = (fragments.face_index >= 0) & drawn
@@ -210,6 +208,22 @@ def build_render_maps(
         parts=_face_parts(model)[face_index] * covered,
         paint_mask=paint_mask,
     )
+
+
+@torch.no_grad()
+def build_paint_mask(
+    face: TrackedFace,
+    model: MorphableModel,
+    resolution: tuple[int, int],
+    settings: MapSettings = MapSettings(),
+    backend: str = "auto",
+) -> Float[Tensor, "B 1 H W"]:
+    """The paint mask alone, as ``build_render_maps`` cuts it; the arguments are its own."""
+    coefficients = face.coefficients
+    shape, pose = coefficients.shape_coefficients[None], (coefficients.rotation, coefficients.translation)
+    head_vertices = model(shape, coefficients.expression_coefficients, coefficients.gaze)
+    camera = resized_camera(face.camera, resolution)
+    return _paint_mask(model, settings, shape, head_vertices, pose, camera, resolution, backend)
 
 
 @torch.no_grad()
@@ -250,7 +264,7 @@ def _paint_mask(
     camera: Camera,
     resolution: tuple[int, int],
     backend: str,
-) -> Bool[Tensor, "B H W"]:
+) -> Float[Tensor, "B 1 H W"]:
     used, patch = _painted_patch(model, settings.painted).unique(return_inverse=True)
     neutral = _neutral(model, shape)[:, used]
     centre = (neutral.amax(1, keepdim=True) + neutral.amin(1, keepdim=True)) / 2
@@ -261,7 +275,7 @@ def _paint_mask(
     sweep = [driven, *((enlarged + step * down).expand_as(driven) for step in (0.0, 0.5, 1.0))]
     faces = torch.cat([patch + index * len(used) for index in range(len(sweep))])
     vertices = world_to_clip(head_to_world(torch.cat(sweep, 1), *pose), camera)
-    return rasterize(vertices, faces, resolution, backend).face_index >= 0
+    return (rasterize(vertices, faces, resolution, backend).face_index >= 0)[:, None].float()
 
 
 def _span(painted: Bool[Tensor, " n"], margin: int, multiple: int) -> slice:
