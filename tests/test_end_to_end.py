@@ -186,8 +186,12 @@ def test_weights_and_biases_logs_offline(demo, tmp_path):
     command = ["fit", "--config", "configs/expression/default.yaml", "--config", "configs/expression/quick.yaml"]
     command += ["--data.clips", str(demo / "clips" / "neutral"), "--avatar", str(tmp_path / "avatar")]
     command += ["--trainer.logger", "WandbLogger", "--trainer.logger.offline", "true"]
-    assert main([*command, "--trainer.logger.save_dir", str(tmp_path), "--trainer.max_steps", "4"]) == 0
-    assert list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
+    assert main([*command, "--trainer.max_steps", "4", "--trainer.val_check_interval", "4"]) == 0
+    folder = tmp_path / "avatar" / "training" / "expression"
+    (run,) = (folder / "wandb").glob("offline-run-*/*.wandb")
+    assert list(run.parent.glob("files/media/images/val/*.png")), "the curves reach the logger"
+    assert (folder / "val-000004.png").is_file() and (folder / "config.yaml").is_file(), "and the disk"
+    assert b"rate_from_prior" in run.read_bytes(), "and the settings"
 
 
 def test_an_untracked_clip_says_how_to_fit_it(demo, tmp_path, capsys):

@@ -7,8 +7,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -25,12 +26,14 @@ from readavatar.data.datasets.appearance_batches import AppearanceBatch
 from readavatar.data.datasets.appearance_clips import AppearanceSpecification
 from readavatar.data.raster.render_inputs import RenderInputs
 from readavatar.gaze import load_gaze_expert
-from readavatar.media.images import comparison_sheet, write_image
+from readavatar.media.images import comparison_sheet, to_uint8, write_image
+from readavatar.media.video import VideoWriter
 from readavatar.metrics import psnr, ssim
 from readavatar.optimization.adversarial_module import AdversarialModule
 from readavatar.optimization.ema import make_ema
 
 _SHEET_FRAMES = 6
+_FILM_FRAMES = 100
 
 
 class AppearanceModule(AdversarialModule):
@@ -64,6 +67,7 @@ class AppearanceModule(AdversarialModule):
         self._bfloat16: bool | None = None
         self.renderer: AppearanceRenderer | None = None
         self.ema: AveragedModel | None = None
+        self.film: list[UInt8[np.ndarray, "H W 3"]] = []
 
     def build(self, specification: AppearanceSpecification) -> None:
         """Build the network for some clips, before a trainer sees the module."""
@@ -161,6 +165,13 @@ class AppearanceModule(AdversarialModule):
         batches = sum(self.trainer.num_val_batches if stage == "val" else self.trainer.num_test_batches)
         kept = math.ceil(_SHEET_FRAMES / batches)
         self.examples += zip(batch.frames[:kept].cpu(), composite[:kept].cpu(), strict=True)
+        if stage == "test" and len(self.film) < _FILM_FRAMES:
+            self.film += to_uint8(torch.cat([batch.frames, composite], -1))
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the last test's examples and film."""
+        super().on_test_epoch_start()
+        self.film.clear()
 
     def on_validation_epoch_end(self) -> None:
         """Say how good it is."""
@@ -180,12 +191,20 @@ class AppearanceModule(AdversarialModule):
         )
 
     def write_pictures(self, path: Path) -> list[Path]:
-        """Footage, render and difference of some held-out frames, into ``path`` + ``.png``."""
+        """Footage, render and difference of some held-out frames, into ``path`` + ``.png``.
+
+        A test also leaves its first seconds, the footage beside the render, in ``path`` + ``.mp4``.
+        """
         every = max(1, len(self.examples) // _SHEET_FRAMES)
         targets, renders = zip(*self.examples[::every][:_SHEET_FRAMES], strict=True)
-        path = path.with_suffix(".png")
-        write_image(path, comparison_sheet(torch.stack(targets), torch.stack(renders)))
-        return [path]
+        sheet, film = path.with_suffix(".png"), path.with_suffix(".mp4")
+        write_image(sheet, comparison_sheet(torch.stack(targets), torch.stack(renders)))
+        if not self.film:
+            return [sheet]
+        with VideoWriter(film, self.specification.fps) as writer:
+            for frame in self.film:
+                writer.add(frame)
+        return [sheet, film]
 
     def avatar_parts(self) -> list[dict]:
         """The averaged network and what it was trained with, for the avatar's folder."""

@@ -28,7 +28,7 @@ from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
 from readavatar.expression.inference import generate_motion, retargeted, with_footage_gaze
 from readavatar.media.container import provenance_metadata
-from readavatar.media.images import resized
+from readavatar.media.images import resized, to_uint8
 from readavatar.media.video import VideoWriter, read_video
 from readavatar.media.waveform import SAMPLE_RATE, read_waveform
 from readavatar.morphable import load_morphable_model
@@ -190,7 +190,7 @@ def _rendered_frames(
     prepared = prefetch(_prepared_runs(painter.config, store, source, face, order, speech))
     for footage, images, alphas in prefetch(_painted_runs(painter, prepared, len(order), speech.device)):
         for frame, image, alpha in zip(footage, images, alphas, strict=True):
-            yield _to_uint8(composite(_from_uint8(frame.to(image.device)), image, alpha, crop))
+            yield to_uint8(composite(_from_uint8(frame.to(image.device)), image, alpha, crop)[None])[0]
 
 
 def _painted_runs(
@@ -247,7 +247,3 @@ def _images(frames: list[UInt8[np.ndarray, "H W 3"]]) -> UInt8[Tensor, "n 3 H W"
 
 def _from_uint8(images: UInt8[Tensor, "*n 3 H W"]) -> Float[Tensor, "*n 3 H W"]:
     return images.float() / 255
-
-
-def _to_uint8(image: Float[Tensor, "3 H W"]) -> UInt8[np.ndarray, "H W 3"]:
-    return (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()

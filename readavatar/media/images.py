@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -32,6 +33,10 @@ def comparison_sheet(
 
 def write_image(path: str | Path, image: Float[Tensor, "3 H W"]) -> None:
     """Write an image in [0, 1] as a PNG."""
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     with replacing_file(path) as temporary:
-        Image.fromarray(pixels).save(temporary)
+        Image.fromarray(to_uint8(image[None])[0]).save(temporary)
+
+
+def to_uint8(images: Float[Tensor, "B 3 H W"]) -> list[UInt8[np.ndarray, "H W 3"]]:
+    """Images in [0, 1], rounded to 8 bits a channel, as files and video writers take them."""
+    return list((images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy())

@@ -209,6 +209,9 @@ class StageRun(LightningCLI):
         self.stage = rest[0] if package == "readavatar" else package
         self.run_folder = Path(config.trainer.default_root_dir or self.avatar / "training" / self.stage)
         config.trainer.default_root_dir = str(self.run_folder)
+        logger = getattr(config.trainer.logger, "init_args", None)
+        if logger is not None and logger.get("save_dir") == ".":  # WandbLogger's own: wherever the command was given
+            logger.save_dir = str(self.run_folder)
         if config.device is not None:
             if config.device not in _ACCELERATORS:
                 raise UserError(f"Expected a device of {', '.join(_ACCELERATORS)}, but got '{config.device}'.")

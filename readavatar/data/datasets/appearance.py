@@ -206,6 +206,7 @@ class AppearanceData(pl.LightningDataModule):
             morphable_model=self.face.morphable_model,
             expression_names=tuple(self.face.expression_names),
             size=self.frame_size,
+            fps=self.fps,
             maps=self.map_settings,
             num_speech_features=self.clips[0].speech.shape[1],
             num_regions=len(self.morphable_model.region_names),
@@ -262,7 +263,7 @@ class AppearanceData(pl.LightningDataModule):
                 )
         self.morphable_model = load_morphable_model(self.face.morphable_model)
         self.encoder = load_speech_encoder(self.speech_encoder, self.layers)
-        self.frame_size = self.size or stores[0].info.size
+        self.frame_size, self.fps = self.size or stores[0].info.size, stores[0].fps
         # One for all clips, so that a paint mask does not tell which clip it is in.
         reach = max(measure_jaw_reach(face, self.morphable_model) for face in faces)
         self.map_settings = MapSettings(self.painted, jaw_reach=reach, supersampling=self.supersampling)

@@ -171,6 +171,8 @@ class AppearanceSpecification:
     expression_names: tuple[str, ...]
     size: int
     """Side of the frames, pixels."""
+    fps: float
+    """Of the first clip."""
     maps: MapSettings
     num_speech_features: int
     """D."""
