@@ -2,7 +2,7 @@
 
 Their values are on the CPU and computed there, by PyTorch's CPU kernels. Refused are operations on tensors of both
 devices, turning one into an array, and double precision on ``mps``. It reaches as far as Python calls PyTorch: not into
-other threads, nor into ``backward``.
+other threads; a backward pass is computed unchecked.
 """
 
 from __future__ import annotations
