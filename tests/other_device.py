@@ -2,7 +2,7 @@
 
 Their values are on the CPU and computed there, by PyTorch's CPU kernels. Refused are operations on tensors of both
 devices, turning one into an array, and double precision on ``mps``. It reaches as far as Python calls PyTorch: not into
-other threads, nor into ``backward``.
+other threads; a backward pass is computed unchecked.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _TO_THE_CPU = {
     Tensor.__bool__,
     Tensor.__len__,
 }
-_BETWEEN_DEVICES = {Tensor.copy_, Tensor.to, Tensor.type_as}
+_LIKE_THE_FIRST = {Tensor.copy_, Tensor.view_as, Tensor.expand_as, Tensor.reshape_as}
+_BETWEEN_DEVICES = {Tensor.to, Tensor.type_as} | _LIKE_THE_FIRST
 _ARRAYS = {Tensor.numpy, Tensor.__array__}
 
 
@@ -83,15 +84,15 @@ def _call(function, args: tuple, kwargs: dict):
         if name != "_parse_to":  # ``nn.Module.to``'s
             args, kwargs = tree_map(_named_here, (args, kwargs))
         result = function(*args, **kwargs)
-        if function in _BETWEEN_DEVICES - {Tensor.copy_} | {Tensor.cpu} and goes_there != is_there:
+        if function in {Tensor.to, Tensor.type_as, Tensor.cpu} and goes_there != is_there:
             result = result.clone()  # another device is other memory
         return tree_map(lambda leaf: _placed(leaf, goes_there), result)
 
 
 def _check_places(function, args: tuple, tensors: list[Tensor]) -> None:
     """Numbers and the indices of an indexed tensor may lie on the CPU."""
-    if function is Tensor.__getitem__ and isinstance(args[0], _Elsewhere):
-        return
+    if function in (Tensor.__getitem__, Tensor.__setitem__) and isinstance(args[0], _Elsewhere):
+        tensors = [value for value in args[2:] if isinstance(value, Tensor)]
     if any(each.dim() > 0 and not isinstance(each, _Elsewhere) for each in tensors):
         raise RuntimeError(f"Expected all tensors of {function} on one device, but got {_Elsewhere.place} and the CPU.")
 
@@ -111,7 +112,7 @@ def _target(function, args: tuple, kwargs: dict, is_there: bool) -> bool:
     if function in (Tensor.to, Tensor.type_as):
         asked = [value for value in args[1:] if isinstance(value, (torch.device, str, Tensor))]
         return _is_there(asked[0]) if asked else is_there
-    if function is Tensor.copy_:
+    if function in _LIKE_THE_FIRST:
         return isinstance(args[0], _Elsewhere)
     return is_there
 

@@ -8,7 +8,7 @@ the frames, not as their cube (Triggs et al. 2000, *Bundle adjustment*, section 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from scipy.linalg import solveh_banded
 from torch import Tensor
 
@@ -123,15 +123,15 @@ class _Arrow:
         own_gradient: Float[Tensor, "b d"],
         shared_gradient: Float[Tensor, " G"],
     ) -> None:
-        self.own, self.cross, self.shared = own.double(), cross.double(), shared.double()
-        self.own_gradient, self.shared_gradient = own_gradient.double(), shared_gradient.double()
+        self.own, self.cross, self.shared = _precise(own), _precise(cross), _precise(shared)
+        self.own_gradient, self.shared_gradient = _precise(own_gradient), _precise(shared_gradient)
 
     def solve(
         self, fixed: Bool[Tensor, "B D"], given: Float[Tensor, "B D"], held_shared: Bool[Tensor, " G"]
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, " G"]]:
         """The step of what is free, where what is fixed takes the ``given`` steps."""
-        free, free_shared = (~fixed).double().view_as(self.own_gradient), (~held_shared).double()
-        taken = (given.double() * fixed).view_as(self.own_gradient)
+        free, free_shared = _precise(~fixed).view_as(self.own_gradient), _precise(~held_shared)
+        taken = (_precise(given) * _precise(fixed)).view_as(self.own_gradient)
         gradient = (self.own_gradient + (self.own @ taken[..., None])[..., 0]) * free
         factor = torch.linalg.cholesky(_restricted(self.own, free))
         solved = torch.cholesky_solve(gradient[..., None], factor)[..., 0]
@@ -178,6 +178,10 @@ class _Chain:
         solved = solveh_banded(band.flatten(1).numpy(), gradient.flatten().numpy(), lower=True, check_finite=False)
         step = taken - torch.from_numpy(solved).view_as(taken)
         return step.to(given), given.new_zeros(0)
+
+
+def _precise(values: Shaped[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    return (values.cpu() if values.device.type == "mps" else values).double()  # Apple's GPUs have single precision
 
 
 def _restricted(matrix: Float[Tensor, "*b n n"], free: Float[Tensor, "*b n"]) -> Float[Tensor, "*b n n"]:

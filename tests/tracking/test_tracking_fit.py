@@ -12,6 +12,7 @@ import pytest
 import pytorch_lightning as pl
 import safetensors.torch
 import torch
+from other_device import other_device
 
 from readavatar.cli import main
 from readavatar.data.datasets.tracking import FrameBatches, TrackingData
@@ -171,6 +172,26 @@ def test_the_energies_of_landmarks_and_pixels_are_zero_at_the_truth_and_nowhere_
     parameters.rotation[:, 1] += 0.1
     found = Solver(objective, 500).step(parameters, batch, [], consecutive=True)
     assert found["landmarks"] > 1 and found["irises"] > 0.1 and found["photometric"] > 3e-4
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_the_solver_takes_the_same_steps_on_another_device(fitted, model, kind):
+    def solved(move) -> dict[str, torch.Tensor]:
+        objective, parameters, data = at_the_truth(fitted, model)
+        parameters.rotation[:, 1] += 0.05
+        batch = FrameBatches(data.stores, [(torch.arange(NUM_FRAMES), SIZE)])[0]
+        objective, parameters, batch = move(objective), move(parameters), move(batch)
+        solver = Solver(objective, 500)
+        solver.step(parameters, batch, ["shape", "focal", "albedo", "lighting", *GEOMETRY], consecutive=False)
+        solver.step(parameters, batch, GEOMETRY, consecutive=True)
+        return {name: value.detach().cpu() for name, value in parameters.named_parameters()}
+
+    expected = solved(lambda part: part)
+    with other_device(kind) as (device, _):
+        found = solved(lambda part: part.to(device))
+    assert (expected["rotation"][:, 1] - fitted.truth().coefficients.rotation[:, 1]).abs().max() < 0.04, "it moved back"
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=2e-2, rtol=0)  # single precision on mps
 
 
 def test_a_terms_log_key_is_its_weight_key(fitted, model):
