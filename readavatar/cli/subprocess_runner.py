@@ -1,4 +1,4 @@
-"""Running one command after another, each in a process of its own."""
+"""Running a command in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from readavatar.errors import UserError
 
 
 def run_in_subprocess(function: Callable[[list[str]], int], arguments: list[str]) -> int:
-    """Call a command in a new process, which gives back all its memory: in one, twenty trainings leave gigabytes.
+    """Run a command in a new process, whose end frees all its memory: twenty trainings in one process keep gigabytes.
 
-    It ends when this process is killed, too.
+    The new process ends, too, when this one is killed. Exceptions of ``function`` are raised here.
 
     Args:
-        function: Of a module's top level; its exceptions are raised here.
+        function: A function of a module's top level (it is pickled).
         arguments: Its command line.
 
+    Returns:
+        The exit code.
+
     Raises:
-        UserError: The process was killed.
+        UserError: The new process was killed.
     """
     # A forked process would inherit locks of PyTorch's threads, and none of the threads.
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
@@ -37,11 +40,11 @@ def run_in_subprocess(function: Callable[[list[str]], int], arguments: list[str]
 
 
 def _call(function: Callable[[list[str]], int], arguments: list[str]) -> int:
-    Thread(target=_leave_with_parent, daemon=True).start()
+    Thread(target=_exit_with_parent, daemon=True).start()
     with terminal_output():
         return function(arguments)
 
 
-def _leave_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent_process().join()
     os._exit(1)

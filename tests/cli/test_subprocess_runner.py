@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -65,11 +66,20 @@ def test_a_killed_process_is_a_line_for_the_user():
 
 def test_it_does_not_outlive_the_one_that_began_it(tmp_path):
     written = tmp_path / "written"
-    call = (
-        f"from test_apart import _keep_writing, run_in_subprocess; run_in_subprocess(_keep_writing, [{str(written)!r}])"
-    )
+    names = "_keep_writing, run_in_subprocess"
+    call = f"from test_subprocess_runner import {names}; run_in_subprocess(_keep_writing, [{str(written)!r}])"
     parent = subprocess.Popen([sys.executable, "-c", call], cwd=Path(__file__).parent)
     assert _wait_until(written.exists)
     parent.kill()
     parent.wait()
     assert _wait_until(lambda: _rests(written))
+
+
+def _log(arguments: list[str]) -> int:
+    logging.getLogger("readavatar.of_a_module").info("%s", arguments[0])
+    return 0
+
+
+def test_messages_of_the_other_process_are_printed(capfd):
+    assert run_in_subprocess(_log, ["step 3"]) == 0
+    assert "step 3" in capfd.readouterr().out
