@@ -31,6 +31,7 @@ from readavatar.media.video import read_video
 from readavatar.media.waveform import SAMPLE_RATE, read_waveform
 from readavatar.morphable import load_morphable_model
 from readavatar.synthetic import make_actor, speak, write_actor_clip
+from readavatar.training import train
 from readavatar.viewer import view_clip
 
 _LOGGER = logging.getLogger(__name__)
@@ -86,12 +87,11 @@ class DemoScale:
 SCALES = {"full": DemoScale(160, 3, "fast"), "quick": DemoScale(96, 1, "quick")}
 
 
-def run_demo(out: str | Path, fit: Callable[[list[str]], int], scale: str = "full", seed: int = 0) -> Path:
+def run_demo(out: str | Path, scale: str = "full", seed: int = 0) -> Path:
     """Make the demo; what an earlier run finished is not done again.
 
     Args:
         out: Folder for everything.
-        fit: Runs ``fit`` with a command line's arguments (the command line's own, so that this is the user's path).
         scale: One of ``SCALES``.
         seed: Which actor.
 
@@ -119,18 +119,15 @@ def run_demo(out: str | Path, fit: Callable[[list[str]], int], scale: str = "ful
             )
         steps.note("landmarks", _see(list(clips.values())))
 
-    def train(stage: str) -> Callable[[], None]:
-        command = [
-            "fit",
-            "--config",
-            f"configs/{stage}/default.yaml",
-            "--config",
-            f"configs/{stage}/{settings.config}.yaml",
-        ]
-        if stage == "tracking":
-            command += ["--model.morphable_model", MODEL]
-        command += ["--data.clips", json.dumps([str(clip) for clip in clips.values()]), "--avatar", str(out / "avatar")]
-        return lambda: fit(command)
+    def learn(stage: str) -> Callable[[], object]:
+        return lambda: train(
+            stage,
+            list(clips.values()),
+            configs=[f"configs/{stage}/{settings.config}.yaml"],
+            overrides={"model.morphable_model": MODEL} if stage == "tracking" else {},
+            avatar=out / "avatar",
+            progress=True,
+        )
 
     def show() -> None:
         view_clip(clips[VIEWED], out / FIT_PAGE, stop=VIEWED_SECONDS, size=VIEWED_SIZE)
@@ -146,10 +143,10 @@ def run_demo(out: str | Path, fit: Callable[[list[str]], int], scale: str = "ful
         _picture(out, animation)
 
     steps.run("film the actor", film)
-    steps.run("fit the footage", train("tracking"))
+    steps.run("fit the footage", learn("tracking"))
     steps.run("show the fit", show)
     for stage in ("expression", "appearance"):
-        steps.run(f"train {stage}", train(stage))
+        steps.run(f"train {stage}", learn(stage))
     steps.run("speak a new sentence", say)
     steps.run("animate", direct)
     _write_report(out, steps, scale)

@@ -28,7 +28,21 @@ NEUTRAL = "neutral"
 
 @dataclass(frozen=True)
 class EmotionSpace:
-    """The names of the N dimensions, in order."""
+    """The names of the N dimensions, in order.
+
+    Args:
+        names: One or more distinct names of letters, ``_`` and ``-``; not ``neutral``, which is all zeros.
+
+    Raises:
+        UserError: Names that are not so.
+
+    Example:
+        >>> from readavatar import EmotionSpace
+        >>> EmotionSpace().names
+        ('angry', 'contempt', 'disgusted', 'fear', 'happy', 'sad', 'surprised')
+        >>> EmotionSpace(("happy", "sad")).num_emotions
+        2
+    """
 
     names: tuple[str, ...] = MEAD_EMOTIONS
 
@@ -48,10 +62,21 @@ class EmotionSpace:
         return len(self.names)
 
     def vector(self, emotion: str) -> Float[Tensor, " N"]:
-        """Parse one emotion, such as ``neutral``, ``happy``, ``happy:0.8`` or ``happy:0.2+surprised:0.6``.
+        """Parse one emotion.
+
+        Args:
+            emotion: Such as ``neutral``, ``happy`` (strength 1), ``happy:0.8`` or ``happy:0.2+surprised:0.6``.
+
+        Returns:
+            Strengths in [0, 1].
 
         Raises:
             UserError: A name that the space does not have, a name given twice, or a strength outside [0, 1].
+
+        Example:
+            >>> from readavatar import EmotionSpace
+            >>> EmotionSpace(("happy", "sad", "surprised")).vector("happy:0.25+surprised:0.5")
+            tensor([0.2500, 0.0000, 0.5000])
         """
         vector = torch.zeros(self.num_emotions)
         if emotion.strip().lower() == NEUTRAL:
@@ -71,7 +96,17 @@ class EmotionSpace:
         return vector
 
     def describe(self, vector: Float[Tensor, " N"]) -> str:
-        """The inverse of ``vector``: ``happy:0.2+surprised:0.6``, or ``neutral``."""
+        """The inverse of ``vector``: ``happy:0.2+surprised:0.6``, or ``neutral``.
+
+        Args:
+            vector: Strengths in [0, 1]; written to six significant digits.
+
+        Example:
+            >>> import torch
+            >>> from readavatar import EmotionSpace
+            >>> EmotionSpace(("happy", "sad", "surprised")).describe(torch.tensor([0.25, 0.0, 0.5]))
+            'happy:0.25+surprised:0.5'
+        """
         parts = [f"{name}:{value:.6g}" for name, value in zip(self.names, vector.tolist(), strict=True) if value > 0]
         return "+".join(parts) or NEUTRAL
 
@@ -84,7 +119,20 @@ class EmotionSpace:
 
 @dataclass(frozen=True)
 class EmotionTrack:
-    """An emotion that changes over time: linear between keyframes, constant before the first and after the last."""
+    """An emotion that changes over time: linear between keyframes, constant before the first and after the last.
+
+    Raises:
+        UserError: No keyframe, times that do not increase, or vectors that do not fit the space or leave [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from readavatar import EmotionSpace, EmotionTrack
+        >>> space = EmotionSpace(("happy", "sad"))
+        >>> track = EmotionTrack(space, times=torch.tensor([0.0, 1.0]), vectors=torch.tensor([[0.0, 0.0], [0.8, 0.0]]))
+        >>> track.sample(torch.tensor([0.5, 2.0]))
+        tensor([[0.4000, 0.0000],
+                [0.8000, 0.0000]])
+    """
 
     space: EmotionSpace
     times: Float[Tensor, " K"]
@@ -105,16 +153,48 @@ class EmotionTrack:
 
     @classmethod
     def constant(cls, space: EmotionSpace, vector: Float[Tensor, " N"] | None = None) -> EmotionTrack:
-        """The same emotion (by default neutral) all the time."""
+        """The same emotion all the time.
+
+        Args:
+            space: Its N names.
+            vector: Strengths in [0, 1]; None is neutral.
+
+        Example:
+            >>> from readavatar import EmotionSpace, EmotionTrack
+            >>> space = EmotionSpace(("happy", "sad"))
+            >>> EmotionTrack.constant(space, space.vector("sad:0.5")).sample_frames(2, fps=25.0)
+            tensor([[0.0000, 0.5000],
+                    [0.0000, 0.5000]])
+        """
         vector = torch.zeros(space.num_emotions) if vector is None else vector
         return cls(space, torch.zeros(1), vector[None])
 
     @classmethod
     def parse(cls, text: str, space: EmotionSpace) -> EmotionTrack:
-        """Read ``"0s neutral, 1.5s happy:0.8, 4s happy:0.2+surprised:0.6"``, one emotion, or a ``.json`` file's path.
+        """Read a track from what a user types.
+
+        Args:
+            text: Keyframes (``"0s neutral, 1.5s happy:0.8, 4s happy:0.2+surprised:0.6"``), one emotion for all the time
+                (``"happy:0.8"``), or the path of a ``.json`` file that ``write`` wrote.
+            space: The emotions that may occur.
 
         Raises:
             UserError: A time without ``s``, times that do not increase, or an emotion ``EmotionSpace.vector`` refuses.
+
+        Example:
+            >>> from readavatar import EmotionSpace, EmotionTrack
+            >>> space = EmotionSpace(("happy", "surprised"))
+            >>> track = EmotionTrack.parse("0s neutral, 1.5s happy:0.8, 4s happy:0.2+surprised:0.6", space)
+            >>> track.times
+            tensor([0.0000, 1.5000, 4.0000])
+            >>> track.vectors
+            tensor([[0.0000, 0.0000],
+                    [0.8000, 0.0000],
+                    [0.2000, 0.6000]])
+            >>> EmotionTrack.parse("hapy:0.8", space)
+            Traceback (most recent call last):
+                ...
+            readavatar.errors.UserError: Expected one of happy, surprised or neutral, but got the emotion 'hapy'...
         """
         if text.strip().endswith(".json"):
             return cls.read(text.strip(), space)
@@ -133,17 +213,49 @@ class EmotionTrack:
         return cls(space, torch.tensor(times), torch.stack(vectors))
 
     def sample(self, times: Float[Tensor, " T"]) -> Float[Tensor, "T N"]:
-        """The emotion at ``times`` (seconds)."""
+        """The emotion at any times.
+
+        Args:
+            times: Seconds, in any order.
+
+        Returns:
+            Strengths in [0, 1].
+        """
         grid = self.times.double().numpy()
         columns = [np.interp(times.double().numpy(), grid, column) for column in self.vectors.double().numpy().T]
         return torch.from_numpy(np.stack(columns, axis=1)).float()
 
     def sample_frames(self, num_frames: int, fps: float) -> Float[Tensor, "T N"]:
-        """The emotion at the centres of a video's frames: frame i lasts from i / fps to (i + 1) / fps."""
+        """The emotion at the centres of a video's frames: frame i lasts from i / fps to (i + 1) / fps.
+
+        Args:
+            num_frames: T.
+            fps: Frames a second.
+
+        Returns:
+            Strengths in [0, 1].
+
+        Example:
+            >>> from readavatar import EmotionSpace, EmotionTrack
+            >>> track = EmotionTrack.parse("0s neutral, 1s happy", EmotionSpace(("happy",)))
+            >>> track.sample_frames(num_frames=3, fps=2.0)
+            tensor([[0.2500],
+                    [0.7500],
+                    [1.0000]])
+        """
         return self.sample((torch.arange(num_frames) + 0.5) / fps)
 
     def write(self, path: str | Path) -> None:
-        """Write the track's JSON: names, and keyframes of ``time`` (seconds) and ``emotion`` (text)."""
+        """Write the track's JSON: names, and keyframes of ``time`` (seconds) and ``emotion`` (text).
+
+        Example:
+            >>> from readavatar import EmotionSpace, EmotionTrack
+            >>> track = EmotionTrack.parse("0s neutral, 1s happy:0.5", EmotionSpace(("happy", "sad")))
+            >>> track.write("emotion.json")
+            >>> EmotionTrack.read("emotion.json").vectors
+            tensor([[0.0000, 0.0000],
+                    [0.5000, 0.0000]])
+        """
         keyframes = [
             {"time": time, "emotion": self.space.describe(vector)}
             for time, vector in zip(self.times.tolist(), self.vectors, strict=True)
@@ -153,7 +265,15 @@ class EmotionTrack:
 
     @classmethod
     def read(cls, path: str | Path, space: EmotionSpace | None = None) -> EmotionTrack:
-        """Read what ``write`` wrote, in its own space or in ``space``, which must then know every emotion in it."""
+        """Read what ``write`` wrote.
+
+        Args:
+            path: The ``.json`` file.
+            space: Of the result, in which every emotion of the file must occur; None takes the file's own.
+
+        Raises:
+            UserError: No such file, content that is no track, or an emotion that the space does not have.
+        """
         try:
             content = json.loads(Path(path).read_text())
             space = space or EmotionSpace(tuple(content["names"]))

@@ -21,6 +21,13 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
         name: As the user gave it.
         known: All that would have been right.
         cutoff: Least similarity in [0, 1] (``difflib``'s ratio).
+
+    Example:
+        >>> from readavatar.errors import did_you_mean
+        >>> did_you_mean("hapy", ["happy", "sad"])
+        " Did you mean 'happy'?"
+        >>> did_you_mean("purple", ["happy", "sad"])
+        ''
     """
     close = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
     return f" Did you mean '{close[0]}'?" if close else ""

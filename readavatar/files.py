@@ -16,6 +16,14 @@ def replacing_file(path: str | Path) -> Iterator[Path]:
     """Give a path beside ``path`` to write to; rename it over ``path`` on success, delete it on any error.
 
     The temporary name keeps ``path``'s suffix, so that writers which look at it choose the same format.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from readavatar.files import replacing_file
+        >>> with replacing_file("notes.txt") as temporary:
+        ...     written = temporary.write_text("whole")
+        >>> Path("notes.txt").read_text()
+        'whole'
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +57,14 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 
 
 def sha256_of_file(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from readavatar.files import sha256_of_file
+        >>> written = Path("empty.txt").write_text("")
+        >>> sha256_of_file("empty.txt")
+        'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+    """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

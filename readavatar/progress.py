@@ -72,30 +72,6 @@ def spinner(description: str, enabled: bool | None = None) -> Iterator[Callable[
         yield lambda description: progress.update(task, description=description)
 
 
-@contextmanager
-def download_bar(
-    description: str, total: int | None, completed: int = 0, enabled: bool | None = None
-) -> Iterator[Callable[[int], None]]:
-    """Show on stderr how much of a file has come; gives a function to call with the size of each part.
-
-    Args:
-        description: Of the file.
-        total: Bytes; None where it is not known.
-        completed: Bytes that were there before.
-        enabled: As for ``track``.
-    """
-    console = _console(enabled, stderr=True)
-    if console is None:
-        yield lambda size: None
-        return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(description, total=total, completed=completed)
-        yield lambda size: progress.advance(task, size)
-
-
 def _console(enabled: bool | None, transient: bool = True, stderr: bool = False):
     """Where to draw; None for nowhere."""
     if not (_by_default if enabled is None else enabled):

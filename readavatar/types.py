@@ -13,17 +13,27 @@ Axes
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+Moved = TypeVar("Moved", bound="Tensors")
 
+
+@dataclass(frozen=True)
 class Tensors:
     """``to`` and indexing over frames for the frozen dataclasses below."""
 
-    def to(self, device: torch.device | str):
-        """The same object with every tensor on ``device``."""
+    def to(self: Moved, device: torch.device | str) -> Moved:
+        """The same object with every tensor on ``device``.
+
+        Example:
+            >>> from readavatar.types import default_camera
+            >>> default_camera(64, 64).to("cpu").intrinsics.device
+            device(type='cpu')
+        """
         moved = {
             field.name: value.to(device)
             for field in fields(self)
@@ -61,6 +71,13 @@ def default_camera(height: int, width: int, focal: float | Float[Tensor, ""] | N
         height: Pixels.
         width: Pixels.
         focal: Pixels; by default ``DEFAULT_FOCAL`` times the longer side.
+
+    Example:
+        >>> from readavatar.types import default_camera
+        >>> default_camera(height=100, width=100).intrinsics
+        tensor([[220.,   0.,  50.],
+                [  0., 220.,  50.],
+                [  0.,   0.,   1.]])
     """
     focal = torch.as_tensor(DEFAULT_FOCAL * max(height, width) if focal is None else focal, dtype=torch.float32)
     zero, one = torch.zeros_like(focal), torch.ones_like(focal)
@@ -110,7 +127,21 @@ class FaceCoefficients(Tensors):
         return self.expression_coefficients.shape[0]
 
     def frames(self, index: slice | Int[Tensor, " n"]) -> FaceCoefficients:
-        """The same person in some of the frames."""
+        """The same person in some of the frames.
+
+        Example:
+            >>> import torch
+            >>> from readavatar.types import FaceCoefficients
+            >>> face = FaceCoefficients(
+            ...     shape_coefficients=torch.zeros(24),
+            ...     expression_coefficients=torch.zeros(100, 53),
+            ...     rotation=torch.zeros(100, 3),
+            ...     translation=torch.zeros(100, 3),
+            ...     gaze=torch.zeros(100, 2),
+            ... )
+            >>> face.frames(slice(0, 25)).num_frames
+            25
+        """
         return replace(
             self,
             expression_coefficients=self.expression_coefficients[index],

@@ -16,6 +16,7 @@ import pytest
 
 from readavatar import assets
 from readavatar.assets import ASSETS, Asset, Download, GitFolder, SdistMember, TarMember, WheelMember
+from readavatar.cli import main
 from readavatar.errors import UserError
 
 CONTENT = bytes(range(256)) * 400
@@ -44,19 +45,16 @@ def declare(monkeypatch):
 
 @pytest.fixture
 def server():
-    """A local server of CONTENT that knows ranges; ``requests`` lists them, ``stop_after`` cuts answers short."""
+    """A local server of CONTENT; ``requests`` lists what was asked for, ``stop_after`` cuts answers short."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self.server.requests.append(self.headers.get("Range"))
-            start = 0
-            if self.server.ranges and (given := self.headers.get("Range")):
-                start = int(given.removeprefix("bytes=").rstrip("-"))
-                self.send_response(206)
-                self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
-            else:
-                self.send_response(200)
-            body = self.server.content[start:]
+            self.server.requests.append(self.path)
+            if self.path != "/thing.bin":
+                self.send_error(404)
+                return
+            self.send_response(200)
+            body = self.server.content
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body[: self.server.stop_after])
@@ -65,7 +63,7 @@ def server():
             pass
 
     local = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    local.requests, local.content, local.stop_after, local.ranges = [], CONTENT, None, True
+    local.requests, local.content, local.stop_after = [], CONTENT, None
     local.url = f"http://127.0.0.1:{local.server_port}/thing.bin"
     thread = threading.Thread(target=local.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -101,31 +99,26 @@ def test_a_download_is_verified_and_lands_whole(declare, server, tmp_path):
     assert [entry.name for entry in path.parent.iterdir() if "partial" in entry.name] == []
 
 
-def test_a_broken_download_resumes_where_it_stopped(declare, server, tmp_path):
+def test_a_broken_download_leaves_nothing_and_says_why(declare, server, tmp_path):
     declare(Download(server.url))
     server.stop_after = 40_000
-    assert assets.get_asset("thing").read_bytes() == CONTENT  # 102,400 bytes in three answers
-    assert server.requests == [None, "bytes=40000-", "bytes=80000-"]
-
-
-def test_what_came_is_kept_for_the_next_try(declare, server, tmp_path):
-    declare(Download(server.url))
-    server.stop_after = 10_000
-    with pytest.raises(UserError, match="30,000 of 102,400 bytes"):
+    with pytest.raises(UserError, match="40000 bytes read, 62400 more expected"):
         assets.get_asset("thing")
-    assert assets.find_asset("thing") is None
+    assert {path.name for path in cached(tmp_path).parent.iterdir()} == {".thing.bin.lock"}
     server.stop_after = None
     assert assets.get_asset("thing").read_bytes() == CONTENT
-    assert server.requests[-1] == "bytes=30000-"
 
 
-def test_a_server_without_ranges_starts_over(declare, server, tmp_path):
+def test_a_missing_page_and_a_refused_connection_are_named_in_few_words(declare, server):
+    declare(Download(server.url + ".html"), Download("http://127.0.0.1:9/thing.bin"))
+    with pytest.raises(UserError, match=r"\(HTTP 404; Connection refused\)"):
+        assets.get_asset("thing")
+
+
+def test_a_fetched_file_is_readable_as_any_new_file_is(declare, server, tmp_path):
     declare(Download(server.url))
-    partial = cached(tmp_path).with_name(".thing.bin.partial")
-    partial.parent.mkdir(parents=True)
-    partial.write_bytes(b"x" * 50)
-    server.ranges = False
-    assert assets.get_asset("thing").read_bytes() == CONTENT
+    (tmp_path / "new").write_bytes(b"")
+    assert assets.get_asset("thing").stat().st_mode == (tmp_path / "new").stat().st_mode
 
 
 def test_a_wrong_file_is_refused_deleted_and_the_next_source_tried(declare, server, tmp_path):
@@ -133,7 +126,7 @@ def test_a_wrong_file_is_refused_deleted_and_the_next_source_tried(declare, serv
     server.content = bytes(len(CONTENT))
     with pytest.raises(UserError, match="another file"):
         assets.get_asset("thing")
-    assert not cached(tmp_path).exists() and not cached(tmp_path).with_name(".thing.bin.partial").exists()
+    assert {path.name for path in cached(tmp_path).parent.iterdir()} == {".thing.bin.lock"}
 
 
 def test_the_second_source_serves_when_the_first_is_down(declare, server):
@@ -152,7 +145,7 @@ def test_offline_the_error_names_file_command_and_address_in_one_line(declare):
 
 
 def test_offline_the_error_names_the_file_in_the_archive(declare):
-    declare(TarMember("http://127.0.0.1:9/things.tar.gz", 10, "things/thing.bin"))
+    declare(TarMember("http://127.0.0.1:9/things.tar.gz", "things/thing.bin"))
     with pytest.raises(UserError, match=r"put things/thing\.bin in http://127\.0\.0\.1:9/things\.tar\.gz at /"):
         assets.get_asset("thing")
 
@@ -177,6 +170,24 @@ def test_the_override_folder_comes_first_and_is_never_mended(declare, server, tm
     with pytest.raises(UserError, match="another file"):
         assets.get_asset("thing")
     assert (own / "thing.bin").read_bytes() == b"something else"
+
+
+def test_the_command_says_that_a_file_is_the_users_own(declare, server, tmp_path, monkeypatch, capsys):
+    declare(Download(server.url))
+    assert main(["assets", "get", "thing"]) == 0 and "READAVATAR_ASSETS" not in capsys.readouterr().out
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "thing.bin").write_bytes(CONTENT)
+    monkeypatch.setenv("READAVATAR_ASSETS", str(own))
+    assert main(["assets", "get", "thing"]) == 0
+    assert f"thing: {own / 'thing.bin'} (your own, found in READAVATAR_ASSETS; not fetched)" in capsys.readouterr().out
+
+
+def test_the_commands_help_names_the_folders_variables(capsys):
+    with pytest.raises(SystemExit):
+        main(["assets", "--help"])
+    said = capsys.readouterr().out
+    assert "READAVATAR_ASSETS" in said and "READAVATAR_CACHE" in said
 
 
 def test_a_hash_is_remembered_until_the_file_changes(declare, server, monkeypatch):
@@ -243,7 +254,7 @@ def make_tar(members):
 
 def test_an_archives_member_is_taken_and_the_archive_not_kept(declare, server, tmp_path):
     server.content = make_tar({"thing-1.0/thing.bin": CONTENT, "../../escaped.txt": b"out"})
-    declare(TarMember(server.url, len(server.content), "thing-1.0/thing.bin"))
+    declare(TarMember(server.url, "thing-1.0/thing.bin"))
     assert assets.get_asset("thing").read_bytes() == CONTENT
     left = {path.name for path in (tmp_path / "cache" / "assets").iterdir()}
     assert left == {"thing.bin", ".thing.bin.lock", ".verified.json"}
@@ -253,7 +264,7 @@ def test_an_archives_member_is_taken_and_the_archive_not_kept(declare, server, t
 @pytest.mark.parametrize("members", [{"thing-1.0/other.bin": CONTENT}, {"thing-1.0/thing.bin": b"wrong"}, None])
 def test_an_archive_without_the_file_is_refused(declare, server, tmp_path, members):
     server.content = b"no archive" if members is None else make_tar(members)
-    declare(TarMember(server.url, len(server.content), "thing-1.0/thing.bin"))
+    declare(TarMember(server.url, "thing-1.0/thing.bin"))
     with pytest.raises(UserError, match=r"holds no|another file"):
         assets.get_asset("thing")
     assert {path.name for path in (tmp_path / "cache" / "assets").iterdir()} == {".thing.bin.lock"}

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import readavatar
 
 PACKAGE = Path(readavatar.__file__).parent
 FLOORS = [
-    {"types", "emotion", "errors", "files", "prefetch", "progress", "pickles", "assets", "config_paths", "__init__"},
+    {
+        "types",
+        "emotion",
+        "devices",
+        "errors",
+        "files",
+        "prefetch",
+        "progress",
+        "pickles",
+        "assets",
+        "config_paths",
+        "memory",
+        "__init__",
+    },
     {"media", "rendering", "metrics"},
     {"speech", "detection", "morphable", "optimization"},
     {"data", "gaze"},
@@ -22,7 +39,8 @@ FLOORS = [
 FLOOR_OF = {name: index for index, names in enumerate(FLOORS) for name in names}
 SIDEWAYS_ALLOWED = {0, 7}
 """The ground floor's modules and those below the front door may use one another; the rooms between may not."""
-IMPORTED_ONCE = ("nvdiffrast", "pytorch3d", "mediapipe", "transformers", "wandb", "gradio")
+IMPORTED_ONCE = ("nvdiffrast", "pytorch3d", "mediapipe", "transformers", "wandb", "gradio", "espeakng_loader", "pooch")
+NOT_ON_THE_INDEX = {"nvdiffrast", "pytorch3d"}
 
 
 def _imports(path: Path) -> list[tuple[str, bool]]:
@@ -58,9 +76,17 @@ def test_every_module_stands_on_a_floor():
     assert {room for room, _ in _sources()} <= set(FLOOR_OF)
 
 
+def test_the_packages_docstring_lists_the_floors():
+    lines = re.findall(r"^(\d+)\. (.+(?:\n {3}.+)*)$", readavatar.__doc__, re.MULTILINE)
+    assert [int(number) for number, _ in lines] == list(range(len(FLOORS)))
+    assert [set(re.findall(r"``(\w+)``", names)) for _, names in lines] == [floor - {"__init__"} for floor in FLOORS]
+
+
 def test_imports_go_down_only():
     wrong = []
     for room, path in _sources():
+        if room == "__init__":  # names for type checkers; tests/test_api.py holds that nothing is imported at run time
+            continue
         for module, _ in _imports(path):
             if not module.startswith("readavatar"):
                 continue
@@ -83,3 +109,21 @@ def test_heavy_libraries_are_imported_in_one_module_inside_a_function():
         }
         assert len({path for path, _ in places}) <= 1, f"{library} is imported in {sorted(map(str, places))}"
         assert not any(top_level for _, top_level in places), f"{library} is imported at module level"
+
+
+def _names(requirements: list[str]) -> set[str]:
+    return {_normalised(re.match(r"[\w.-]+", requirement)[0]) for requirement in requirements}
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    optional = set().union(*(_names(extra) for extra in project["optional-dependencies"].values()))
+    modules = {module.split(".")[0] for _, path in _sources() for module, _ in _imports(path)}
+    outside = modules - sys.stdlib_module_names - NOT_ON_THE_INDEX - {"readavatar"}
+    distributions = packages_distributions()
+    imported = {_normalised(distributions[module][0]) if module in distributions else module for module in outside}
+    assert imported - optional == _names(project["dependencies"])

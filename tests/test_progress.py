@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from readavatar.progress import download_bar, progress_bars, spinner, track
+from readavatar.progress import progress_bars, spinner, track
 
 
 def _draw(enabled: bool | None) -> None:
     assert list(track(range(3), "counting", enabled=enabled)) == [0, 1, 2]
     assert list(track(iter(range(3)), "going", 3, enabled, transient=False)) == [0, 1, 2]
-    with spinner("waiting", enabled) as describe, download_bar("file", 10, 5, enabled) as advance:
+    with spinner("waiting", enabled) as describe:
         describe("waiting on")
-        advance(5)
 
 
 def test_nothing_is_drawn_by_default(capsys, monkeypatch):
@@ -31,7 +30,7 @@ def test_bars_are_drawn_where_they_are_asked_for(capsys, monkeypatch, enabled):
             _draw(enabled)
     drawn = capsys.readouterr()
     assert "counting" in drawn.out and "going" in drawn.out
-    assert "waiting" in drawn.err and "file" in drawn.err
+    assert "waiting" in drawn.err
 
 
 def test_a_function_that_is_told_not_to_draw_does_not(capsys, monkeypatch):

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from readavatar.appearance.networks import AppearanceRenderer
+from readavatar.appearance.settings import Precision
 from readavatar.data.raster.render_inputs import RenderInputs
 from readavatar.rendering.window_filters import grown, local_mean
-
-Precision = Literal["auto", "fp32", "bf16"]
 
 _TRIALS = 2
 

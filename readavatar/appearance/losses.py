@@ -13,7 +13,6 @@ What the renderer is trained to: one weighted sum, and the discriminator that is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Protocol, runtime_checkable
 
@@ -23,37 +22,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from readavatar.appearance.augmentation import Crops
-from readavatar.appearance.discriminator import (
-    PatchDiscriminator,
-    adversarial_loss,
-    discriminator_loss,
-    gradient_penalty,
-    matching_loss,
-)
 from readavatar.appearance.inference import soft_edge
+from readavatar.appearance.networks import PatchDiscriminator
 from readavatar.appearance.settings import LossWeights
 from readavatar.data.datasets.appearance_clips import AppearanceBatch
-from readavatar.errors import UserError
 from readavatar.gaze import GazeExpert, place_faces
 from readavatar.gaze.placement import FacePlacement
-
-
-def weighted_sum(
-    terms: Mapping[str, Callable[[], Tensor]], weights: Mapping[str, float]
-) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-    """The objective, and each weighted term's value under the name of its weight.
-
-    Only terms with a weight other than 0 are computed.
-
-    Raises:
-        UserError: A weight whose term does not exist.
-    """
-    wanted = {name: weight for name, weight in weights.items() if weight != 0}
-    if missing := sorted(set(wanted) - set(terms)):
-        raise UserError(f"Expected loss weights of {', '.join(sorted(terms))}, but got one for '{missing[0]}'.")
-    values = {name: terms[name]() for name in wanted}
-    total = sum((wanted[name] * value for name, value in values.items()), torch.zeros(()))
-    return total, {name: value.detach() for name, value in values.items()}
+from readavatar.optimization.gan_losses import (
+    discriminator_hinge_loss,
+    feature_matching_loss,
+    generator_hinge_loss,
+    r1_penalty,
+)
+from readavatar.optimization.objective import weighted_sum
 
 
 def photometric_difference(
@@ -283,15 +264,15 @@ class AppearanceObjective(nn.Module):
         }
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
-            judged, real = self.discriminator(composite), self.discriminator(target)
-            terms["adversarial"] = lambda: adversarial_loss(judged)
-            terms["matching"] = lambda: matching_loss(judged, real, is_filmed)
+            fake, real = self.discriminator(composite), self.discriminator(target)
+            terms["adversarial"] = lambda: generator_hinge_loss(fake)
+            terms["matching"] = lambda: feature_matching_loss(fake, real, is_filmed)
         if self.gaze_loss is not None:
             terms["gaze"] = lambda: self._gaze(composite, whole, crops, step)
         if crops.consecutive == 2:
             both = filmed.unflatten(0, (-1, 2)).amin(1).repeat_interleave(2, 0)
             terms["temporal"] = lambda: flicker(rendered.image, target, rendered.alpha * both)
-        return weighted_sum(terms, self.weights)
+        return weighted_sum(terms, self.weights, step)
 
     def _gaze(self, composite: Tensor, whole: AppearanceBatch, crops: Crops, step: int) -> Float[Tensor, ""]:
         eyes = whole.inputs.part("eyes")
@@ -302,12 +283,13 @@ class AppearanceObjective(nn.Module):
         rendered = crops.frames(seen.tolist()).paste(composite[seen], frames)
         return self.gaze_loss(rendered, frames, eyes[seen], face, step)
 
-    def judge_step(self, rendered: Rendered, r1: float) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """What the discriminator pays: its hinge loss with ``r1`` times the gradient penalty, and without."""
+    def discriminator_step(self, rendered: Rendered, r1: float) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """The discriminator's hinge loss with ``r1`` times the gradient penalty, and without."""
         self.discriminator.requires_grad_(True)
         target, composite = rendered.batch.frames, rendered.composite.detach()
-        loss = discriminator_loss(self.discriminator(target), self.discriminator(composite))
+        loss = discriminator_hinge_loss(self.discriminator(target), [(1.0, self.discriminator(composite))])
         if not r1:
             return loss, loss.detach()
         with torch.autocast(target.device.type, enabled=False):  # second derivatives need the precision
-            return loss + r1 * gradient_penalty(self.discriminator, target), loss.detach()
+            real = target.detach().requires_grad_(True)
+            return loss + r1 * r1_penalty(self.discriminator(real), real), loss.detach()

@@ -5,9 +5,8 @@ The appearance network: rasterised mesh, speech and the footage around the face 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -15,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from readavatar.appearance.neural_texture import AudioLatent, LayeredTexture, SirenTexture, TextureImage
+from readavatar.appearance.settings import NetworkSettings
 from readavatar.data.raster.render_inputs import RenderInputs
-from readavatar.rendering.shading import shade
-from readavatar.rendering.texture import mean_texture
+from readavatar.optimization.gan_losses import Judgement
+from readavatar.rendering.shading import mean_texture, shade
 from readavatar.rendering.window_filters import local_mean
 
 
@@ -47,9 +47,7 @@ class UNetRenderer(nn.Module):
     is the sampled texture, which is detailed already.
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int = 3, width: int = 16, levels: int = 5, max_width: int = 128
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, width: int, levels: int, max_width: int) -> None:
         """
         Args:
             in_channels: Of the feature maps.
@@ -92,42 +90,6 @@ REACH = 5
 """Pixels that the footage's colours are carried into the paint mask."""
 
 
-@dataclass(frozen=True)
-class NetworkSettings:
-    """Sizes of the appearance network and the choices that the ablations turn."""
-
-    texture: Literal["layered", "siren", "image"] = "layered"
-    """``siren`` is READ Avatars' own, ``image`` a learned one without ears, ``layered`` both: image + gate · SIREN."""
-    conditioning: Literal["film", "concatenation", "none"] = "film"
-    """How the SIREN hears."""
-    texture_channels: int = 16
-    """C of the neural texture; the first three are a first guess at the image's logits."""
-    texture_width: int = 64
-    """Features of a SIREN layer."""
-    texture_depth: int = 3
-    """SIREN layers."""
-    num_octaves: int = 6
-    """Of the positional encoding of uv."""
-    first_frequency: float = 30.0
-    """ω of the SIREN's first layer."""
-    hidden_frequency: float = 30.0
-    """ω of its other layers."""
-    texture_resolution: int = 512
-    """Texels along a side of the texture image."""
-    latent_size: int = 32
-    """L of the audio latent."""
-    unet_width: int = 16
-    """The U-Net's channels at full resolution."""
-    unet_levels: int = 5
-    """Its resolutions."""
-    unet_max_width: int = 128
-    """Its most channels."""
-    region_features: int = 4
-    """Learned numbers that tell the U-Net which region a pixel shows."""
-    lit: bool = True
-    """Whether the U-Net sees how the light that was fitted to the footage would fall on a white face."""
-
-
 class AppearanceRenderer(nn.Module):
     """Deferred neural rendering with an audio-conditioned texture (READ Avatars, sec. 3.4).
 
@@ -135,11 +97,7 @@ class AppearanceRenderer(nn.Module):
     """
 
     def __init__(
-        self,
-        num_speech_features: int,
-        num_regions: int,
-        speech_window: int = 9,
-        settings: NetworkSettings | dict = NetworkSettings(),
+        self, num_speech_features: int, num_regions: int, speech_window: int, settings: NetworkSettings | dict
     ) -> None:
         """
         Args:
@@ -227,11 +185,11 @@ def continue_into(
 
 
 def _build_texture(settings: NetworkSettings, num_regions: int) -> LayeredTexture | SirenTexture | TextureImage:
-    def image(num_channels: int, start: float = 0.0) -> TextureImage:
+    def image(num_channels: int, start: float) -> TextureImage:
         return TextureImage(num_channels, num_regions, settings.texture_resolution, start)
 
     if settings.texture == "image":
-        return image(settings.texture_channels)
+        return image(settings.texture_channels, start=0.0)
     siren = SirenTexture(
         settings.texture_channels,
         num_regions,
@@ -245,4 +203,39 @@ def _build_texture(settings: NetworkSettings, num_regions: int) -> LayeredTextur
     )
     if settings.texture == "siren":
         return siren
-    return LayeredTexture(image(settings.texture_channels), image(1, start=1.0), siren)
+    return LayeredTexture(image(settings.texture_channels, start=0.0), image(1, start=1.0), siren)
+
+
+class PatchDiscriminator(nn.Module):
+    """Convolutions whose verdict on each patch is a logit (Isola et al. 2017), on the image at several scales."""
+
+    def __init__(self, width: int = 32, scales: int = 2, layers: int = 3) -> None:
+        """
+        Args:
+            width: Channels of the first layer, doubled by each.
+            scales: The image, and halvings of it.
+            layers: Convolutions of stride 2.
+        """
+        super().__init__()
+        self.judges = nn.ModuleList(_judge(width, layers) for _ in range(scales))
+
+    def forward(self, image: Float[Tensor, "B 3 H W"]) -> Judgement:
+        """The features of every scale."""
+        features = []
+        for scale, judge in enumerate(self.judges):
+            x = 2 * (F.avg_pool2d(image, 2**scale) if scale else image) - 1
+            layers = []
+            for layer in judge:
+                x = layer(x)
+                layers.append(x)
+            features.append(layers)
+        return features
+
+
+def _judge(width: int, layers: int) -> nn.ModuleList:
+    widths = [3] + [width * 2**layer for layer in range(layers)]
+    convolutions = [
+        nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
+        for before, after in pairwise(widths)
+    ]
+    return nn.ModuleList([*convolutions, nn.Conv2d(widths[-1], 1, 3, padding=1)])

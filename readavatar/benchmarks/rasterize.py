@@ -23,10 +23,10 @@ from readavatar.morphable.ict import METRES_PER_UNIT, NEUTRAL_FILE, find_ict_fol
 from readavatar.morphable.obj import read_obj
 from readavatar.progress import track
 from readavatar.rendering import pytorch3d_backend
-from readavatar.rendering.barycentric import barycentrics_and_depth, interpolate_attributes
 from readavatar.rendering.camera import head_to_world, world_to_clip
 from readavatar.rendering.rasterize import interpolate, rasterize, silhouette
-from readavatar.rendering.texture import sample_texture, sample_texture_plainly
+from readavatar.rendering.shading import sample_texture, sample_texture_plainly
+from readavatar.rendering.torch_backend import barycentrics_and_depth, interpolate_attributes
 from readavatar.types import default_camera
 
 SIZES, BATCHES = (256, 512), (1, 16)

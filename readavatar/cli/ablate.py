@@ -45,8 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     arguments = parse_trailing_options(arguments, _add_options, "ablate")
     from readavatar.benchmarks.ablation import runs as ablation
     from readavatar.benchmarks.ablation.stages import choose_scorer, names_footage
-    from readavatar.cli import stages
-    from readavatar.cli.subprocess_runner import run_in_subprocess
+    from readavatar.cli.terminal import open_terminal
+    from readavatar.training.subprocess_runner import run_stage_in_subprocess
 
     if arguments.seeds is not None and arguments.seeds < 1:
         raise UserError(f"Expected --seeds of 1 or more, but got {arguments.seeds}.")
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             for each in runs:
                 print("readavatar fit", *each.arguments)
             return 0
-        run_stage = partial(run_in_subprocess, stages.run)
+        run_stage = partial(run_stage_in_subprocess, initializer=open_terminal)
         scorer = choose_scorer(stage, names_footage(overrides), run_stage)
         ablation.run_ablations(runs, run_stage, scorer, arguments.rescore)
     _tell(stage, out, list(chosen), seeds)

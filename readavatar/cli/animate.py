@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from readavatar.cli.memory import keep_freed_memory
+from readavatar.memory import keep_freed_memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--crop", action="store_true", help="write only the crop around the face, not the whole footage"
     )
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="where to compute: cpu, cuda, cuda:1 or mps (auto: a GPU if there is one)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -45,5 +51,6 @@ def run(arguments: argparse.Namespace) -> None:
         style=arguments.style,
         start=arguments.start,
         crop_only=arguments.crop,
+        device=arguments.device,
     )
     print(summary)

@@ -1,6 +1,11 @@
 """The files that come from outside: what they are, under which licence, and whether they are here.
 
 example: readavatar assets get face_landmarker
+
+environment:
+  READAVATAR_ASSETS  a folder of your own copies, looked in first and never written to; those files are not fetched
+  READAVATAR_CACHE   where fetched files (in its folder assets) and computed ones are kept, by default
+                     ~/.cache/readavatar
 """
 
 from __future__ import annotations
@@ -9,7 +14,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from readavatar.assets import ASSETS, asset_rows, get_asset, verify_asset
+from readavatar.assets import ASSETS, asset_rows, cache_folder, get_asset, verify_asset
 from readavatar.errors import UserError
 
 
@@ -27,12 +32,18 @@ def run(arguments: argparse.Namespace) -> int:
     """List, get or verify."""
     if arguments.action == "get":
         names = arguments.names or [name for name, asset in ASSETS.items() if asset.sources]
-        return _for_each(names, lambda name: f"{name}: {get_asset(name)}")
+        return _for_each(names, _get)
     if arguments.action == "verify":
         names = arguments.names or [row["name"] for row in asset_rows() if row["state"] != "missing"]
         return _for_each(names, lambda name: f"{name}: {verify_asset(name)} is as published")
     _print_table()
     return 0
+
+
+def _get(name: str) -> str:
+    path = get_asset(name)
+    is_own = not path.is_relative_to(cache_folder() / "assets")
+    return f"{name}: {path}{' (your own, found in READAVATAR_ASSETS; not fetched)' if is_own else ''}"
 
 
 def _for_each(names: list[str], action: Callable[[str], str]) -> int:

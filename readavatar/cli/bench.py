@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import argparse
 
-from readavatar.cli.memory import keep_freed_memory
+from readavatar.memory import keep_freed_memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,10 +110,8 @@ def _tracking(arguments: argparse.Namespace) -> dict:
     from rich.console import Console
 
     from readavatar.benchmarks import bench_tracking
-    from readavatar.cli.stages import run as run_stage
 
     return bench_tracking(
-        run_stage,
         morphable_model=arguments.morphable_model,
         actors=arguments.actors,
         footage=arguments.footage,
@@ -127,7 +125,6 @@ def _expression(arguments: argparse.Namespace) -> dict:
     from rich.console import Console
 
     from readavatar.benchmarks import bench_expression, bench_expression_footage, bench_expression_recordings
-    from readavatar.cli.stages import run as run_stage
     from readavatar.errors import UserError
 
     work, console = arguments.work or "bench_expression", Console()
@@ -141,7 +138,6 @@ def _expression(arguments: argparse.Namespace) -> dict:
             arguments.speech, arguments.avatar, work, arguments.emotion, arguments.sheets, console
         )
     return bench_expression(
-        run_stage,
         morphable_model=arguments.morphable_model,
         actors=arguments.actors,
         avatar=arguments.avatar,
@@ -156,18 +152,15 @@ def _appearance(arguments: argparse.Namespace) -> dict:
     from rich.console import Console
 
     from readavatar.benchmarks import bench_appearance, bench_appearance_speed
-    from readavatar.cli.stages import run as run_stage
 
     if arguments.speed:
         return bench_appearance_speed(
-            run_stage,
             morphable_model=arguments.morphable_model,
             configs=arguments.config,
             work=arguments.work or "bench_appearance",
             console=Console(),
         )
     return bench_appearance(
-        run_stage,
         morphable_model=arguments.morphable_model,
         actors=arguments.actors,
         footage=arguments.footage,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from readavatar.cli.memory import keep_freed_memory
+from readavatar.memory import keep_freed_memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Make the demo."""
     keep_freed_memory()
-    from readavatar.cli.stages import run as run_stage
     from readavatar.demo import run_demo
 
-    clip = run_demo(arguments.out, run_stage, "quick" if arguments.quick else "full", arguments.seed)
+    clip = run_demo(arguments.out, "quick" if arguments.quick else "full", arguments.seed)
     print(f"{clip} is done; {clip.parent / 'report.html'} shows how.")

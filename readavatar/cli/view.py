@@ -9,8 +9,8 @@ import argparse
 import math
 from pathlib import Path
 
-from readavatar.cli.memory import keep_freed_memory
 from readavatar.errors import UserError
+from readavatar.memory import keep_freed_memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -21,7 +21,8 @@ from readavatar.appearance.inference import uses_bfloat16
 from readavatar.data.datasets.speech_features import load_described_encoder
 from readavatar.data.raster.render_inputs import MapSettings, RenderInputs, build_render_inputs, speech_windows
 from readavatar.data.store import ClipStore, Crop
-from readavatar.data.store.avatar import Avatar, load_network
+from readavatar.data.store.avatar import Avatar, AvatarPart, load_network
+from readavatar.devices import choose_device
 from readavatar.directing.footage import composite, footage_order, monotone_runs
 from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
@@ -33,6 +34,7 @@ from readavatar.media.waveform import SAMPLE_RATE, read_waveform
 from readavatar.morphable import load_morphable_model
 from readavatar.prefetch import prefetch
 from readavatar.progress import track
+from readavatar.speech import SpeechEncoder
 from readavatar.types import TrackedFace
 
 _RUN_LENGTH = 16
@@ -48,11 +50,17 @@ class Animation:
     """What was made."""
 
     path: Path
+    """Of the clip."""
     fps: float
+    """Frames a second."""
     emotion: Float[Tensor, "T N"]
+    """What was asked for, in [0, 1]."""
     emotion_names: tuple[str, ...]
+    """N names."""
     expressions: Float[Tensor, "T E"]
+    """The coefficients that the face was painted from, in the morphable model's units."""
     expression_names: tuple[str, ...]
+    """E names."""
 
     def __str__(self) -> str:
         return f"{self.path}: {len(self.emotion)} frames, {len(self.emotion) / self.fps:.1f} s"
@@ -69,28 +77,44 @@ def animate(
     start: float = 0.0,
     crop_only: bool = False,
     progress: bool | None = None,
+    device: str = "auto",
 ) -> Animation:
     """Let an avatar say ``audio`` with ``emotion`` and write the clip.
 
-    Head motion and gaze are the footage's, which plays forwards and backwards for as long as the audio lasts.
+    Head motion and gaze are the footage's, which plays forwards and backwards for as long as the audio lasts. The clip
+    has the size and the rate of what is shown and the audio at 48 kHz, and appears once it is whole.
 
     Args:
-        avatar: Its folder.
+        avatar: Its folder, with the expression and the appearance part trained.
         audio: Any file with sound.
-        out: The clip, ``.mp4``.
+        out: The clip: ``.mp4``, ``.m4v`` or ``.mov``.
         emotion: What ``EmotionTrack.parse`` reads.
-        seed: Of the motion.
+        seed: Of the motion; the same seed gives the same clip.
         style: Whose way of moving, of the people that the avatar learned from; by default the avatar's own.
         start: Where in the footage to begin, seconds.
         crop_only: Write the face's crop, not the whole footage.
         progress: Draw a progress bar; by default only within ``progress_bars()``.
+        device: Where to compute, as ``choose_device`` has it.
+
+    Returns:
+        The clip's path, and the emotion and the coefficients of each of its frames.
 
     Raises:
-        UserError: A part of the avatar that is not trained, an unknown emotion, or sound that cannot be read.
+        UserError: No avatar, a part of it that is not trained, footage whose source was not kept (unless
+            ``crop_only``), an unknown emotion or style, a start beyond the footage, a device that is not there, or
+            sound that cannot be read.
+
+    Example:
+        >>> from readavatar import animate
+        >>> animate("avatars/jane", "speech.wav", "out.mp4", emotion="0s neutral, 2s happy:0.8")
+        Traceback (most recent call last):
+            ...
+        readavatar.errors.UserError: Expected an avatar at 'avatars/jane', but there is no avatar.json; ...
     """
-    avatar = Avatar(avatar)
-    store = avatar.footage
-    track_of_emotion = EmotionTrack.parse(emotion, avatar.emotion_space)
+    computing, opened = choose_device(device), Avatar(avatar)
+    store = opened.footage
+    source = None if crop_only else _source_of(store)
+    track_of_emotion = EmotionTrack.parse(emotion, opened.emotion_space)
     waveform = read_waveform(audio, SAMPLE_RATE)
     num_frames = max(1, math.ceil(len(waveform) / SAMPLE_RATE * store.fps))
     first = round(start * store.fps)
@@ -99,13 +123,17 @@ def animate(
             f"Expected a start within the footage's {store.num_frames / store.fps:.1f} s, but got {start} s."
         )
     order = footage_order(num_frames, store.num_frames, first)
-    footage = store.tracking()
-    expressions = generate_motion(avatar, footage, waveform, track_of_emotion, num_frames, store.fps, seed, style)
+    footage, painter = store.tracking(), opened.part("appearance")
+    load_encoder = _loading_once(computing)
+    expressions = generate_motion(
+        opened, footage, waveform, track_of_emotion, num_frames, store.fps, seed, style, computing, load_encoder
+    )
     expressions = with_footage_gaze(expressions, footage, order)
-    face = retargeted(footage, order, expressions)
+    face = retargeted(footage, order, expressions).to(computing)
+    speech = load_encoder(painter.config["speech_encoder"]).encode(waveform.to(computing), store.fps, num_frames)
 
     metadata = provenance_metadata(
-        avatar=avatar.card.name,
+        avatar=opened.card.name,
         audio_sha256=hashlib.sha256(Path(audio).read_bytes()).hexdigest(),
         emotion=emotion,
         seed=seed,
@@ -114,82 +142,112 @@ def animate(
     with VideoWriter(
         out, Fraction(store.info.fps), waveform=sound, sample_rate=_SOUND_RATE, metadata=metadata
     ) as writer:
-        frames = _rendered_frames(avatar, store, face, order, waveform, crop_only)
+        frames = _rendered_frames(painter, store, source, face, order, speech)
         for frame in track(frames, "rendering", num_frames, progress):
             writer.add(frame)
     return Animation(
         path=Path(out),
         fps=store.fps,
         emotion=track_of_emotion.sample_frames(num_frames, store.fps),
-        emotion_names=avatar.emotion_space.names,
+        emotion_names=opened.emotion_space.names,
         expressions=expressions,
         expression_names=footage.expression_names,
     )
 
 
+def _source_of(store: ClipStore) -> Path:
+    if store.source is None:
+        raise UserError(
+            f"Expected the uncropped footage in '{store.path}', but the clip has none; write the face's crop alone "
+            "(crop_only, or --crop)."
+        )
+    return store.source
+
+
+def _loading_once(device: torch.device) -> Callable[[dict], SpeechEncoder]:
+    """``load_described_encoder``, for networks that were mostly trained with one and the same encoder."""
+    loaded: dict[str, SpeechEncoder] = {}
+
+    def load(described: dict) -> SpeechEncoder:
+        key = described["fingerprint"]
+        if key not in loaded:
+            loaded[key] = load_described_encoder(described).to(device)
+        return loaded[key]
+
+    return load
+
+
 def _rendered_frames(
-    avatar: Avatar,
+    painter: AvatarPart,
     store: ClipStore,
+    source: Path | None,
     face: TrackedFace,
     order: Int[Tensor, " T"],
-    waveform: Float[Tensor, " num_samples"],
-    crop_only: bool,
+    speech: Float[Tensor, "T D"],
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Stage 3 and compositing; while a run is painted, the next is read and rasterised and the last one composited."""
-    crop = Crop(0.0, 0.0, float(store.info.size)) if crop_only else store.info.crop
-    prepared = prefetch(_prepared_runs(avatar.part("appearance").config, store, face, order, waveform, crop_only))
-    for footage, images, alphas in prefetch(_painted_runs(avatar, prepared, len(order))):
+    crop = Crop(0.0, 0.0, float(store.info.size)) if source is None else store.info.crop
+    prepared = prefetch(_prepared_runs(painter.config, store, source, face, order, speech))
+    for footage, images, alphas in prefetch(_painted_runs(painter, prepared, len(order), speech.device)):
         for frame, image, alpha in zip(footage, images, alphas, strict=True):
-            yield _to_uint8(composite(frame, image, alpha, crop))
+            yield _to_uint8(composite(_from_uint8(frame.to(image.device)), image, alpha, crop))
 
 
 def _painted_runs(
-    avatar: Avatar, prepared: Iterator[tuple[RenderInputs, Float[Tensor, "n 3 H W"]]], num_frames: int
-) -> Iterator[tuple[Float[Tensor, "n 3 H W"], Float[Tensor, "n 3 size size"], Float[Tensor, "n 1 size size"]]]:
+    painter: AvatarPart,
+    prepared: Iterator[tuple[RenderInputs, UInt8[Tensor, "n 3 H W"]]],
+    num_frames: int,
+    device: torch.device,
+) -> Iterator[tuple[UInt8[Tensor, "n 3 H W"], Float[Tensor, "n 3 size size"], Float[Tensor, "n 1 size size"]]]:
     """The footage of each run, the face and how much of it is seen."""
-    part = avatar.part("appearance")
-    renderer = load_network(AppearanceRenderer(**part.config["network"]), part)
+    renderer = load_network(AppearanceRenderer(**painter.config["network"]), painter).to(device)
     bfloat16 = None if num_frames > _WORTH_A_TRIAL else False
     for inputs, footage in prepared:
         if bfloat16 is None:
             work = partial(render_face, renderer, inputs.frames(slice(0, 1)), 1)
-            bfloat16 = uses_bfloat16("auto", work, inputs.paint_mask.device)
+            bfloat16 = uses_bfloat16("auto", work, device)
         yield footage, *render_face(renderer, inputs, bfloat16=bfloat16)
 
 
 def _prepared_runs(
     config: dict,
     store: ClipStore,
+    source: Path | None,
     face: TrackedFace,
     order: Int[Tensor, " T"],
-    waveform: Float[Tensor, " num_samples"],
-    crop_only: bool,
-) -> Iterator[tuple[RenderInputs, Float[Tensor, "n 3 H W"]]]:
-    """What the network sees of each run, and the frames that it is painted into."""
-    model = load_morphable_model(face.morphable_model)
-    speech = load_described_encoder(config["speech_encoder"]).encode(waveform, store.fps, len(order))
+    speech: Float[Tensor, "T D"],
+) -> Iterator[tuple[RenderInputs, UInt8[Tensor, "n 3 H W"]]]:
+    """What the network sees of each run, on the device of face and speech, and the frames that it is painted into."""
+    model, device = load_morphable_model(face.morphable_model).to(speech.device), speech.device
     first = 0
     for run in monotone_runs(order, _RUN_LENGTH):
-        frames = torch.arange(first, first + len(run))
+        frames = torch.arange(first, first + len(run), device=device)
         first += len(run)
-        crops = store.frames(run)
+        crops = _images([store.frame(int(index)) for index in run])
         inputs = build_render_inputs(
             dataclasses.replace(face, coefficients=face.coefficients.frames(frames), lighting=face.lighting[frames]),
             model,
             speech_windows(speech, frames, config["network"]["speech_window"]),
-            resized(crops, config["size"]),
+            resized(_from_uint8(crops.to(device)), config["size"]),
             MapSettings(**config["maps"]),
         )
-        yield inputs, crops if crop_only else _source_frames(store, run)
+        yield inputs, crops if source is None else _source_frames(source, Fraction(store.info.fps), run)
 
 
-def _source_frames(store: ClipStore, run: Int[Tensor, " n"]) -> Float[Tensor, "n 3 H W"]:
+def _source_frames(source: Path, fps: Fraction, run: Int[Tensor, " n"]) -> UInt8[Tensor, "n 3 H W"]:
     """The uncropped footage of a run that goes one way."""
     first, last = int(run.min()), int(run.max())
-    frames = np.stack(list(read_video(store.source, Fraction(store.info.fps), first, last + 1)))
-    frames = frames if run[0] <= run[-1] else frames[::-1]
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
+    frames = list(read_video(source, fps, first, last + 1))
+    return _images(frames if run[0] <= run[-1] else frames[::-1])
+
+
+def _images(frames: list[UInt8[np.ndarray, "H W 3"]]) -> UInt8[Tensor, "n 3 H W"]:
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+
+
+def _from_uint8(images: UInt8[Tensor, "*n 3 H W"]) -> Float[Tensor, "*n 3 H W"]:
+    return images.float() / 255
 
 
 def _to_uint8(image: Float[Tensor, "3 H W"]) -> UInt8[np.ndarray, "H W 3"]:
-    return (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    return (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()

@@ -1,7 +1,4 @@
-"""Which frame of the person's footage stands behind each frame of the new clip.
-
-Putting the rendered crop back into the footage.
-"""
+"""The footage behind a new clip: the order in which it is played, and how the rendered crop is put back into it."""
 
 from __future__ import annotations
 
@@ -25,6 +22,14 @@ def footage_order(num_frames: int, num_footage_frames: int, start: int = 0) -> I
 
     Returns:
         Footage frame of each new frame; neighbours differ by one at most.
+
+    Raises:
+        ValueError: ``start`` is no frame of the footage.
+
+    Example:
+        >>> from readavatar.directing.footage import footage_order
+        >>> footage_order(num_frames=8, num_footage_frames=4, start=1)
+        tensor([1, 2, 3, 2, 1, 0, 1, 2])
     """
     if not 0 <= start < num_footage_frames:
         raise ValueError(f"Expected `start` in [0, {num_footage_frames}), but got {start}.")
@@ -40,13 +45,24 @@ def monotone_runs(order: Int[Tensor, " T"], longest: int) -> list[Int[Tensor, " 
 
     A video decoder goes forwards only; a run that goes backwards is decoded forwards and turned round, so ``longest``
     bounds the frames in memory.
+
+    Args:
+        order: Footage frame of each new frame, of ``footage_order``.
+        longest: Frames, 1 or more.
+
+    Returns:
+        The runs, which joined are ``order``.
+
+    Example:
+        >>> from readavatar.directing.footage import footage_order, monotone_runs
+        >>> [run.tolist() for run in monotone_runs(footage_order(8, 4, start=1), longest=16)]
+        [[1, 2, 3], [2, 1, 0], [1, 2]]
     """
     runs: list[list[int]] = []
     for index in order.tolist():
-        run = runs[-1] if runs else None
+        run = runs[-1] if runs else []
         continues = (
-            run is not None
-            and len(run) < longest
+            0 < len(run) < longest
             and abs(index - run[-1]) == 1
             and (len(run) < 2 or index - run[-1] == run[-1] - run[-2])
         )
@@ -73,14 +89,26 @@ def composite(
 
     Returns:
         The frame; untouched, to the bit, where ``alpha`` is zero.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.data.store import Crop
+        >>> from readavatar.directing.footage import composite
+        >>> source, rendered = torch.zeros(3, 4, 4), torch.ones(3, 2, 2)
+        >>> alpha = torch.ones(1, 2, 2)
+        >>> composite(source, rendered, alpha, Crop(left=1.0, top=1.0, size=2.0))[0].round(decimals=3)
+        tensor([[0., 0., 0., 0.],
+                [0., 1., 1., 0.],
+                [0., 1., 1., 0.],
+                [0., 0., 0., 0.]])
     """
     _, height, width = source.shape
     size = rendered.shape[-1]
     left, top = max(0, math.floor(crop.left)), max(0, math.floor(crop.top))
     right = min(width, math.ceil(crop.left + crop.size))
     bottom = min(height, math.ceil(crop.top + crop.size))
-    rows = torch.arange(top, bottom) + 0.5
-    columns = torch.arange(left, right) + 0.5
+    rows = torch.arange(top, bottom, device=rendered.device) + 0.5
+    columns = torch.arange(left, right, device=rendered.device) + 0.5
     centres = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
     grid = crop.source_to_clip(centres, size) * (2 / size) - 1
     layers = torch.cat([rendered, alpha])[None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from readavatar.files import replacing_file
-from readavatar.media.page import paragraph, picture, table, write_page
+from readavatar.media.page import write_page
 
 matplotlib.use("Agg")  # no display on the machines that train
 
@@ -113,17 +112,13 @@ def write_report(
         note: A paragraph under the heading.
         pages: Pages beside this one, shown in it, by caption.
     """
-    video = f'<video controls src="{html.escape(clip, quote=True)}"></video>'
-    figures = [picture(source, caption) for caption, source in pictures.items()]
-    frames = [_frame(caption, page) for caption, page in (pages or {}).items()]
-    write_page(path, title, [paragraph(note), video, *figures, *frames, table(rows)])
-
-
-def _frame(caption: str, page: str) -> str:
-    address, text = html.escape(page, quote=True), html.escape(caption, quote=True)
-    style = "width:100%;height:900px;border:1px solid #ddd"
-    link, inside = (
-        f'<a href="{address}">{text}</a>',
-        f'<iframe src="{address}" title="{text}" style="{style}"></iframe>',
+    write_page(
+        path,
+        "directing/report.html.j2",
+        title=title,
+        note=note,
+        clip=clip,
+        pictures=pictures,
+        pages=pages or {},
+        rows=rows,
     )
-    return f"<figure><figcaption>{link}</figcaption>{inside}</figure>"

@@ -6,22 +6,24 @@ The examination as one self-contained HTML page.
 from __future__ import annotations
 
 import dataclasses
-import html
 import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import UInt8
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from readavatar.doctor.checks import Check, Status, with_status
-from readavatar.doctor.examination import ClipExamination, Examination
+from readavatar.doctor.evidence import Evidence
+from readavatar.doctor.examination import Examination
 from readavatar.doctor.leaving_out import LeftOut
 from readavatar.doctor.plots import coverage, left_out_pictures, timelines
 from readavatar.files import replacing_file
-from readavatar.media.page import paragraph, picture, table, write_page
+from readavatar.media.page import write_page
 
 ORDER = (Status.FAIL, Status.WARN, Status.PASS)
 _COLOURS = {Status.FAIL: "bold red", Status.WARN: "yellow", Status.PASS: "green"}
@@ -95,12 +97,7 @@ def _table(name: str, checks: Sequence[Check]) -> Table:
     return table
 
 
-_STYLE = (
-    "h1+p{font-size:1.3em;font-weight:600}h2{margin-top:2em}table{width:100%;font-size:.9em}"
-    "td:first-child{white-space:nowrap;font-weight:600}"
-)
 _MARKS = {Status.FAIL: "✗ fails", Status.WARN: "! warns", Status.PASS: "✓ passes"}
-_HEADER = ("", "check", "measured", "threshold", "why, and what to do")
 _MOST_PICTURES = 24
 _MOST_ROWS = 100
 """Of stretches to leave out; the rest is counted."""
@@ -113,25 +110,29 @@ def write_examination_page(path: str | Path, examination: Examination) -> None:
         path: The HTML file.
         examination: What to show.
     """
-    write_page(path, "Will it train?", _parts(examination), _STYLE)
+    write_page(
+        path,
+        "doctor/report.html.j2",
+        title="Will it train?",
+        verdict=examination.verdict,
+        sections=_page_sections(examination),
+        most_rows=_MOST_ROWS,
+    )
 
 
-def _parts(examination: Examination) -> Iterator[str]:
-    yield paragraph(examination.verdict)
+def _page_sections(examination: Examination) -> Iterator[dict]:
+    """One at a time, so that the pictures of a single clip are in memory."""
     clips = {clip.name: clip for clip in examination.clips}
     parts = sections(examination)
     for name, checks in [parts[-1], *parts[:-1]] if examination.together else parts:  # what all clips say comes first
-        yield from _heading(name)
-        yield table(_rows(checks), _HEADER)
-        skipped = with_status(checks, Status.NOT_APPLICABLE)
-        if skipped:
-            yield paragraph(f"Not applicable: {describe_skipped(skipped)}.")
-        if name in clips:
-            yield from _pictures(clips[name])
-
-
-def _heading(text: str) -> Iterator[str]:
-    yield f"<h2>{html.escape(text)}</h2>"
+        evidence = clips[name].evidence if name in clips else None
+        yield {
+            "name": name,
+            "rows": _rows(checks),
+            "skipped": describe_skipped(with_status(checks, Status.NOT_APPLICABLE)),
+            "pictures": _pictures(evidence) if evidence else [],
+            "stretches": _stretches(evidence) if evidence else [],
+        }
 
 
 def _rows(checks: Sequence[Check]) -> list[tuple[str, ...]]:
@@ -143,27 +144,29 @@ def _rows(checks: Sequence[Check]) -> list[tuple[str, ...]]:
     return rows
 
 
-def _pictures(clip: ClipExamination) -> Iterator[str]:
-    evidence = clip.evidence
-    if evidence is None:
-        return
-    yield picture(timelines(evidence), "Confidence, lips, sound and lids over the clip; frames to leave out are red.")
-    yield picture(coverage(evidence), "Where the head looks; mouth shapes; how well sound and lips agree when shifted.")
-    parts = list(evidence.left_out)
-    if not parts:
-        yield paragraph("No frame needs to be left out.")
-        return
-    shown = _longest(parts, _MOST_PICTURES)
-    caption = f"Frames to leave out: the middle frame of {len(shown)} of {len(parts)} stretches, with its landmarks."
-    yield picture(left_out_pictures(evidence, shown), caption)
-    fps = evidence.store.fps
-    rows = [
-        (f"{part.first}–{part.last - 1}", f"{part.first / fps:.2f}–{part.last / fps:.2f} s", part.reason)
-        for part in parts[:_MOST_ROWS]
+def _pictures(evidence: Evidence) -> list[tuple[UInt8[np.ndarray, "H W 3"], str]]:
+    """With their captions."""
+    pictures = [
+        (timelines(evidence), "Confidence, lips, sound and lids over the clip; frames to leave out are red."),
+        (coverage(evidence), "Where the head looks; mouth shapes; how well sound and lips agree when shifted."),
     ]
-    yield table(rows, ("frames", "time", "reason"))
-    if len(parts) > _MOST_ROWS:
-        yield paragraph(f"… and {len(parts) - _MOST_ROWS} more.")
+    parts = list(evidence.left_out)
+    if parts:
+        shown = _longest(parts, _MOST_PICTURES)
+        caption = (
+            f"Frames to leave out: the middle frame of {len(shown)} of {len(parts)} stretches, with its landmarks."
+        )
+        pictures.append((left_out_pictures(evidence, shown), caption))
+    return pictures
+
+
+def _stretches(evidence: Evidence) -> list[tuple[str, str, str]]:
+    """Frames, seconds and reason of each stretch to leave out."""
+    fps = evidence.store.fps
+    return [
+        (f"{part.first}–{part.last - 1}", f"{part.first / fps:.2f}–{part.last / fps:.2f} s", part.reason)
+        for part in evidence.left_out
+    ]
 
 
 def _longest(parts: Sequence[LeftOut], count: int) -> list[LeftOut]:

@@ -1,9 +1,8 @@
-"""A generator that was trained on many people, as where a person's own training begins.
+"""A training's networks: from a prior where one fits, with random weights where none does.
 
-A prior is an avatar without footage: its networks' weights and what they were trained with. It fits a training whose
-speech features are the same and whose expressions it knows by name; emotions are matched by name, too.
-
-A training's networks: from the prior where there is one, with random weights where there is none.
+A prior is an avatar without footage, trained on many people: its networks' weights and what they were trained with. It
+fits a training whose speech features are the same and whose expressions it has by name; emotions are matched by name,
+too.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import readavatar
-from readavatar.data.datasets.expression import ExpressionData
+from readavatar.data.datasets.expression_specification import ExpressionSpecification
 from readavatar.data.store.avatar import Avatar, AvatarPart
 from readavatar.errors import UserError
 from readavatar.expression.distillation import EmotionDistillation
 from readavatar.expression.networks import ExpressionDiscriminator, ExpressionGenerator
-from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
+from readavatar.expression.settings import LossWeights, NetworkSettings, OptimizationSettings
 from readavatar.expression.sync import SyncNetwork, lip_landmarks
 from readavatar.morphable import MorphableModel
 
@@ -155,68 +154,73 @@ class Networks:
     """What a training needs; None where the settings do without."""
 
     generator: ExpressionGenerator
-    discriminator: ExpressionDiscriminator | None
-    sync_expert: SyncNetwork | None
-    knows_sync: bool
+    discriminator: ExpressionDiscriminator | None = None
+    sync_expert: SyncNetwork | None = None
+    has_trained_sync: bool = False
     """Whether the expert is the prior's and needs no training."""
-    distillation: EmotionDistillation | None
+    distillation: EmotionDistillation | None = None
 
 
 def build_networks(
     sizes: NetworkSettings,
     weights: LossWeights,
-    optimisation: Optimisation,
+    optimization: OptimizationSettings,
     prior: ExpressionPrior | None,
-    data: ExpressionData,
+    specification: ExpressionSpecification,
     model: MorphableModel,
 ) -> Networks:
-    """Build what the weights ask for.
+    """Build what the weights ask for: from the prior where there is one, else with random weights.
 
     Raises:
         UserError: Only a code is to be learnt, and there is no prior that it could be learnt for.
     """
-    if optimisation.train == "code":
+    num_people = len(specification.people)
+    if optimization.train == "code":
         if prior is None:
-            raise UserError("Expected a prior, to which a code is learnt (optimisation.train: code), but none fits.")
-        generator = prior.build_generator(len(data.people), model.expression_bounds).requires_grad_(False)
+            raise UserError("Expected a prior, to which a code is learnt (optimization.train: code), but none fits.")
+        generator = prior.build_generator(num_people, model.expression_bounds).requires_grad_(False)
         generator.codes.requires_grad_(True)
-        return Networks(generator, None, None, False, None)
-    generator = _generator(sizes, prior, data, model)
-    discriminator = sync_expert = None
-    knows_sync = False
+        generator.blink_rates.copy_(specification.blink_rates())
+        return Networks(generator)
+    if prior:
+        generator = prior.build_generator(num_people, model.expression_bounds)
+    else:
+        generator = _generator(sizes, specification, model)
+    generator.blink_rates.copy_(specification.blink_rates())
+    discriminator = sync_expert = distillation = None
+    has_trained_sync = False
     if weights.adversarial > 0 or weights.matching > 0:
         discriminator = (prior and prior.build_discriminator()) or _discriminator(sizes, generator)
     if weights.sync > 0:
-        known = prior and prior.build_sync_expert(lip_landmarks(model))
-        knows_sync = known is not None
-        sync_expert = (known or SyncNetwork(data.num_speech_features, model.num_expressions)).requires_grad_(False)
-    unseen = data.unseen_emotions
-    distillation = None
+        trained = prior and prior.build_sync_expert(lip_landmarks(model))
+        has_trained_sync = trained is not None
+        sync_expert = trained or SyncNetwork(specification.num_speech_features, model.num_expressions)
+        sync_expert.requires_grad_(False)
+    unseen = specification.unseen_emotions()
     if prior and unseen and weights.distillation > 0:
         distillation = EmotionDistillation(prior.build_generator(1, model.expression_bounds), unseen)
-    return Networks(generator, discriminator, sync_expert, knows_sync, distillation)
+    return Networks(generator, discriminator, sync_expert, has_trained_sync, distillation)
 
 
 def _generator(
-    sizes: NetworkSettings, prior: ExpressionPrior | None, data: ExpressionData, model: MorphableModel
+    sizes: NetworkSettings, specification: ExpressionSpecification, model: MorphableModel
 ) -> ExpressionGenerator:
-    if prior:
-        return prior.build_generator(len(data.people), model.expression_bounds)
     generator = ExpressionGenerator(
-        data.num_speech_features,
-        data.emotion_space.num_emotions,
+        specification.num_speech_features,
+        len(specification.emotion_names),
         model.num_expressions,
-        data.fps,
+        specification.fps,
         kind=sizes.kind,
         width=sizes.width,
         reaches=sizes.reaches,
         num_noise=sizes.num_noise,
-        num_people=len(data.people),
+        num_people=len(specification.people),
         code_width=sizes.code_width,
         dropout=sizes.dropout,
         speech_noise=sizes.speech_noise,
     )
-    generator.standardise_by(data.training_speech, data.training_expressions, model.expression_bounds)
+    speech, expressions = specification.training_speech(), specification.training_expressions()
+    generator.standardise_by(speech, expressions, model.expression_bounds)
     return generator
 
 

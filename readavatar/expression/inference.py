@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
 from readavatar.expression.networks import ExpressionGenerator
 from readavatar.media.frame_rate import resample_frames
+from readavatar.speech import SpeechEncoder
 from readavatar.types import TrackedFace
 
 _BETWEEN_BLINKS = 0.5
@@ -128,8 +130,22 @@ def generate_motion(
     fps: float,
     seed: int,
     style: str | None = None,
+    device: torch.device | str = "cpu",
+    load_encoder: Callable[[dict], SpeechEncoder] = load_described_encoder,
 ) -> Float[Tensor, "T E"]:
     """Stage 2: the expression coefficients of every frame, learnt at the network's own rate and given at the footage's.
+
+    Args:
+        avatar: With an expression part.
+        footage: Whose expressions are replaced.
+        waveform: 16 kHz.
+        emotion: In the avatar's emotions.
+        num_frames: T.
+        fps: Of the footage.
+        seed: Which motion.
+        style: Whose, of the people that the avatar learned from; by default the first's.
+        device: Where to compute; the result is on the CPU.
+        load_encoder: Finds the speech encoder of a description; it is moved to the device.
 
     Raises:
         UserError: Footage in another morphable model than the avatar's, or a style that it did not learn.
@@ -144,17 +160,17 @@ def generate_motion(
     people = part.config["people"]
     if style is not None and style not in people:
         raise UserError(f"Expected a style of {', '.join(people)}, but got '{style}'.")
-    generator = load_network(ExpressionGenerator(**part.config["network"]), part)
+    generator = load_network(ExpressionGenerator(**part.config["network"]), part).to(device)
     own_fps = part.config["fps"]
     count = num_frames if own_fps == fps else math.ceil(num_frames / fps * own_fps) + 1
-    speech = load_described_encoder(part.config["speech_encoder"]).encode(waveform, own_fps, count)
+    speech = load_encoder(part.config["speech_encoder"]).to(device).encode(waveform.to(device), own_fps, count)
     expressions = generate_expressions(
         generator,
         speech,
         emotion.sample_frames(count, own_fps),
         seed=seed,
         person=people.index(style) if style else 0,
-    )
+    ).cpu()
     return expressions if own_fps == fps else resample_frames(expressions, own_fps, fps, num_frames)
 
 

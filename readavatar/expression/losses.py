@@ -1,18 +1,31 @@
-"""What motion is trained by: distances on the face, the lips' closure and the discriminators' verdict."""
+"""What motion is trained by: distances on the face, the lips' closure, a sync expert and the discriminators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from dataclasses import asdict, replace
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from readavatar.errors import UserError
+from readavatar.data.datasets.expression_windows import ExpressionBatch
+from readavatar.expression.build_networks import Networks
+from readavatar.expression.face_space import FACE_PARTS, FaceSpace
+from readavatar.expression.networks import ExpressionGenerator
+from readavatar.expression.settings import LossWeights, OptimizationSettings
+from readavatar.expression.sync import sync_loss
+from readavatar.optimization.gan_losses import (
+    Judgement,
+    discriminator_hinge_loss,
+    feature_matching_loss,
+    generator_hinge_loss,
+    r1_penalty,
+)
+from readavatar.optimization.objective import weighted_sum
 
-Judgement = Sequence[Sequence[Tensor]]
-"""Features and, last, verdicts of each discriminator."""
+_CLOSED = 0.15
+"""Lips count as closed in the lowest such share of the range of openings (5th to 95th percentile)."""
 
 
 def energy_score(
@@ -53,54 +66,112 @@ def closure_loss(
     return excess.sum() / is_closed.sum().clamp(min=1)
 
 
-def adversarial_loss(judged: Judgement) -> Float[Tensor, ""]:
-    """The generator's hinge loss (Lim & Ye 2017): minus the mean verdict."""
-    return -torch.stack([result[-1].mean() for result in judged]).mean()
+class ExpressionObjective(nn.Module):
+    """The weighted losses of the generator, and that of the discriminators."""
 
+    def __init__(
+        self,
+        weights: LossWeights,
+        optimization: OptimizationSettings,
+        networks: Networks,
+        space: FaceSpace,
+        expressions: Float[Tensor, "T E"],
+    ) -> None:
+        """
+        Args:
+            weights: Of the terms; one whose network is missing is left out.
+            optimization: Of the discriminators' step.
+            networks: What judges the generator.
+            space: Distances on the face.
+            expressions: Of the training clips; they tell when lips count as closed.
+        """
+        super().__init__()
+        self.optimization, self.space = optimization, space
+        self.discriminator, self.sync_expert = networks.discriminator, networks.sync_expert
+        self.distillation = networks.distillation
+        low, high = space.opening(expressions).quantile(torch.tensor([0.05, 0.95]))
+        self.closed_below = float(torch.lerp(low, high, _CLOSED))
+        absent = {"adversarial", "matching"} if self.discriminator is None else set()
+        absent |= {"distillation"} if self.distillation is None else set()
+        absent |= {"sync"} if self.sync_expert is None else set()
+        self.weights = {name: value for name, value in asdict(weights).items() if name not in absent}
 
-def discriminator_loss(real: Judgement, fakes: Sequence[tuple[float, Judgement]]) -> Float[Tensor, ""]:
-    """The discriminators' hinge loss; each kind of false motion has a weight."""
-    losses = [F.relu(1 - result[-1]).mean() for result in real]
-    for weight, fake in fakes:
-        losses += [weight * F.relu(1 + result[-1]).mean() for result in fake]
-    return torch.stack(losses).sum() / len(real)
+    def forward(
+        self,
+        generator: ExpressionGenerator,
+        batch: ExpressionBatch,
+        samples: Float[Tensor, "S B T E"],
+        repulsion: float,
+        step: int,
+    ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+        """The generator's objective, and each term's value.
 
+        Args:
+            generator: Which drew the samples.
+            batch: For which it drew them.
+            samples: S motions for each window.
+            repulsion: Of ``energy_score``.
+            step: Of the training.
+        """
+        target = batch.expressions
+        motions, velocities = (samples, target), (samples.diff(dim=2), target.diff(dim=1))
+        score = self._energy_score
+        terms = {part: lambda part=part: score(part, *motions, repulsion) for part in FACE_PARTS}
+        terms["velocity"] = lambda: sum(score(part, *velocities, repulsion) for part in FACE_PARTS)
+        terms["closure"] = lambda: self._closure(samples, target)
+        if self.discriminator is not None:
+            self.discriminator.requires_grad_(False)
+            standard = generator.standard_expressions
+            fake, real = (self._judge(generator, standard(motion), batch) for motion in (samples[0], target))
+            terms["adversarial"] = lambda: generator_hinge_loss(fake)
+            terms["matching"] = lambda: feature_matching_loss(fake, real)
+        if self.sync_expert is not None:
+            self.sync_expert.eval()
+            terms["sync"] = lambda: sync_loss(self.sync_expert, generator.inside(batch.speech, target), samples[0])
+        if self.distillation is not None:
+            terms["distillation"] = lambda: self.distillation(generator, batch, self._distance("face"))
+        return weighted_sum(terms, self.weights, step)
 
-def matching_loss(judged: Judgement, real: Judgement) -> Float[Tensor, ""]:
-    """L1 between the discriminators' features of generated and true motion (Larsen et al. 2016)."""
-    terms = [
-        F.l1_loss(ours, theirs.detach())
-        for ours_of_scale, theirs_of_scale in zip(judged, real, strict=True)
-        for ours, theirs in zip(ours_of_scale[:-1], theirs_of_scale[:-1], strict=True)
-    ]
-    return torch.stack(terms).mean()
+    def discriminator_step(
+        self, generator: ExpressionGenerator, batch: ExpressionBatch, generated: Float[Tensor, "B T E"], penalised: bool
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """The discriminators' hinge loss with the gradient penalty where it is due, and without.
 
+        Args:
+            generator: Standardises motion and speech.
+            batch: True motion.
+            generated: One motion for each window.
+            penalised: Whether the penalty is due.
+        """
+        settings = self.optimization
+        self.discriminator.requires_grad_(True)
+        # The penalty is on standardised motion: per raw unit a coefficient that hardly moves has a huge gradient, and
+        # the discriminators would learn to say the same of everything.
+        true = generator.standard_expressions(batch.expressions).requires_grad_(penalised)
+        false = generator.standard_expressions(generated)
+        real = self._judge(generator, true, batch)
+        other = replace(batch, speech=batch.speech.roll(1, 0), emotion=batch.emotion.roll(1, 0))
+        fake, mismatched = self._judge(generator, false, batch), self._judge(generator, true.detach(), other)
+        loss = discriminator_hinge_loss(real, [(1.0, fake), (settings.mismatch, mismatched)])
+        if not penalised:
+            return loss, loss.detach()
+        penalty = r1_penalty(real, true) * true.shape[1]  # per frame
+        return loss + settings.r1 * settings.r1_every * penalty, loss.detach()
 
-def gradient_penalty(real: Judgement, motion: Float[Tensor, "B T E"]) -> Float[Tensor, ""]:
-    """R1: half the squared gradient of the verdicts on true motion (Mescheder et al. 2018, eq. 9), per frame."""
-    total = sum(result[-1].mean(dim=(1, 2)).sum() for result in real)
-    (gradient,) = torch.autograd.grad(total, motion, create_graph=True)
-    return 0.5 * gradient.square().sum(dim=(1, 2)).mean() * motion.shape[1]
+    def _judge(
+        self, generator: ExpressionGenerator, motion: Float[Tensor, "B T E"], batch: ExpressionBatch
+    ) -> Judgement:
+        """The discriminators on standardised motion."""
+        speech = generator.standard_speech(generator.inside(batch.speech, motion))
+        code = generator.codes[batch.person].detach()
+        return self.discriminator(motion, speech, generator.inside(batch.emotion, motion), code)
 
+    def _energy_score(self, part: str, samples: Tensor, target: Tensor, repulsion: float) -> Float[Tensor, ""]:
+        return energy_score(self._distance(part), samples, target, repulsion)
 
-def weighted_sum(
-    terms: Mapping[str, Callable[[], Float[Tensor, ""]]], weights: Mapping[str, float], step: int
-) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-    """The objective, and the value of each of its terms under its weight's name; a term of weight 0 is not computed.
+    def _distance(self, part: str) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda first, second: self.space.distance(part, first, second)
 
-    Raises:
-        ValueError: A weight other than 0 without a term.
-        UserError: A term that is not finite.
-    """
-    chosen = {name: weight for name, weight in weights.items() if weight}
-    if missing := chosen.keys() - terms.keys():
-        raise ValueError(f"Expected a term for every weight, but there is none for {sorted(missing)}.")
-    values = {name: terms[name]() for name in chosen}
-    total = sum((weight * values[name] for name, weight in chosen.items()), start=torch.zeros(()))
-    if not bool(total.isfinite()):
-        wrong = {name: float(value.detach()) for name, value in values.items() if not bool(value.isfinite())}
-        raise UserError(
-            f"Expected finite losses, but at step {step} got {wrong}; check the clips' tracking, or train with a lower "
-            "learning rate."
-        )
-    return total, {name: value.detach() for name, value in values.items()}
+    def _closure(self, samples: Tensor, target: Tensor) -> Float[Tensor, ""]:
+        opening = self.space.opening(target).expand(samples.shape[:-1])
+        return closure_loss(self.space.opening(samples), opening, opening < self.closed_below)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-Kind = Literal["convolution", "transformer"]
+from readavatar.expression.settings import Kind, NetworkSettings
 
 _CONDITION_WIDTH = 64
 _NUM_HEADS = 4
@@ -99,14 +98,14 @@ class ExpressionGenerator(nn.Module):
         num_emotions: int,
         num_expressions: int,
         fps: float,
-        kind: Kind = "convolution",
-        width: int = 96,
-        reaches: Sequence[int] = (1, 2, 4, 8, 1, 2),
-        num_noise: int = 16,
+        kind: Kind = NetworkSettings.kind,
+        width: int = NetworkSettings.width,
+        reaches: Sequence[int] = NetworkSettings.reaches,
+        num_noise: int = NetworkSettings.num_noise,
         num_people: int = 1,
-        code_width: int = 16,
-        dropout: float = 0.1,
-        speech_noise: float = 0.3,
+        code_width: int = NetworkSettings.code_width,
+        dropout: float = NetworkSettings.dropout,
+        speech_noise: float = NetworkSettings.speech_noise,
     ) -> None:
         """
         Args:
@@ -182,6 +181,10 @@ class ExpressionGenerator(nn.Module):
         """Coefficients of mean 0 and variance 1 over the training data."""
         return (expressions - self.expression_mean) / self.expression_std
 
+    def inside(self, values: Float[Tensor, "B F C"], motion: Float[Tensor, "B T E"]) -> Float[Tensor, "B T C"]:
+        """What belongs to the T frames of a motion, of the F that the network was given for it."""
+        return values[:, self.context : self.context + motion.shape[1]]
+
     def forward(
         self,
         speech: Float[Tensor, "B F D"],
@@ -249,8 +252,8 @@ class ExpressionDiscriminator(nn.Module):
         num_emotions: int,
         num_expressions: int,
         code_width: int,
-        width: int = 64,
-        scales: int = 3,
+        width: int,
+        scales: int,
     ) -> None:
         """
         Args:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from readavatar.expression.networks import Kind
-
+Kind = Literal["convolution", "transformer"]
 Train = Literal["all", "code"]
 
 
@@ -62,9 +61,13 @@ class LossWeights:
 
 
 @dataclass(frozen=True)
-class Optimisation:
+class OptimizationSettings:
     """How the weights are found."""
 
+    learning_rate: float = 5e-3
+    """Of the generator, by Adam with β = (0.5, 0.99); falls along half a cosine to a twentieth."""
+    discriminator_learning_rate: float = 1e-3
+    """Of the discriminators, by Adam with β = (0, 0.99); falls alike."""
     train: Train = "all"
     """``code`` learns how a person moves and leaves the prior's networks as they are: for seconds of footage."""
     rate_from_prior: float = 0.2

@@ -1,7 +1,4 @@
-"""Frame rates as exact fractions.
-
-Curves at one rate → the same curves at another.
-"""
+"""Frame rates as exact fractions, and curves resampled from one rate to another."""
 
 from __future__ import annotations
 
@@ -29,8 +26,16 @@ JITTER = 1.6e-3
 def frame_rate(rate: Fraction | float | int | str) -> Fraction:
     """A frame rate as the fraction that is meant: 29.97 is 30000/1001.
 
+    Args:
+        rate: Frames a second, above 0 and up to 1000; a text may be a fraction (``30000/1001``).
+
     Raises:
-        UserError: It is not a positive number.
+        UserError: It is not such a number.
+
+    Example:
+        >>> from readavatar.media.frame_rate import frame_rate
+        >>> frame_rate(25), frame_rate(29.97)
+        (Fraction(25, 1), Fraction(30000, 1001))
     """
     try:
         exact = Fraction(rate)
@@ -47,7 +52,7 @@ def nominal_rate(times: np.ndarray, average_rate: Fraction | None) -> Fraction:
 
     Args:
         times: When the frames are shown, seconds, increasing.
-        average_rate: As the container states it, for a video of one frame.
+        average_rate: As the container states it, Hz; for a video of one frame.
     """
     intervals = np.diff(times)
     intervals = intervals[intervals > 0]
@@ -82,6 +87,13 @@ def resample_frames(
         from_fps: Hz.
         to_fps: Hz.
         num_frames: F.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.media.frame_rate import resample_frames
+        >>> curve = torch.tensor([[0.0], [1.0], [2.0]])
+        >>> resample_frames(curve, from_fps=25.0, to_fps=50.0, num_frames=6).flatten()
+        tensor([0.0000, 0.2500, 0.7500, 1.2500, 1.7500, 2.0000])
     """
     times = (torch.arange(num_frames, dtype=torch.float64) + 0.5) / to_fps * from_fps - 0.5
     times = times.clamp(0, len(curves) - 1)

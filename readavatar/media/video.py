@@ -8,10 +8,11 @@ BT.709, handled as sRGB); alpha is composited over black.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av.error
 import numpy as np
@@ -23,7 +24,7 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from readavatar.errors import UserError
-from readavatar.media.container import audio_stream, open_media, reading, reason, video_stream
+from readavatar.media.container import audio_stream, open_media, reading, reason, tick, video_stream
 from readavatar.media.frame_rate import frame_rate, nominal_rate
 from readavatar.media.video_writer import VideoWriter, write_video
 
@@ -78,6 +79,13 @@ def read_video(
 
     Raises:
         UserError: As ``probe``, at once; or, on the way, where the video is damaged further on.
+
+    Example:
+        >>> import numpy as np
+        >>> from readavatar.media.video import read_video, write_video
+        >>> write_video("grey.mp4", (np.full((64, 64, 3), 128, np.uint8) for _ in range(10)), fps=25)
+        >>> [frame.shape for frame in read_video("grey.mp4", fps=5)]
+        [(64, 64, 3), (64, 64, 3)]
     """
     info, start_time = _probe(Path(path))
     rate = info.fps if fps is None else frame_rate(fps)
@@ -91,8 +99,9 @@ def _read_frames(path: Path, start_time: float, fps: Fraction, start: int, stop:
         stream = _video_stream(container, path)
         if start:
             time = start_time + float(start / fps) - SEEK_MARGIN_SECONDS
-            container.seek(round(max(time, start_time) / stream.time_base), stream=stream)
-        shown, index = None, start
+            container.seek(round(max(time, start_time) / tick(stream)), stream=stream)
+        shown: VideoFrame | None = None
+        index = start
         size = _square_pixel_size(stream)
         for time, frame in _decode(container, stream, path):
             while shown is not None and index < stop and (index + 0.5) / fps - TIE_SECONDS < time - start_time:
@@ -101,8 +110,9 @@ def _read_frames(path: Path, start_time: float, fps: Fraction, start: int, stop:
             if index >= stop:
                 return
             shown = frame
-        for _ in range(index, stop):
+        while shown is not None and index < stop:
             yield _upright_rgb(shown, *size)
+            index += 1
 
 
 def _probe(path: Path) -> tuple[VideoInfo, float]:
@@ -143,7 +153,7 @@ def _packet_times(container: InputContainer, stream: VideoStream, path: Path) ->
     if not times:
         raise UserError(f"Expected one or more frames in '{path}', but its video track has none.")
     order = np.argsort(times, kind="stable")
-    return np.array(times)[order] * float(stream.time_base), durations[order[-1]] * float(stream.time_base)
+    return np.array(times)[order] * float(tick(stream)), durations[order[-1]] * float(tick(stream))
 
 
 def _decode(container: InputContainer, stream: VideoStream, path: Path) -> Iterator[tuple[float, VideoFrame]]:
@@ -164,7 +174,7 @@ def _decode(container: InputContainer, stream: VideoStream, path: Path) -> Itera
             if time is None:
                 yield num_decoded / float(stream.guessed_rate or 25), frame
             else:
-                yield time * float(frame.time_base), frame
+                yield time * float(tick(frame)), frame
             num_decoded += 1
     if num_decoded == 0:
         raise UserError(f"Expected one or more frames in '{path}', but none can be decoded; copy or export it again.")
@@ -199,7 +209,8 @@ def _colorspace(frame: VideoFrame) -> Colorspace | int:
 
 def _upright(pixels: np.ndarray, frame: VideoFrame) -> np.ndarray:
     """Apply the display matrix: x' = a x + c y, y' = b x + d y, by quarter turns and mirrorings."""
-    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    side_data: Mapping[Any, Any] = frame.side_data  # PyAV's own type names one of its keys
+    matrix = side_data.get(SideDataType.DISPLAYMATRIX)
     if matrix is None:
         return pixels
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5]

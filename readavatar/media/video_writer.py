@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -87,17 +88,16 @@ class VideoWriter:
         self._exits.push(self._end)  # before the file is renamed
         return self
 
-    def __exit__(self, *error) -> bool:
+    def __exit__(self, *error: Any) -> bool | None:
         return self._exits.__exit__(*error)
 
     def add(self, frame: UInt8[np.ndarray, "H W 3"]) -> None:
         """Append a frame, RGB (sRGB).
 
         Raises:
-            ValueError: It has not the first one's size.
+            ValueError: Its size is not the first one's.
         """
-        if self._container is None:
-            self._open(*frame.shape[:2])
+        container = self._open(*frame.shape[:2]) if self._container is None else self._container
         if frame.shape[:2] != self._size:
             raise ValueError(f"Expected frames of {self._size} (height, width), but got {frame.shape[:2]}.")
         height, width = self._size
@@ -108,11 +108,11 @@ class VideoWriter:
         )
         picture.color_primaries, picture.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         picture.pts, picture.time_base = self.num_frames, 1 / self.fps
-        self._container.mux(self._video.encode(picture))
+        container.mux(self._video.encode(picture))
         self.num_frames += 1
-        self._write_samples(round(self.num_frames / self.fps * self._sample_rate))
+        self._write_samples(container, round(self.num_frames / self.fps * self._sample_rate))
 
-    def _open(self, height: int, width: int) -> None:
+    def _open(self, height: int, width: int) -> OutputContainer:
         self._size = (height, width)
         self._container = av.open(local_address(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
         self._container.metadata.update(self.metadata)
@@ -132,8 +132,9 @@ class VideoWriter:
             self._layout = ("mono", "stereo")[channels - 1]
             self._audio = self._container.add_stream("aac", rate=self._sample_rate, layout=self._layout)
             self._audio.bit_rate = channels * min(BITS_PER_CHANNEL, BITS_PER_SAMPLE * self._sample_rate)
+        return self._container
 
-    def _write_samples(self, end: int) -> None:
+    def _write_samples(self, container: OutputContainer, end: int) -> None:
         # Sound goes in beside the frames it belongs to, or the muxer would hold one of the two back in memory.
         if self._samples is None:
             return
@@ -142,10 +143,10 @@ class VideoWriter:
             sound = AudioFrame.from_ndarray(np.ascontiguousarray(piece.T), "fltp", self._layout)
             sound.sample_rate = self._sample_rate
             sound.pts, sound.time_base = self._num_samples_written, Fraction(1, self._sample_rate)
-            self._container.mux(self._audio.encode(sound))
+            container.mux(self._audio.encode(sound))
             self._num_samples_written += len(piece)
 
-    def _end(self, kind, error, traceback) -> None:
+    def _end(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         if kind is not None:
             if self._container is not None:
                 with suppress(av.error.FFmpegError):  # what went wrong is already on its way up
@@ -154,7 +155,7 @@ class VideoWriter:
         if self._container is None:
             raise UserError(f"Expected one or more frames to write to '{self.path}', but got none.")
         if self._samples is not None:
-            self._write_samples(len(self._samples))
+            self._write_samples(self._container, len(self._samples))
             self._container.mux(self._audio.encode(None))
         self._container.mux(self._video.encode(None))
         self._container.close()
@@ -169,7 +170,29 @@ def write_video(
     metadata: dict[str, str] | None = None,
     crf: int = 16,
 ) -> None:
-    """Write a video whole, or not at all; the arguments are ``VideoWriter``'s."""
+    """Write a video whole, or not at all; the other arguments are ``VideoWriter``'s.
+
+    Args:
+        path: Where to write: ``.mp4``, ``.m4v`` or ``.mov``.
+        frames: RGB (sRGB), all of one size; one is in memory at a time.
+        fps: Frames a second, such as 25 or ``30000/1001``.
+        waveform: Sound in [−1, 1] from time 0; more than two channels are mixed to one.
+        sample_rate: Of ``waveform``, Hz.
+        metadata: Keys that MP4 knows, such as ``title`` and ``comment``.
+        crf: x264's quality, from 0 (lossless) to 51.
+
+    Raises:
+        UserError: No frame, another suffix, a rate out of range, or a waveform that is empty or not finite.
+        ValueError: Frames of different sizes.
+
+    Example:
+        >>> import numpy as np
+        >>> from readavatar.media.video import probe, write_video
+        >>> write_video("grey.mp4", (np.full((64, 64, 3), 128, np.uint8) for _ in range(10)), fps=25)
+        >>> info = probe("grey.mp4")
+        >>> info.num_frames, info.fps
+        (10, Fraction(25, 1))
+    """
     with VideoWriter(path, fps, waveform=waveform, sample_rate=sample_rate, metadata=metadata, crf=crf) as writer:
         for frame in frames:
             writer.add(frame)

@@ -20,19 +20,31 @@ from jaxtyping import Float
 from torch import Tensor
 
 from readavatar.errors import UserError
-from readavatar.media.container import audio_stream, open_media, reading, video_stream
+from readavatar.media.container import audio_stream, open_media, reading, tick, video_stream
 
 SAMPLE_RATE = 16_000
 """Hz; what speech encoders take, and what clip stores hold."""
 
 
 def resample(samples: np.ndarray, sample_rate: int, new_rate: int) -> np.ndarray:
-    """Band-limited resampling of ``(num_samples,)`` or ``(num_samples, channels)``; time 0 stays in place."""
+    """Band-limited resampling (soxr); time 0 stays in place.
+
+    Args:
+        samples: ``(num_samples,)`` or ``(num_samples, channels)``.
+        sample_rate: Of ``samples``, Hz.
+        new_rate: Of the result, Hz.
+
+    Example:
+        >>> import numpy as np
+        >>> from readavatar.media.waveform import resample
+        >>> resample(np.zeros(48_000, np.float32), sample_rate=48_000, new_rate=16_000).shape
+        (16000,)
+    """
     return samples if sample_rate == new_rate else soxr.resample(samples, sample_rate, new_rate)
 
 
 def resample_pieces(pieces: Iterable[np.ndarray], sample_rate: int, new_rate: int) -> Iterator[np.ndarray]:
-    """The same for a mono waveform that comes piece by piece."""
+    """``resample`` for a mono waveform that comes piece by piece, in constant memory."""
     if sample_rate == new_rate:
         yield from pieces
         return
@@ -62,6 +74,14 @@ def read_waveform(path: str | Path, sample_rate: int = 16_000) -> Float[Tensor, 
 
     Raises:
         UserError: It cannot be read, has no sound track or no sample, or has samples that are NaN or infinite.
+
+    Example:
+        >>> import numpy as np
+        >>> import soundfile
+        >>> from readavatar.media.waveform import read_waveform
+        >>> soundfile.write("stereo.wav", np.zeros((48_000, 2)), samplerate=48_000)
+        >>> read_waveform("stereo.wav", sample_rate=16_000).shape
+        torch.Size([16000])
     """
     path = Path(path)
     with open_media(path) as container, reading(path):
@@ -78,7 +98,7 @@ def read_waveform(path: str | Path, sample_rate: int = 16_000) -> Float[Tensor, 
 def _continuous_pieces(container: InputContainer, stream: AudioStream, path: Path) -> Iterator[np.ndarray]:
     """Mono samples from time 0 on, without gaps; each piece is held back until it is known not to be the last."""
     video = video_stream(container)
-    origin = None if video is None else float((video.start_time or 0) * video.time_base)
+    origin = None if video is None else float((video.start_time or 0) * tick(video))
     held, num_samples, end = np.zeros(0, np.float32), 0, None
     for time, packet_end, frame in _decode(container, stream):
         piece = _mono(frame, stream, path)
@@ -95,7 +115,7 @@ def _continuous_pieces(container: InputContainer, stream: AudioStream, path: Pat
         yield held
         held, end = piece, packet_end
         num_samples += len(piece)
-    padding = 0 if end is None else num_samples - round((end - origin) * stream.rate)
+    padding = 0 if end is None or origin is None else num_samples - round((end - origin) * stream.rate)
     yield held[: len(held) - padding] if 0 < padding < len(held) else held
 
 
@@ -103,14 +123,15 @@ def _decode(container: InputContainer, stream: AudioStream) -> Iterator[tuple[fl
     """The frames, each with its time and, where the file tells it, its packet's end (seconds, container's clock)."""
     next_time = 0.0
     for packet in container.demux(stream):
-        has_end = packet.pts is not None and packet.duration
-        end = float((packet.pts + packet.duration) * packet.time_base) if has_end else None
+        end = None
+        if packet.pts is not None and packet.duration:
+            end = float((packet.pts + packet.duration) * tick(packet))
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:  # timestamps show the gap, which becomes silence
             continue
         for frame in frames:
-            time = next_time if frame.pts is None else float(frame.pts * frame.time_base)
+            time = next_time if frame.pts is None else float(frame.pts * tick(frame))
             next_time = time + frame.samples / frame.sample_rate
             yield time, end, frame
 
@@ -122,7 +143,7 @@ def _mono(frame: AudioFrame, stream: AudioStream, path: Path) -> np.ndarray:
             f"Expected one sample rate throughout '{path}', but got {stream.rate} and then {frame.sample_rate} Hz; "
             "export it again."
         )
-    samples = frame.to_ndarray()
+    samples: np.ndarray = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype == np.uint8:

@@ -19,6 +19,17 @@ def rigid_alignment(
         source: Points, metres.
         target: The same points elsewhere, metres.
         weights: How much each pair counts, ≥ 0; None counts all alike.
+
+    Returns:
+        R, which never mirrors, and t, metres.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import rigid_alignment
+        >>> source = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0]]])
+        >>> rotation, translation = rigid_alignment(source, source + torch.tensor([1.0, 2.0, 3.0]))
+        >>> translation.allclose(torch.tensor([1.0, 2.0, 3.0]), atol=1e-5)
+        True
     """
     weights = torch.ones_like(source[..., 0]) if weights is None else weights.expand_as(source[..., 0])
     weights = (weights / weights.sum(-1, keepdim=True))[..., None]
@@ -36,10 +47,22 @@ def rigid_alignment(
 def vertex_error(
     predicted: Float[Tensor, "B N 3"], target: Float[Tensor, "B N 3"], weights: Float[Tensor, "#B N"] | None = None
 ) -> Float[Tensor, "B N"]:
-    """Distance of each vertex from its target after the best rigid alignment, metres.
+    """Distance of each vertex from its target after the best rigid alignment (``rigid_alignment``), metres.
 
     The gradient treats the alignment as given: it is optimal, so that its first-order change does not matter to the
     mean square, and the SVD's own gradient is infinite for symmetric shapes.
+
+    Args:
+        predicted: Vertices, metres; differentiable.
+        target: The same vertices as they should be, metres, in any frame.
+        weights: How much each vertex counts in the alignment, ≥ 0; None counts all alike.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import vertex_error
+        >>> target = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0]]])
+        >>> bool((vertex_error(target + 0.5, target) < 1e-5).all())  # a shift is no error
+        True
     """
     rotation, translation = rigid_alignment(predicted.detach(), target.detach(), weights)
     squared = (predicted @ rotation.mT + translation[:, None] - target).square().sum(-1)
@@ -51,6 +74,19 @@ def landmark_error(predicted: Float[Tensor, "B 68 d"], target: Float[Tensor, "B 
 
     The inter-ocular distance is here the one between the means of each eye's six landmarks, which unlike the outer
     corners' does not depend on the annotation of one point.
+
+    Args:
+        predicted: In 2D or 3D, any unit.
+        target: In the same unit and frame.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import landmark_error
+        >>> target = torch.zeros(1, 68, 2)
+        >>> target[:, 36:42, 0] = -32.0  # the right eye
+        >>> target[:, 42:48, 0] = 32.0  # the left eye, 64 pixels away
+        >>> landmark_error(target + torch.tensor([6.4, 0.0]), target).mean()
+        tensor(0.1000)
     """
     between_eyes = (target[:, LEFT_EYE].mean(1) - target[:, RIGHT_EYE].mean(1)).norm(dim=-1)
     return (predicted - target).norm(dim=-1) / between_eyes[:, None]

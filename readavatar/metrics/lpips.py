@@ -80,6 +80,9 @@ ARCHITECTURES = {
 class Backbone(nn.Module):
     """The first layers of a published network, whose weights are neither trained nor stored with what they serve."""
 
+    shift: Float[Tensor, "3 1 1"]
+    scale: Float[Tensor, "3 1 1"]
+
     def __init__(self, architecture: Architecture, weights: Mapping[str, Tensor], num_features: int = 5) -> None:
         """
         Args:

@@ -1,23 +1,38 @@
-"""Likeness and liveliness of curves over time, T samples at a fixed rate.
+"""Measures of motion: likeness and liveliness of curves over time, timing against sound, closing and trembling lips.
 
-How much several takes of motion move, together and at speed.
-
-Whether lips close when they should, and whether they tremble.
+Curves have T samples at a fixed rate.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
+from fractions import Fraction
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+Number = int | float | Fraction
+
 
 def pearson_correlation(predicted: Float[Tensor, " T *c"], target: Float[Tensor, " T *c"]) -> Float[Tensor, "*c"]:
-    """Correlation over time in [−1, 1], channel by channel; 0 where a curve is constant."""
+    """Pearson's correlation over time, channel by channel.
+
+    Args:
+        predicted: Curves in any unit.
+        target: Curves in any unit.
+
+    Returns:
+        In [−1, 1]; 0 where a curve is constant.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import pearson_correlation
+        >>> jaw = torch.tensor([0.0, 1.0, 0.0, 1.0])
+        >>> pearson_correlation(0.5 * jaw + 0.2, jaw).round(decimals=3)
+        tensor(1.)
+    """
     moves = _moves(predicted) & _moves(target)
     predicted, target = predicted - predicted.mean(0), target - target.mean(0)
     power = predicted.square().sum(0) * target.square().sum(0)
@@ -25,11 +40,18 @@ def pearson_correlation(predicted: Float[Tensor, " T *c"], target: Float[Tensor,
 
 
 def motion_std(curves: Float[Tensor, " T *c"]) -> Float[Tensor, "*c"]:
-    """Standard deviation over time: how much moves at all, in the curves' own unit."""
+    """Standard deviation over time: how much moves at all, in the curves' own unit.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import motion_std
+        >>> motion_std(torch.tensor([[0.0, 3.0], [1.0, 3.0], [0.0, 3.0], [1.0, 3.0]]))
+        tensor([0.5000, 0.0000])
+    """
     return curves.std(0, correction=0)
 
 
-def high_frequency_energy(curves: Float[Tensor, " T *c"], fps: Real, cutoff: Real) -> Float[Tensor, "*c"]:
+def high_frequency_energy(curves: Float[Tensor, " T *c"], fps: Number, cutoff: Number) -> Float[Tensor, "*c"]:
     """Share of a curve's movement (its variance) that is faster than ``cutoff``: jitter.
 
     Args:
@@ -40,6 +62,14 @@ def high_frequency_energy(curves: Float[Tensor, " T *c"], fps: Real, cutoff: Rea
 
     Returns:
         In [0, 1]; 0 for a curve that does not move.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import high_frequency_energy
+        >>> seconds = torch.arange(100) / 25
+        >>> slow, fast = torch.sin(seconds), torch.sin(2 * torch.pi * 10 * seconds)
+        >>> high_frequency_energy(torch.stack([slow, fast], 1), fps=25, cutoff=6).round(decimals=2)
+        tensor([0., 1.])
     """
     time = torch.linspace(-1, 1, len(curves), dtype=curves.dtype, device=curves.device)
     time = time.reshape(-1, *[1] * (curves.ndim - 1))
@@ -60,7 +90,7 @@ def _moves(curves: Float[Tensor, " T *c"], residual: Float[Tensor, " T *c"] | No
 
 
 def audio_visual_offset(
-    audio: Float[Tensor, " T"], visual: Float[Tensor, " T"], fps: Real, max_offset: Real = 0.5
+    audio: Float[Tensor, " T"], visual: Float[Tensor, " T"], fps: Number, max_offset: Number = 0.5
 ) -> tuple[float, float]:
     """How long the picture comes after the sound, where the two curves agree best.
 
@@ -76,6 +106,15 @@ def audio_visual_offset(
 
     Raises:
         ValueError: Fewer than three frames would overlap at the largest offset.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import audio_visual_offset
+        >>> loudness = torch.zeros(50)
+        >>> loudness[20:25] = torch.tensor([0.5, 1.0, 2.0, 1.0, 0.5])
+        >>> seconds, correlation = audio_visual_offset(loudness, loudness.roll(2), fps=25)
+        >>> f"{seconds:.2f} s late, correlation {correlation:.2f}"
+        '0.08 s late, correlation 1.00'
     """
     largest, num_frames = int(max_offset * fps), len(audio)
     if num_frames - largest < 3:
@@ -136,7 +175,7 @@ def _detrended(curves: Float[Tensor, "T D"]) -> Float[Tensor, "T D"]:
 
 
 def closure_recall(
-    fitted_gap: Float[Tensor, " T"], true_gap: Float[Tensor, " T"], closed: Real, false_closures: float = 0.05
+    fitted_gap: Float[Tensor, " T"], true_gap: Float[Tensor, " T"], closed: Number, false_closures: float = 0.05
 ) -> float:
     """Share of the truly closed frames that a fit shows closed.
 
@@ -151,8 +190,15 @@ def closure_recall(
 
     Returns:
         In [0, 1]; NaN where no frame is closed, or all are.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import closure_recall
+        >>> gap = torch.tensor([0.0, 5.0, 6.0, 0.0, 7.0, 8.0])  # millimetres
+        >>> closure_recall(fitted_gap=0.5 * gap, true_gap=gap, closed=1.0)
+        1.0
     """
-    is_closed = true_gap < closed
+    is_closed = true_gap < float(closed)
     if not bool(is_closed.any()) or bool(is_closed.all()):
         return float("nan")
     threshold = fitted_gap[~is_closed].quantile(false_closures)
@@ -160,9 +206,27 @@ def closure_recall(
 
 
 def fast_motion_ratio(
-    fitted: Float[Tensor, " T *c"], true: Float[Tensor, " T *c"], fps: Real, cutoff: Real = 8
+    fitted: Float[Tensor, " T *c"], true: Float[Tensor, " T *c"], fps: Number, cutoff: Number = 8
 ) -> float:
-    """Energy of motion faster than ``cutoff`` Hz, fitted over true: above 1 a fit trembles, below 1 it smears."""
+    """Energy of motion faster than ``cutoff`` Hz, fitted over true: above 1 a fit trembles, below 1 it smears.
+
+    Args:
+        fitted: Curves in any unit.
+        true: The same curves as they were, in the same unit.
+        fps: Samples a second, Hz.
+        cutoff: Hz.
+
+    Returns:
+        NaN where nothing true is that fast.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import fast_motion_ratio
+        >>> seconds = torch.arange(100)[:, None] / 25
+        >>> true = torch.sin(2 * torch.pi * 10 * seconds)
+        >>> f"{fast_motion_ratio(0.5 * true, true, fps=25):.2f}"
+        '0.25'
+    """
     fitted, true = (_fast_energy(curves, float(fps), float(cutoff)) for curves in (fitted, true))
     return float(fitted / true) if true > 0 else float("nan")
 

@@ -1,11 +1,4 @@
-"""How far a mean over few samples can be trusted.
-
-Whether what is asked for comes: rank, steps and speed of a measured answer to an asked one.
-
-How far apart two sets of samples are as distributions.
-
-Whether coefficients of one person mean the same on another.
-"""
+"""Statistics of measurements: intervals of means, answers to a dial, distances of distributions, classification."""
 
 from __future__ import annotations
 
@@ -14,8 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.stats import spearmanr
+from scipy.stats import bootstrap, spearmanr
 from torch import Tensor
+
+_BATCH = 100
+"""Resamples drawn at once: memory is this many times n."""
 
 
 class Interval(NamedTuple):
@@ -39,21 +35,50 @@ def bootstrap_interval(
 
     Raises:
         ValueError: No values, a value that is not finite, or a confidence outside (0, 1).
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import bootstrap_interval
+        >>> value, low, high = bootstrap_interval(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+        >>> value, low <= value <= high
+        (2.5, True)
     """
     if len(values) == 0 or not torch.isfinite(values).all():
         raise ValueError(f"Expected at least one value, all finite, but got {values.tolist()[:5]}.")
     if not 0 < confidence < 1:
         raise ValueError(f"Expected `confidence` in (0, 1), but got {confidence}.")
     samples = values.detach().double().cpu().numpy()
-    generator = np.random.default_rng(seed)
-    # One resample at a time keeps memory at n for any n.
-    means = [samples[generator.integers(len(samples), size=len(samples))].mean() for _ in range(num_resamples)]
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(samples.mean()), float(low), float(high))
+    mean = float(samples.mean())
+    if len(samples) == 1:
+        return Interval(mean, mean, mean)
+    low, high = bootstrap(
+        (samples,),
+        np.mean,
+        n_resamples=num_resamples,
+        batch=_BATCH,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(mean, float(low), float(high))
 
 
 def rank_correlation(asked: Float[Tensor, " K"], measured: Float[Tensor, " K"]) -> float:
-    """Spearman's ρ in [−1, 1]; 0 where an answer does not vary."""
+    """Spearman's ρ.
+
+    Args:
+        asked: K settings of a dial.
+        measured: The answers to them.
+
+    Returns:
+        In [−1, 1]; 0 where either does not vary.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import rank_correlation
+        >>> round(rank_correlation(torch.tensor([0.0, 0.5, 1.0]), torch.tensor([1.0, 5.0, 30.0])), 3)
+        1.0
+    """
     if bool((measured == measured[0]).all()) or bool((asked == asked[0]).all()):
         return 0.0
     return float(spearmanr(asked.numpy(), measured.numpy()).statistic)
@@ -73,6 +98,12 @@ def largest_step_back(answers: Float[Tensor, "R K"]) -> StepBack:
 
     Args:
         answers: R ≥ 2 repetitions (sentences, say), each with the answers to K rising steps.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import largest_step_back
+        >>> largest_step_back(torch.tensor([[0.0, 0.5, 0.25, 1.0], [0.0, 0.5, 0.25, 1.0]])).size
+        0.25
     """
     rises = answers.double().diff(dim=1)
     falls = -rises.mean(0)
@@ -105,6 +136,14 @@ def step_response(curve: Float[Tensor, " T"], plateau: int, fps: int | float) ->
         curve: T samples.
         plateau: Samples at either end that are before and after the step.
         fps: Samples a second.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import step_response
+        >>> curve = torch.cat([torch.zeros(10), torch.linspace(0, 1, 11), torch.ones(10)])
+        >>> response = step_response(curve, plateau=5, fps=25)
+        >>> f"half-way after {response.half:.2f} s, rise {response.rise:.2f} s"
+        'half-way after 0.60 s, rise 0.32 s'
     """
     first, last = curve[:plateau], curve[-plateau:]
     ripple = torch.cat([first - first.mean(), last - last.mean()]).square().mean().sqrt()
@@ -128,7 +167,16 @@ def _crossing(way: list[float], level: float, ends: range) -> float:
 
 
 def motion_windows(curves: Float[Tensor, "T D"], length: int, step: int) -> Float[Tensor, "W k"]:
-    """Every ``step`` frames a window of ``length`` frames as one vector (k = length · D); none of too few frames."""
+    """Every ``step`` frames a window of ``length`` frames as one vector (k = length · D); none of too few frames.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import motion_windows
+        >>> motion_windows(torch.arange(4.0)[:, None], length=2, step=1)
+        tensor([[0., 1.],
+                [1., 2.],
+                [2., 3.]])
+    """
     if len(curves) < length:
         return curves.new_zeros(0, length * curves.shape[1])
     return curves.unfold(0, length, step).mT.flatten(1)
@@ -149,6 +197,13 @@ def frechet_distance(first: Float[Tensor, "n D"], second: Float[Tensor, "m D"]) 
 
     Raises:
         ValueError: Fewer than two samples on a side.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import frechet_distance
+        >>> samples = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        >>> f"{frechet_distance(samples, samples + torch.tensor([3.0, 0.0])):.3f}"
+        '9.000'
     """
     if min(len(first), len(second)) < 2:
         raise ValueError(f"Expected two samples or more on either side, but got {len(first)} and {len(second)}.")
@@ -162,7 +217,19 @@ def frechet_distance(first: Float[Tensor, "n D"], second: Float[Tensor, "m D"]) 
 
 
 def window_means(values: Float[Tensor, "T D"], length: int) -> Float[Tensor, "W D"]:
-    """Means of consecutive windows of ``length`` frames; what is left over at the end is dropped, unless it is all."""
+    """Means of consecutive windows of ``length`` frames; what is left over at the end is dropped, unless it is all.
+
+    Args:
+        values: Curves in any unit.
+        length: Frames.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import window_means
+        >>> window_means(torch.tensor([[0.0], [2.0], [4.0], [6.0], [8.0]]), length=2)
+        tensor([[1.],
+                [5.]])
+    """
     count = len(values) // length
     return (
         values.mean(0, keepdim=True) if count == 0 else values[: count * length].unflatten(0, (count, length)).mean(1)
@@ -175,7 +242,24 @@ def nearest_centroid_accuracy(
     test: Float[Tensor, "m D"],
     test_labels: Int[Tensor, " m"],
 ) -> float:
-    """Share of test samples whose nearest class mean of the training samples is their own class's (Euclidean)."""
+    """Share of test samples whose nearest class mean of the training samples is their own class's (Euclidean).
+
+    Args:
+        train: Samples.
+        train_labels: Their classes.
+        test: Other samples, in the same unit.
+        test_labels: Their classes, of those in ``train_labels``.
+
+    Returns:
+        In [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import nearest_centroid_accuracy
+        >>> train, labels = torch.tensor([[0.0], [1.0], [9.0], [10.0]]), torch.tensor([0, 0, 1, 1])
+        >>> nearest_centroid_accuracy(train, labels, torch.tensor([[2.0], [4.0]]), torch.tensor([0, 1]))
+        0.5
+    """
     classes = train_labels.unique()
     centroids = torch.stack([train[train_labels == label].mean(0) for label in classes])
     nearest = classes[torch.cdist(test, centroids).argmin(1)]

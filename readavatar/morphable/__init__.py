@@ -32,6 +32,17 @@ def load_morphable_model(name_or_path: str) -> MorphableModel:
 
     Raises:
         UserError: It is none of these, or the files are missing or damaged.
+
+    Example:
+        >>> import torch
+        >>> from readavatar import load_morphable_model
+        >>> model = load_morphable_model("builtin")
+        >>> smile = torch.zeros(1, model.num_expressions)
+        >>> smile[:, model.expression_names.index("mouthSmile_L")] = 1.0
+        >>> identity = torch.zeros(1, model.num_shape)
+        >>> moved = model.landmarks_3d(model(identity, smile)) - model.landmarks_3d(model(identity, 0 * smile))
+        >>> bool(moved[0, 54, 1] > 0)  # the left corner of the mouth rises
+        True
     """
     # Each loader is imported where it is needed: the built-in head needs none of scipy's readers.
     if name_or_path == "builtin":

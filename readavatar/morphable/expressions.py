@@ -33,7 +33,13 @@ EXPRESSION_NAMES = tuple(sorted([f"{name}_{side}" for name in _PAIRS for side in
 
 
 def arkit_name(expression_name: str) -> str:
-    """ARKit's spelling: ``eyeBlink_L`` → ``eyeBlinkLeft``; the halves of a symmetric ARKit shape give the same name."""
+    """ARKit's spelling: ``eyeBlink_L`` → ``eyeBlinkLeft``; the halves of a symmetric ARKit shape give the same name.
+
+    Example:
+        >>> from readavatar.morphable import arkit_name
+        >>> arkit_name("eyeBlink_L"), arkit_name("cheekPuff_R"), arkit_name("jawOpen")
+        ('eyeBlinkLeft', 'cheekPuff', 'jawOpen')
+    """
     base = re.sub(r"_[LR]$", "", expression_name)
     if base in ("browInnerUp", "cheekPuff"):
         return base
@@ -42,9 +48,9 @@ def arkit_name(expression_name: str) -> str:
 
 def expression_displacements(model: MorphableModel) -> Float[Tensor, "E V 3"]:
     """Displacement by one unit of each expression, metres; models that articulate are taken at the neutral face."""
-    step = 1e-2
-    neutral, eye = torch.zeros(1, model.num_shape), torch.eye(model.num_expressions)
-    rest = model.deform(neutral, torch.zeros(1, model.num_expressions))
+    step, device = 1e-2, model.template.device
+    neutral, eye = torch.zeros(1, model.num_shape, device=device), torch.eye(model.num_expressions, device=device)
+    rest = model.deform(neutral, torch.zeros_like(eye[:1]))
     return torch.cat([(model.deform(neutral, step * unit[None]) - rest) / step for unit in eye])
 
 

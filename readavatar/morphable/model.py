@@ -56,7 +56,16 @@ teeth, tongue, gums, socket."""
 
 
 def gaze_rotation(gaze: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 3 3"]:
-    """(yaw, pitch), radians → the rotation of an eye that looks along +z: yaw towards +x, pitch towards +y."""
+    """(yaw, pitch), radians → the rotation of an eye that looks along +z: yaw towards +x, pitch towards +y.
+
+    Example:
+        >>> import math
+        >>> import torch
+        >>> from readavatar.morphable.model import gaze_rotation
+        >>> ahead = torch.tensor([0.0, 0.0, 1.0])
+        >>> gaze_rotation(torch.tensor([math.pi / 6, 0.0])) @ ahead
+        tensor([0.5000, 0.0000, 0.8660])
+    """
     yaw, pitch = gaze.unbind(-1)
     zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
     turn_yaw = torch.stack([yaw.cos(), zero, yaw.sin(), zero, one, zero, -yaw.sin(), zero, yaw.cos()], -1)
@@ -71,6 +80,17 @@ class MorphableModel(nn.Module):
     its own centre by the gaze (Li et al. 2020, ICT-FaceKit; Blanz & Vetter 1999, eq. 1). Models that articulate beyond
     that (FLAME's jaw) subclass it and override ``deform``.
     """
+
+    template: Float[Tensor, "V 3"]
+    shape_basis: Float[Tensor, "S V 3"]
+    expression_basis: Float[Tensor, "E V 3"]
+    expression_bounds: Float[Tensor, "E 2"]
+    uvs: Float[Tensor, "U 2"]
+    faces: Int[Tensor, "F 3"]
+    uv_faces: Int[Tensor, "F 3"]
+    vertex_regions: Int[Tensor, " V"]
+    landmark_vertices: Int[Tensor, "68 3"]
+    landmark_barycentrics: Float[Tensor, "68 3"]
 
     def __init__(self, data: MorphableData) -> None:
         super().__init__()
@@ -102,7 +122,12 @@ class MorphableModel(nn.Module):
     def deform(
         self, shape_coefficients: Float[Tensor, "#B S"], expression_coefficients: Float[Tensor, "#B E"]
     ) -> Float[Tensor, "B V 3"]:
-        """Vertices before the eyes turn; the head frame, metres."""
+        """Vertices before the eyes turn; the head frame, metres.
+
+        Args:
+            shape_coefficients: Standard deviations; of one identity, or of each of B.
+            expression_coefficients: The model's own units; of one expression, or of each of B.
+        """
         shape = torch.einsum("bs,svc->bvc", shape_coefficients, self.shape_basis)
         expression = torch.einsum("be,evc->bvc", expression_coefficients, self.expression_basis)
         return self.template + shape + expression
@@ -146,7 +171,14 @@ class MorphableModel(nn.Module):
         return torch.nonzero(self.vertex_regions == self.region_names.index(name))[:, 0]
 
     def vertex_mask(self, name: str) -> Bool[Tensor, " V"]:
-        """One of ``MASK_NAMES``."""
+        """Which vertices belong to a part of the face.
+
+        Args:
+            name: One of ``MASK_NAMES``.
+
+        Raises:
+            ValueError: The model has no such part.
+        """
         if name not in self.data.vertex_masks:
             raise ValueError(f"Expected one of {sorted(self.data.vertex_masks)} in model '{self.name}', got '{name}'.")
         return self.data.vertex_masks[name].to(self.template.device)

@@ -1,17 +1,17 @@
-"""Averages of a network's weights over its training."""
+"""An exponential moving average (EMA) of a network's weights, which is what is tested and exported."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 
-def warmup_ema(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    """An exponential moving average that forgets its first, random weights sooner: a ``multi_avg_fn``.
+def make_ema(network: nn.Module, decay: float) -> AveragedModel:
+    """The average of ``network`` over its training; random first weights are forgotten sooner than ``decay`` says.
 
     Args:
+        network: Trained; copied.
         decay: Weight of the past once ``(1 + n) / (10 + n)``, n averages in, has grown beyond it.
     """
 
@@ -19,4 +19,4 @@ def warmup_ema(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], N
         share = min((1 + int(num_averaged)) / (10 + int(num_averaged)), decay)
         torch._foreach_lerp_(averaged, current, 1 - share)
 
-    return average
+    return AveragedModel(network, multi_avg_fn=average)

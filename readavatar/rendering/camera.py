@@ -14,6 +14,15 @@ def axis_angle_to_matrix(rotation: Float[Tensor, "*batch 3"]) -> Float[Tensor, "
 
     Args:
         rotation: Axis times angle, radians.
+
+    Example:
+        >>> import math
+        >>> import torch
+        >>> from readavatar.rendering.camera import axis_angle_to_matrix
+        >>> axis_angle_to_matrix(torch.tensor([0.0, 0.0, math.pi / 3]))
+        tensor([[ 0.5000, -0.8660,  0.0000],
+                [ 0.8660,  0.5000,  0.0000],
+                [ 0.0000,  0.0000,  1.0000]])
     """
     squared = rotation.square().sum(-1)[..., None, None]
     # Below 1e-2 rad the series is exact to float32 and, unlike sin(x)/x, has a gradient at zero.
@@ -31,7 +40,14 @@ def axis_angle_to_matrix(rotation: Float[Tensor, "*batch 3"]) -> Float[Tensor, "
 
 
 def matrix_to_axis_angle(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
-    """The inverse of ``axis_angle_to_matrix``; angles in [0, π]."""
+    """The inverse of ``axis_angle_to_matrix``; angles in [0, π].
+
+    Example:
+        >>> import torch
+        >>> from readavatar.rendering.camera import axis_angle_to_matrix, matrix_to_axis_angle
+        >>> matrix_to_axis_angle(axis_angle_to_matrix(torch.tensor([0.1, 0.2, 0.3])))
+        tensor([0.1000, 0.2000, 0.3000])
+    """
     trace = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)
     vector = torch.stack(
         [
@@ -57,7 +73,15 @@ def matrix_to_axis_angle(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "
 def head_to_world(
     vertices: Float[Tensor, "#B V 3"], rotation: Float[Tensor, "B 3"], translation: Float[Tensor, "B 3"]
 ) -> Float[Tensor, "B V 3"]:
-    """Head frame → world frame, metres."""
+    """Head frame → world frame, metres.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.rendering.camera import head_to_world
+        >>> nose = torch.tensor([[[0.0, 0.0, 0.1]]])
+        >>> head_to_world(nose, rotation=torch.zeros(1, 3), translation=torch.tensor([[0.0, 0.0, -0.6]]))
+        tensor([[[ 0.0000,  0.0000, -0.5000]]])
+    """
     return vertices @ axis_angle_to_matrix(rotation).mT + translation[:, None]
 
 
@@ -79,13 +103,30 @@ def camera_to_clip(camera: Camera) -> Float[Tensor, "*batch 4 4"]:
 
 
 def world_to_clip(vertices: Float[Tensor, "B V 3"], camera: Camera) -> Float[Tensor, "B V 4"]:
-    """World frame, metres → homogeneous clip coordinates."""
+    """World frame, metres → homogeneous clip coordinates.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.rendering.camera import world_to_clip
+        >>> from readavatar.types import default_camera
+        >>> world_to_clip(torch.tensor([[[0.0, 0.0, -0.5]]]), default_camera(256, 256))
+        tensor([[[0.0000, 0.0000, 0.4045, 0.5000]]])
+    """
     matrix = camera_to_clip(camera) @ camera.world_to_camera
     return vertices @ matrix[..., :3].mT + matrix[..., None, :, 3]
 
 
 def project(points: Float[Tensor, "B N 3"], camera: Camera) -> Float[Tensor, "B N 2"]:
-    """World frame, metres → pixels; points behind the camera have no meaning."""
+    """World frame, metres → pixels; points behind the camera have no meaning.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.rendering.camera import project
+        >>> from readavatar.types import default_camera
+        >>> project(torch.tensor([[[0.0, 0.0, -0.5], [0.05, 0.05, -0.5]]]), default_camera(256, 256))
+        tensor([[[128.0000, 128.0000],
+                 [184.3200,  71.6800]]])
+    """
     clip = world_to_clip(points, camera)
     x, y, _, w = clip.unbind(-1)
     w = torch.where(w.abs() < 1e-8, torch.full_like(w, 1e-8), w)

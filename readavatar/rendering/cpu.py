@@ -11,35 +11,33 @@ fast): hence flat buffers, unsigned indices (signed ones may count from the end)
 
 from __future__ import annotations
 
-from typing import no_type_check
-
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from readavatar.rendering.cpu_threads import bands, run_jobs
+from readavatar.rendering.cpu_kernels import as_array, bands, kernel, run_jobs
 
-NUM_LANES = 4
+_NUM_LANES = 4
 """Pixels at once: doubles in an AVX register."""
-MARGIN = 1e-3
+_MARGIN = 1e-3
 """Pixels by which boxes are enlarged, so that rounding loses no centre that lies on an edge."""
-
-# Kernels are marked `no_type_check`: what a shape checker wraps, numba cannot compile.
 
 
 def visible_faces(
     vertices_clip: Float[Tensor, "B V 4"], faces: Int[Tensor, "F 3"], resolution: tuple[int, int]
 ) -> Int[Tensor, "B H W"]:
-    """Index of the nearest triangle at each pixel's centre, −1 for none; of equally near ones the first."""
+    """Index of the nearest triangle at each pixel's centre, −1 for none; of equally near ones the first.
+
+    Tensors of another device are brought here, and the result is taken there.
+    """
     height, width = resolution
-    vertices = vertices_clip.detach().contiguous().numpy()
-    corners = faces.contiguous().numpy()
+    vertices = as_array(vertices_clip.cpu())
+    corners = as_array(faces.cpu())
     projected = np.empty((len(vertices), vertices.shape[1], 2))
     boxes = np.empty((len(vertices), len(corners), 4), np.int32)
     index = np.empty((len(vertices), height, width), np.int64)
-    centres = np.full(max(width, NUM_LANES), np.nan)
+    centres = np.full(max(width, _NUM_LANES), np.nan)
     centres[:width] = (np.arange(width) + 0.5) * (2 / width) - 1
     run_jobs(
         _project,
@@ -62,11 +60,10 @@ def visible_faces(
             for image, top, bottom in bands(len(vertices), height)
         ],
     )
-    return torch.from_numpy(index)
+    return torch.from_numpy(index).to(vertices_clip.device)
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _project(vertices, height, width, projected):
     """Columns and rows, 0 at the first pixel's centre; NaN for what is not in front of the near plane z = −w."""
     for vertex in range(vertices.shape[0]):
@@ -74,14 +71,12 @@ def _project(vertices, height, width, projected):
         projected[vertex] = _on_screen(x, y, w if w > 0 and z + w > 0 else np.nan, height, width)
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _on_screen(x, y, w, height, width):
     return (x / w + 1) * 0.5 * width - 0.5, (1 - y / w) * 0.5 * height - 0.5
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _find_boxes(vertices, projected, faces, height, width, boxes):
     """Columns [left, right) and rows [top, bottom) of the pixel centres that each triangle may cover."""
     for face in range(faces.shape[0]):
@@ -93,16 +88,15 @@ def _find_boxes(vertices, projected, faces, height, width, boxes):
             top, bottom = min(y0, min(y1, y2)), max(y0, max(y1, y2))
         else:
             left, right, top, bottom = _visible_extent(vertices, faces[face], height, width)
-        boxes[face, 0] = _first_centre(left - MARGIN, width)
-        boxes[face, 1] = _first_centre(right + MARGIN, width)
-        boxes[face, 2] = _first_centre(top - MARGIN, height)
-        boxes[face, 3] = _first_centre(bottom + MARGIN, height)
+        boxes[face, 0] = _first_centre(left - _MARGIN, width)
+        boxes[face, 1] = _first_centre(right + _MARGIN, width)
+        boxes[face, 2] = _first_centre(top - _MARGIN, height)
+        boxes[face, 3] = _first_centre(bottom + _MARGIN, height)
         if boxes[face, 0] >= boxes[face, 1]:
             boxes[face, 3] = boxes[face, 2]  # so that one comparison tells the empty ones
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _visible_extent(vertices, corners, height, width):
     """Least and greatest column and row of a triangle that crosses the near plane: there its visible part ends."""
     left, right, top, bottom = np.inf, -np.inf, np.inf, -np.inf
@@ -122,8 +116,7 @@ def _visible_extent(vertices, corners, height, width):
     return left, right, top, bottom
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _first_centre(position, size):
     """The first pixel, of ``size``, whose centre is at or after ``position``."""
     if not position > 0:  # NaN too
@@ -131,8 +124,7 @@ def _first_centre(position, size):
     return int(np.ceil(position)) if position < size else size
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _draw(vertices, faces, boxes, centres, height, first_row, index):
     """Draw all triangles into some rows of an image."""
     num_rows, width = index.shape
@@ -158,7 +150,7 @@ def _draw(vertices, faces, boxes, centres, height, first_row, index):
             a0, b0, c0, a1, b1, c1, a2, b2, c2 = -a0, -b0, -c0, -a1, -b1, -c1, -a2, -b2, -c2
         z0, z1, z2 = z0 / abs(determinant), z1 / abs(determinant), z2 / abs(determinant)
         left, right = boxes[face, 0], boxes[face, 1]
-        num_lanes = min((right - left + NUM_LANES - 1) // NUM_LANES * NUM_LANES, num_columns)
+        num_lanes = min((right - left + _NUM_LANES - 1) // _NUM_LANES * _NUM_LANES, num_columns)
         left = min(left, num_columns - num_lanes)
         for row in range(low, high):
             y = 1 - (first_row + row + 0.5) * (2 / height)
@@ -177,8 +169,7 @@ def _draw(vertices, faces, boxes, centres, height, first_row, index):
             index[row, column] = seen_face[row * num_columns + column]
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _corner(vertices, vertex):
     return (
         np.float64(vertices[vertex, 0]),

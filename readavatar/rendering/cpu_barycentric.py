@@ -1,24 +1,22 @@
-"""The compiled twin of ``barycentric`` for the CPU: the same values and first derivatives, without temporaries.
+"""Barycentrics and attributes at pixels on the CPU, compiled: as ``torch_backend`` has them, without temporaries.
 
-Symbols as there. Gradients are gathered into one buffer for each job, so that the result depends on no race.
+Values, first derivatives and symbols are those there. Gradients are gathered into one buffer for each job, so that the
+result depends on no race.
 """
 
 from __future__ import annotations
 
-from typing import no_type_check
-
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from readavatar.rendering.cpu_threads import bands, run_jobs
+from readavatar.rendering.cpu_kernels import as_array, bands, kernel, run_jobs
 
 
 class BarycentricsAndDepth(torch.autograd.Function):
-    """See ``barycentric.barycentrics_and_depth``."""
+    """See ``torch_backend.barycentrics_and_depth``."""
 
     @staticmethod
     def forward(
@@ -27,8 +25,8 @@ class BarycentricsAndDepth(torch.autograd.Function):
         context.save_for_backward(vertices_clip, faces, face_index)
         barycentrics = vertices_clip.new_empty(*face_index.shape, 3)
         depth = vertices_clip.new_empty(face_index.shape)
-        arrays = [_array(tensor) for tensor in (vertices_clip, face_index, barycentrics, depth)]
-        corners = _array(faces)
+        arrays = [as_array(tensor) for tensor in (vertices_clip, face_index, barycentrics, depth)]
+        corners = as_array(faces)
         run_jobs(
             _barycentrics,
             [
@@ -42,11 +40,11 @@ class BarycentricsAndDepth(torch.autograd.Function):
     @once_differentiable
     def backward(context, barycentrics_gradient: Tensor, depth_gradient: Tensor) -> tuple[Tensor | None, ...]:
         vertices_clip, faces, face_index = context.saved_tensors
-        vertices, corners, index = _array(vertices_clip), _array(faces), _array(face_index)
-        on_barycentrics, on_depth = _array(barycentrics_gradient), _array(depth_gradient)
+        vertices, corners, index = as_array(vertices_clip), as_array(faces), as_array(face_index)
+        on_barycentrics, on_depth = as_array(barycentrics_gradient), as_array(depth_gradient)
         pieces = bands(*face_index.shape[:2])
         buffers = vertices_clip.new_zeros(len(pieces), *vertices.shape[1:])
-        arrays = _array(buffers)
+        arrays = as_array(buffers)
         run_jobs(
             _barycentrics_backward,
             [
@@ -58,7 +56,7 @@ class BarycentricsAndDepth(torch.autograd.Function):
 
 
 class InterpolateAttributes(torch.autograd.Function):
-    """See ``barycentric.interpolate_attributes``."""
+    """See ``torch_backend.interpolate_attributes``."""
 
     @staticmethod
     def forward(
@@ -71,8 +69,8 @@ class InterpolateAttributes(torch.autograd.Function):
         context.save_for_backward(attributes, faces, face_index, barycentrics)
         num_images, height, width = face_index.shape
         image_values = attributes.new_empty(num_images, attributes.shape[-1], height, width)
-        values, out = _array(attributes.expand(num_images, -1, -1)), _array(image_values)
-        corners, index, weights = _array(faces), _array(face_index), _array(barycentrics)
+        values, out = as_array(attributes.expand(num_images, -1, -1)), as_array(image_values)
+        corners, index, weights = as_array(faces), as_array(face_index), as_array(barycentrics)
         run_jobs(
             _interpolate,
             [
@@ -87,10 +85,10 @@ class InterpolateAttributes(torch.autograd.Function):
     def backward(context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         attributes, faces, face_index, barycentrics = context.saved_tensors
         num_images = len(face_index)
-        values = _array(attributes.expand(num_images, -1, -1))
-        corners, index, weights, on_image = map(_array, (faces, face_index, barycentrics, gradient))
+        values = as_array(attributes.expand(num_images, -1, -1))
+        corners, index, weights, on_image = map(as_array, (faces, face_index, barycentrics, gradient))
         barycentrics_gradient = torch.empty_like(barycentrics, memory_format=torch.contiguous_format)
-        on_weights = _array(barycentrics_gradient)
+        on_weights = as_array(barycentrics_gradient)
         pieces = bands(num_images, face_index.shape[1])
         # Attributes without a gradient (a model's uvs) need no buffer worth the name.
         num_rows = attributes.shape[1] if context.needs_input_grad[0] else 0
@@ -108,20 +106,15 @@ class InterpolateAttributes(torch.autograd.Function):
                     *rows,
                     buffer,
                 )
-                for (image, *rows), buffer in zip(pieces, _array(buffers), strict=True)
+                for (image, *rows), buffer in zip(pieces, as_array(buffers), strict=True)
             ],
         )
         attributes_gradient = buffers.unflatten(0, (len(attributes), -1)).sum(1) if num_rows else None
         return attributes_gradient, None, None, barycentrics_gradient
 
 
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().contiguous().numpy()
-
-
-@numba.njit(cache=True, nogil=True)
-@no_type_check
-def corner_edges(vertices, faces, face, x, y):
+@kernel
+def _corner_edges(vertices, faces, face, x, y):
     """Vertex indices, uᵢ, vᵢ and eᵢ of the three corners, in double precision."""
     i0, i1, i2 = faces[face, 0], faces[face, 1], faces[face, 2]
     w0, w1, w2 = np.float64(vertices[i0, 3]), np.float64(vertices[i1, 3]), np.float64(vertices[i2, 3])
@@ -131,8 +124,7 @@ def corner_edges(vertices, faces, face, x, y):
     return (i0, i1, i2), (u0, u1, u2), (v0, v1, v2), edges
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _barycentrics(vertices, faces, face_index, barycentrics, depth, top, bottom):
     height, width = face_index.shape
     for row in range(top, bottom):
@@ -146,7 +138,7 @@ def _barycentrics(vertices, faces, face_index, barycentrics, depth, top, bottom)
                 depth[row, column] = 1
                 continue
             x = (column + 0.5) * (2 / width) - 1
-            corners, _, _, edges = corner_edges(vertices, faces, face, x, y)
+            corners, _, _, edges = _corner_edges(vertices, faces, face, x, y)
             scale = 1 / (edges[0] + edges[1] + edges[2])
             b0, b1, b2 = edges[0] * scale, edges[1] * scale, edges[2] * scale
             z = b0 * vertices[corners[0], 2] + b1 * vertices[corners[1], 2] + b2 * vertices[corners[2], 2]
@@ -157,8 +149,7 @@ def _barycentrics(vertices, faces, face_index, barycentrics, depth, top, bottom)
             depth[row, column] = z / w
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _barycentrics_backward(vertices, faces, face_index, on_barycentrics, on_depth, top, bottom, buffer):
     height, width = face_index.shape
     for row in range(top, bottom):
@@ -168,7 +159,7 @@ def _barycentrics_backward(vertices, faces, face_index, on_barycentrics, on_dept
             if face < 0:
                 continue
             x = (column + 0.5) * (2 / width) - 1
-            corners, u, v, edges = corner_edges(vertices, faces, face, x, y)
+            corners, u, v, edges = _corner_edges(vertices, faces, face, x, y)
             scale = 1 / (edges[0] + edges[1] + edges[2])
             b0, b1, b2 = edges[0] * scale, edges[1] * scale, edges[2] * scale
             z = b0 * vertices[corners[0], 2] + b1 * vertices[corners[1], 2] + b2 * vertices[corners[2], 2]
@@ -192,8 +183,7 @@ def _barycentrics_backward(vertices, faces, face_index, on_barycentrics, on_dept
                 buffer[corners[i], 3] -= x * on_u + y * on_v + on_z * ratio * weights[i]
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _interpolate(attributes, faces, face_index, barycentrics, image, top, bottom):
     for row in range(top, bottom):
         for column in range(face_index.shape[1]):
@@ -210,8 +200,7 @@ def _interpolate(attributes, faces, face_index, barycentrics, image, top, bottom
                 )
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _interpolate_backward(attributes, faces, face_index, barycentrics, on_image, on_barycentrics, top, bottom, buffer):
     wanted = buffer.shape[0] > 0
     for row in range(top, bottom):

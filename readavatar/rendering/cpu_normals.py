@@ -6,16 +6,13 @@ normal n = s / |s|. Images share out the threads: each is a loop over the triang
 
 from __future__ import annotations
 
-from typing import no_type_check
-
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from readavatar.rendering.cpu_threads import run_jobs
+from readavatar.rendering.cpu_kernels import as_array, kernel, run_jobs
 
 LEAST_LENGTH = 1e-12
 """Of a sum of cross products, m²; a shorter one has no direction."""
@@ -28,8 +25,8 @@ class VertexNormals(torch.autograd.Function):
     def forward(context, vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "B V 3"]:
         normals, lengths = torch.zeros_like(vertices), vertices.new_empty(vertices.shape[:2])
         context.save_for_backward(vertices, faces, normals, lengths)
-        corners = _array(faces)
-        each_image = zip(*map(_array, (vertices, normals, lengths)), strict=True)
+        corners = as_array(faces)
+        each_image = zip(*map(as_array, (vertices, normals, lengths)), strict=True)
         run_jobs(_normals, [(points, corners, *out) for points, *out in each_image])
         return normals
 
@@ -38,18 +35,13 @@ class VertexNormals(torch.autograd.Function):
     def backward(context, gradient: Float[Tensor, "B V 3"]) -> tuple[Tensor, None]:
         vertices, faces, normals, lengths = context.saved_tensors
         on_sums, on_vertices = torch.empty_like(normals), torch.zeros_like(normals)
-        corners = _array(faces)
-        each_image = zip(*map(_array, (vertices, normals, lengths, gradient, on_sums, on_vertices)), strict=True)
+        corners = as_array(faces)
+        each_image = zip(*map(as_array, (vertices, normals, lengths, gradient, on_sums, on_vertices)), strict=True)
         run_jobs(_normals_backward, [(points, corners, *others) for points, *others in each_image])
         return on_vertices, None
 
 
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().contiguous().numpy()
-
-
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _normals(vertices, faces, normals, lengths):
     for face in range(len(faces)):
         along, across = _sides(vertices, faces[face])
@@ -64,8 +56,7 @@ def _normals(vertices, faces, normals, lengths):
             normals[vertex, axis] /= lengths[vertex]
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _normals_backward(vertices, faces, normals, lengths, gradient, on_sums, on_vertices):
     for vertex in range(len(vertices)):
         # ∂n/∂s = (1 − n nᵀ) / |s|; where s has no direction the normal is s over a constant.
@@ -92,8 +83,7 @@ def _normals_backward(vertices, faces, normals, lengths, gradient, on_sums, on_v
             on_vertices[i2, axis] += on_across[axis]
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _sides(vertices, corners):
     """b − a and c − a."""
     a, b, c = corners
@@ -102,7 +92,6 @@ def _sides(vertices, corners):
     return along, across
 
 
-@numba.njit(cache=True, nogil=True)
-@no_type_check
+@kernel
 def _cross(u, v):
     return u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]

@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from readavatar.rendering.optional import missing_library
-
+LIBRARY = "nvdiffrast (0.3.3 or later)"
 INSTALLATION = "https://nvlabs.github.io/nvdiffrast/#installation"
 
 
@@ -26,10 +25,8 @@ def visible_faces(
     vertices_clip: Float[Tensor, "B V 4"], faces: Int[Tensor, "F 3"], resolution: tuple[int, int]
 ) -> Int[Tensor, "B H W"]:
     """Index of the nearest triangle at each pixel's centre, −1 for none."""
-    try:
-        import nvdiffrast.torch as nvdiffrast
-    except ImportError as error:
-        raise missing_library("nvdiffrast (0.3.3 or later)", "nvdiffrast", INSTALLATION, error) from error
+    import nvdiffrast.torch as nvdiffrast
+
     pixels, _ = nvdiffrast.rasterize(
         _context(vertices_clip.device),
         vertices_clip.float().contiguous(),

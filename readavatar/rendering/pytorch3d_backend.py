@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from readavatar.rendering.optional import missing_library
-
+LIBRARY = "PyTorch3D"
 INSTALLATION = "https://github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md"
 
 
@@ -26,11 +25,9 @@ def visible_faces(
     vertices_clip: Float[Tensor, "B V 4"], faces: Int[Tensor, "F 3"], resolution: tuple[int, int]
 ) -> Int[Tensor, "B H W"]:
     """Index of the nearest triangle at each pixel's centre, −1 for none."""
-    try:
-        from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
-        from pytorch3d.structures import Meshes
-    except ImportError as error:
-        raise missing_library("PyTorch3D", "pytorch3d", INSTALLATION, error) from error
+    from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
+    from pytorch3d.structures import Meshes
+
     height, width = resolution
     x, y, _, w = vertices_clip.float().unbind(-1)
     safe = torch.where(w.abs() < 1e-8, 1e-8, w)

@@ -6,19 +6,24 @@ seen, so that values and gradients are the same for all backends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from readavatar.errors import UserError
-from readavatar.rendering import barycentric, nvdiffrast_backend, pytorch3d_backend, torch_backend
-from readavatar.rendering.antialias import blend_outlines
-from readavatar.rendering.topology import index_range
+from readavatar.rendering import nvdiffrast_backend, pytorch3d_backend, torch_backend
 
-BACKENDS = ("cpu", "nvdiffrast", "pytorch3d", "torch")
+_GPU_BACKENDS = {"nvdiffrast": nvdiffrast_backend, "pytorch3d": pytorch3d_backend}
+"""The faster first."""
+BACKENDS = ("cpu", *_GPU_BACKENDS, "torch")
+log = logging.getLogger(__name__)
+_ranges = WeakTensorKeyDictionary()
+"""Of the indices, by faces: meshes keep theirs from frame to frame."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +50,41 @@ def rasterize(
         vertices_clip: OpenGL clip space (``camera.world_to_clip``); barycentrics and depth are differentiable in it.
         faces: Vertex indices, for all B.
         resolution: Height and width, pixels.
-        backend: One of ``BACKENDS``, or ``auto``: ``cpu`` for tensors on the CPU; on a GPU nvdiffrast, else PyTorch3D.
+        backend: One of ``BACKENDS``, or ``auto``: on a CUDA device nvdiffrast where it works, else PyTorch3D where that
+            does; everywhere else ``cpu``, whose result is moved to the tensors' device.
 
     Raises:
-        UserError: An unknown backend, or one that is not installed or not for this device.
+        UserError: An unknown backend, or one that is not installed or not for this device; never with ``auto``.
         ValueError: Face indices outside the vertices, or vertices of less than single precision.
+
+    Example:
+        >>> import torch
+        >>> from readavatar import rasterize
+        >>> vertices_clip = torch.tensor([[[-1.0, -1.0, 0.0, 1.0], [1.2, -1.0, 0.0, 1.0], [-1.0, 1.2, 0.0, 1.0]]])
+        >>> faces = torch.tensor([[0, 1, 2]])
+        >>> fragments = rasterize(vertices_clip, faces, resolution=(4, 4))
+        >>> fragments.face_index
+        tensor([[[ 0, -1, -1, -1],
+                 [ 0,  0, -1, -1],
+                 [ 0,  0,  0, -1],
+                 [ 0,  0,  0,  0]]])
+        >>> fragments.barycentrics[0, 3, 0]
+        tensor([0.7727, 0.1136, 0.1136])
     """
     if vertices_clip.dtype not in (torch.float32, torch.float64):
         # Three digits are no position; this is what a projection under autocast gives.
         raise ValueError(f"Expected vertices of float32 or float64, but got {vertices_clip.dtype}.")
     _check_indices(faces, vertices_clip.shape[1], "vertices")
-    visible_faces = _backend(backend, vertices_clip.device)
+    backend = _chosen_backend(backend, vertices_clip.device)
     if 0 in (len(vertices_clip), len(faces), *resolution):
         face_index = torch.full((len(vertices_clip), *resolution), -1, device=vertices_clip.device)
     else:
-        face_index = visible_faces(vertices_clip.detach(), faces, resolution)
+        face_index = _visible_faces(backend, vertices_clip.detach(), faces, resolution)
     if vertices_clip.is_cpu:
         from readavatar.rendering.cpu_barycentric import BarycentricsAndDepth
 
         return Fragments(face_index, *BarycentricsAndDepth.apply(vertices_clip, faces, face_index))
-    return Fragments(face_index, *barycentric.barycentrics_and_depth(vertices_clip, faces, face_index))
+    return Fragments(face_index, *torch_backend.barycentrics_and_depth(vertices_clip, faces, face_index))
 
 
 def interpolate(
@@ -79,6 +99,18 @@ def interpolate(
 
     Raises:
         ValueError: Face indices outside the attributes, or fewer faces than were rasterised.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.rendering.rasterize import interpolate, rasterize
+        >>> vertices_clip = torch.tensor([[[-1.0, -1.0, 0.0, 1.0], [1.2, -1.0, 0.0, 1.0], [-1.0, 1.2, 0.0, 1.0]]])
+        >>> faces = torch.tensor([[0, 1, 2]])
+        >>> fragments = rasterize(vertices_clip, faces, resolution=(4, 4))
+        >>> interpolate(torch.tensor([[[0.0], [1.0], [0.0]]]), faces, fragments)
+        tensor([[[[0.1136, 0.0000, 0.0000, 0.0000],
+                  [0.1136, 0.3409, 0.0000, 0.0000],
+                  [0.1136, 0.3409, 0.5682, 0.0000],
+                  [0.1136, 0.3409, 0.5682, 0.7955]]]])
     """
     _check_indices(faces, attributes.shape[1], "attributes")
     # numpy's maximum, as a parallel one of PyTorch's would wake its threads for a tenth of a millisecond's work.
@@ -90,62 +122,90 @@ def interpolate(
         from readavatar.rendering.cpu_barycentric import InterpolateAttributes
 
         return InterpolateAttributes.apply(attributes, faces, fragments.face_index, barycentrics)
-    return barycentric.interpolate_attributes(attributes, faces, fragments.face_index, barycentrics)
+    return torch_backend.interpolate_attributes(attributes, faces, fragments.face_index, barycentrics)
 
 
 def silhouette(fragments: Fragments) -> Float[Tensor, "B 1 H W"]:
-    """1 where there is a surface, else 0; ``antialias`` gives it gradients."""
+    """1 where there is a surface, else 0; without gradients."""
     return (fragments.face_index >= 0)[:, None].to(fragments.barycentrics.dtype)
-
-
-def antialias(
-    image: Float[Tensor, "B C H W"],
-    fragments: Fragments,
-    vertices_clip: Float[Tensor, "B V 4"],
-    faces: Int[Tensor, "F 3"],
-) -> Float[Tensor, "B C H W"]:
-    """Blend pixels across silhouettes by where the edge passes between their centres.
-
-    It is what makes an image differentiable in the position of outlines (Laine et al. 2020, section 3.5).
-
-    Args:
-        image: Made from ``fragments``; differentiable.
-        fragments: Of ``rasterize(vertices_clip, faces, …)``.
-        vertices_clip: Differentiable.
-        faces: The same tensor object again and again, if possible: what neighbours what is remembered with it.
-    """
-    return blend_outlines(image, fragments.face_index, fragments.depth, vertices_clip, faces)
 
 
 def _check_indices(faces: Int[Tensor, "F 3"], count: int, what: str) -> None:
     # Compiled code would read whatever lies there in memory.
-    lowest, highest = index_range(faces)
+    lowest, highest = _index_range(faces)
     if lowest < 0 or highest >= count:
         raise ValueError(f"Expected `faces` indices from 0 and below {count} {what}, but got {lowest} to {highest}.")
 
 
-def _backend(name: str, device: torch.device) -> Callable[..., Int[Tensor, "B H W"]]:
+def _index_range(faces: Int[Tensor, "F 3"]) -> tuple[int, int]:
+    """The least and the greatest index, (0, −1) without faces; found anew only where the tensor was written to."""
+    version, found = _ranges.get(faces, (None, None))
+    if version != faces._version:
+        found = tuple(map(int, faces.aminmax())) if len(faces) else (0, -1)
+        _ranges[faces] = (faces._version, found)
+    return found
+
+
+def has_gpu_rasterizer(device: torch.device) -> bool:
+    """Whether ``rasterize`` decides on a device itself what is visible there; else it asks the CPU."""
+    return device.type == "cuda" and _working_gpu_backend() is not None
+
+
+def _chosen_backend(name: str, device: torch.device) -> str:
     if name not in ("auto", *BACKENDS):
         raise UserError(f"Expected a rasteriser backend of auto, {', '.join(BACKENDS)}, but got '{name}'.")
-    if name == "auto":
-        name = "cpu" if device.type == "cpu" else _gpu_backend()
-    if (name == "cpu" and device.type != "cpu") or (name == "nvdiffrast" and device.type != "cuda"):
-        wanted = "cpu" if name == "cpu" else "cuda"
-        raise UserError(f"Expected tensors on {wanted} for rasteriser backend '{name}', but they are on {device.type}.")
-    if name == "cpu":
+    if name == "nvdiffrast" and device.type != "cuda":
+        raise UserError(f"Expected tensors on cuda for rasteriser backend '{name}', but they are on {device.type}.")
+    if name != "auto":
+        return name
+    if has_gpu_rasterizer(device):
+        return _working_gpu_backend()
+    return "cpu" if device.type == "cpu" or _compiles() else "torch"
+
+
+def _visible_faces(
+    backend: str, vertices_clip: Float[Tensor, "B V 4"], faces: Int[Tensor, "F 3"], resolution: tuple[int, int]
+) -> Int[Tensor, "B H W"]:
+    if backend == "cpu":
         # numba is imported by those who use it: it takes half a second.
         from readavatar.rendering.cpu import visible_faces
 
-        return visible_faces
-    modules = {"nvdiffrast": nvdiffrast_backend, "pytorch3d": pytorch3d_backend, "torch": torch_backend}
-    return modules[name].visible_faces
+        return visible_faces(vertices_clip, faces, resolution)
+    if backend == "torch":
+        return torch_backend.visible_faces(vertices_clip, faces, resolution)
+    module = _GPU_BACKENDS[backend]
+    try:
+        return module.visible_faces(vertices_clip, faces, resolution)
+    except ImportError as error:
+        raise UserError(
+            f"Expected {module.LIBRARY} for rasteriser backend '{backend}', but it does not import ({error}); install "
+            f"it as {module.INSTALLATION} says, or choose another backend."
+        ) from error
 
 
-def _gpu_backend() -> str:
-    for name, module in (("nvdiffrast", nvdiffrast_backend), ("pytorch3d", pytorch3d_backend)):
-        if module.is_installed():
-            return name
-    raise UserError(
-        "Expected nvdiffrast or PyTorch3D to rasterise tensors on a GPU, but neither is installed; install nvdiffrast "
-        f"as {nvdiffrast_backend.INSTALLATION} says, or move the tensors to the CPU."
-    )
+@cache
+def _working_gpu_backend() -> str | None:
+    """The first of the GPU backends that draws a triangle on the current CUDA device."""
+    for name, module in _GPU_BACKENDS.items():
+        if not module.is_installed():
+            continue
+        try:
+            triangle = torch.tensor([[[-3.0, -3.0, 0, 1], [3.0, -3.0, 0, 1], [0.0, 3.0, 0, 1]]], device="cuda")
+            seen = module.visible_faces(triangle, torch.arange(3, device="cuda")[None], (16, 16))
+            if bool(seen[0, 8, 8] == 0):
+                return name
+            reason = "a triangle was not drawn"
+        except Exception as error:  # a library that was built for another driver, GPU or PyTorch fails in its own way
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+        log.warning("%s is installed but does not work here (%s); going on without it.", module.LIBRARY, reason)
+    return None
+
+
+@cache
+def _compiles() -> bool:
+    try:
+        import readavatar.rendering.cpu  # noqa: F401
+    except ImportError as error:
+        log.warning("numba does not import (%s); rasterising with PyTorch alone, which is very slow.", error)
+        return False
+    return True

@@ -18,7 +18,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Clock:
-    """When an encoder's frames are, in samples."""
+    """When an encoder's frames are, in samples.
+
+    Example:
+        >>> from readavatar.speech.alignment import Clock
+        >>> clock = Clock(sample_rate=16_000, hop=160, span=400, centre=200.0)
+        >>> clock.position(seconds=0.5)
+        48.75
+        >>> clock.support(first=0, last=1, fps=25.0)
+        (-4, 6)
+    """
 
     sample_rate: int
     """Hz."""
@@ -58,4 +67,5 @@ class Clock:
         weight = (weight / weight.sum(1, keepdim=True)).to(features)
         index = index.clamp(0, features.shape[0] - 1).to(features.device)  # where it clamps, the weight is 0
         # One tap after the other: gathering all at once would take several times the features' memory.
-        return sum(weight[:, tap, None] * features[index[:, tap]] for tap in range(len(offset)))
+        taps = (weight[:, tap, None] * features[index[:, tap]] for tap in range(len(offset)))
+        return sum(taps, features.new_zeros(()))

@@ -70,6 +70,7 @@ class SpeechEncoder(nn.Module):
 
         Raises:
             UserError: No samples, or samples that are not finite.
+            ValueError: No frames, or a rate that is not positive.
         """
         if num_frames < 1 or not (math.isfinite(fps) and fps > 0):
             raise ValueError(f"Expected one or more frames at a positive rate, but got {num_frames} at {fps} fps.")

@@ -28,6 +28,14 @@ def load_speech_encoder(
 
     Raises:
         UserError: An unknown name, a layer that the encoder does not have, or weights that are not there.
+
+    Example:
+        >>> import torch
+        >>> from readavatar import load_speech_encoder
+        >>> encoder = load_speech_encoder("log_mel")
+        >>> waveform = torch.sin(torch.arange(16_000) / 10)  # 1 s at 16 kHz
+        >>> encoder.encode(waveform, fps=25.0, num_frames=25).shape
+        torch.Size([25, 80])
     """
     if name not in ENCODER_NAMES:
         raise UserError(f"Expected a speech encoder of {', '.join(ENCODER_NAMES)}, but got '{name}'.")
@@ -44,6 +52,7 @@ def load_speech_encoder(
 
 
 def _best_local_encoder(layers: tuple[int, ...] | None) -> SpeechEncoder:
+    encoder: SpeechEncoder
     if has_local_wav2vec2():
         encoder = load_wav2vec2(None, layers, local_files_only=True)
         encoder.description += ", the default, found on this machine"

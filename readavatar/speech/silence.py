@@ -1,7 +1,4 @@
-"""How loud the speech in a sound is.
-
-Where nobody speaks.
-"""
+"""The level of the speech in a sound, and where nobody speaks."""
 
 from __future__ import annotations
 
@@ -56,6 +53,13 @@ def is_silent(
         fps: Of the video, frames a second.
         num_frames: T.
         min_seconds: The shortest silence.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.speech.silence import is_silent
+        >>> tone = torch.sin(torch.arange(16_000) / 10)  # 1 s at 16 kHz
+        >>> is_silent(torch.cat([tone, torch.zeros(16_000)]), fps=4.0, num_frames=8)
+        tensor([False, False, False, False,  True,  True,  True,  True])
     """
     samples = max(len(waveform), round(num_frames / fps * SAMPLE_RATE))
     power = block_power(F.pad(waveform, (0, samples - len(waveform))), _STEP)

@@ -1,7 +1,10 @@
 """Whisper's encoder (Radford et al. 2022), from OpenAI's own checkpoint files.
 
-Its middle layers tell the mouth much better than log-mel energies do. The checkpoint is read without the ``whisper`` or
-``transformers`` package; module names are the checkpoint's.
+Its middle layers tell the mouth much better than log-mel energies do. Module names are the checkpoint's.
+
+The network is written out here, and not transformers' ``WhisperEncoder``, though both give the same layers (a test
+holds it): transformers is optional, takes 2.5 s to import where 10 s of speech take 0.4 s to encode (0.6 s there; 2
+cores), and its encoder refuses sound of another length than the one it was built for, which chunks are not.
 """
 
 from __future__ import annotations

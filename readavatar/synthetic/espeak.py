@@ -73,10 +73,15 @@ def run_espeak(
         onset with an empty symbol begins a pause.
 
     Raises:
-        UserError: espeak-ng has no such voice.
+        UserError: The extra ``voice`` is not installed, or espeak-ng has no such voice.
     """
-    import espeakng_loader
-
+    try:
+        import espeakng_loader
+    except ImportError:
+        raise UserError(
+            "Expected espeakng-loader (GPL 3.0), the digital actor's voice, but it is not installed; "
+            "install readavatar[voice]."
+        ) from None
     chunks: list[np.ndarray] = []
     onsets: list[tuple[int, str]] = []
 

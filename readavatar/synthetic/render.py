@@ -16,8 +16,7 @@ from torch import Tensor
 from readavatar.morphable import MorphableModel
 from readavatar.rendering.camera import head_to_world, project, world_to_clip
 from readavatar.rendering.rasterize import interpolate, rasterize
-from readavatar.rendering.shading import linear_to_srgb, shade, vertex_normals
-from readavatar.rendering.texture import sample_texture
+from readavatar.rendering.shading import linear_to_srgb, sample_texture, shade, vertex_normals
 from readavatar.synthetic.mouth_interior import move_teeth, move_tongue, tongue_light
 from readavatar.types import FaceCoefficients, TrackedFace
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.rasterize import interpolate, rasterize
-from readavatar.rendering.texture import sample_texture
+from readavatar.rendering.shading import sample_texture
 from readavatar.tracking.model_part import EYEBALLS
 
 SKIN_LUMINANCE = 0.2

@@ -5,15 +5,22 @@ Where a fit starts: blendshapes as the detector gives them, poses in closed form
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from readavatar.assets import find_asset
 from readavatar.data.datasets.tracking import Observations, TrackingBatch
+from readavatar.data.store import ClipStore
 from readavatar.rendering.camera import matrix_to_axis_angle
 from readavatar.rendering.shading import srgb_to_linear
 from readavatar.tracking.objective import FitObjective
 from readavatar.tracking.parameters import PER_FRAME, FaceParameters
+
+_logger = logging.getLogger(__name__)
 
 _ITERATIONS = 5
 
@@ -83,6 +90,27 @@ _POSE_WEIGHTS = torch.cat(
 
 
 @torch.no_grad()
+def choose_morphable_model(name: str, stores: Sequence[ClipStore]) -> str:
+    """The morphable model to fit: ``name``, or for ``auto`` what suits the clips and is on this machine.
+
+    Args:
+        name: As ``load_morphable_model`` takes it, or ``auto``: a digital actor's own; for footage ICT's where it is on
+            this machine, else the built-in head.
+        stores: The clips.
+    """
+    if name != "auto":
+        return name
+    actors = {store.truth().morphable_model for store in stores if (store.path / "truth.safetensors").exists()}
+    if len(actors) == 1:
+        name, reason = actors.pop(), "the digital actor's own"
+    elif find_asset("ict_facekit"):
+        name, reason = "ict", "ICT-FaceKit is on this machine"
+    else:
+        name, reason = "builtin", "for ICT-FaceKit's finer face run 'readavatar assets get ict_facekit'"
+    _logger.info("readavatar: fitting the morphable model '%s' (%s).", name, reason)
+    return name
+
+
 def start_fit(parameters: FaceParameters, objective: FitObjective) -> None:
     """Set expressions and poses from the observations; fill in the frames without a face."""
     seen = objective.observations

@@ -5,28 +5,29 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from readavatar.assets import find_asset
-from readavatar.data.datasets.tracking import TrackingBatch, TrackingData
-from readavatar.data.store import ClipStore
+from readavatar.data.datasets.tracking import TrackingBatch, TrackingSpecification
 from readavatar.errors import UserError
+from readavatar.media.images import comparison_sheet, write_image
 from readavatar.metrics import psnr
 from readavatar.morphable import load_morphable_model
-from readavatar.tracking.initialization import fill_missing_frames, start_appearance, start_fit
+from readavatar.tracking.initialization import choose_morphable_model, fill_missing_frames, start_appearance, start_fit
 from readavatar.tracking.objective import FitObjective
 from readavatar.tracking.parameters import FaceParameters
 from readavatar.tracking.results import compare_with_truth, inner_landmark_errors, tracked_face, truth_of
 from readavatar.tracking.schedule import FitStage, Step, choose_keyframes, plan_steps
 from readavatar.tracking.solver import GivenSteps, Solver
+from readavatar.types import TrackedFace
 
 _LOGGER = logging.getLogger(__name__)
 
-_SUMMARY_FRAMES = 96
+_SUMMARY_FRAMES, _SHEET_FRAMES = 96, 6
 
 
 class TrackingModule(pl.LightningModule):
@@ -67,11 +68,15 @@ class TrackingModule(pl.LightningModule):
         self.register_buffer("num_done", torch.zeros((), dtype=torch.long))
         self.steps: list[Step] = []
 
-    def setup(self, stage: str) -> None:
-        """Make the parameters for the data module's clips and start them from what the detector saw."""
-        data: TrackingData = self.trainer.datamodule
-        observations = data.observations
-        self.model = load_morphable_model(self._model_name(data.stores))
+    def build(self, specification: TrackingSpecification) -> None:
+        """Make the parameters for some clips, start them from what the detector saw, and plan the steps.
+
+        Raises:
+            UserError: The stages have no pass.
+        """
+        self.footage = specification
+        observations = specification.observations
+        self.model = load_morphable_model(choose_morphable_model(self.morphable_model, specification.stores))
         self.objective = FitObjective(self.model, observations, self.weights, self.texture_size, self.backend)
         self.parameters_ = FaceParameters(
             observations, self.model.num_shape, self.model.num_expressions, self.objective.albedo_prior.mean
@@ -80,15 +85,18 @@ class TrackingModule(pl.LightningModule):
         self.solver = Solver(self.objective, self.num_pixels)
         self.keyframes = choose_keyframes(observations.landmarks_2d, observations.confidence, self.num_keyframes)
         start_appearance(self.parameters_, self.objective, self._pixels(self.keyframes))
-        if stage == "fit":
-            self.steps = plan_steps(self.stages, observations.clip_index, self.keyframes, self.seed)
-            if not self.steps:
-                raise UserError("Expected stages with at least one pass, but the config has none.")
-            self.trainer.fit_loop.max_epochs = 1  # the plan is the whole training, whatever the config says
+        self.steps = plan_steps(self.stages, observations.clip_index, self.keyframes, self.seed)
+        if not self.steps:
+            raise UserError("Expected stages with at least one pass, but the config has none.")
 
-    def planned_batches(self) -> list[tuple[Int[Tensor, " _"], int]]:
-        """Each step's frames, and the resolution at which it looks at their pixels (0: not at all)."""
-        return [(step.indices, step.stage.resolution) for step in self.steps]
+    def requirements(self) -> dict[str, list[tuple[Int[Tensor, " _"], int]]]:
+        """What the data has to give: ``planned``, each step's frames and the resolution at which it looks at them."""
+        return {"planned": [(step.indices, step.stage.resolution) for step in self.steps]}
+
+    def setup(self, stage: str) -> None:
+        """The plan is the whole training, whatever the config says."""
+        if stage == "fit":
+            self.trainer.fit_loop.max_epochs = 1
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One that takes the solver's steps."""
@@ -119,14 +127,13 @@ class TrackingModule(pl.LightningModule):
         """Fill in what no frame showed, write the fit into the clips and say how good it is."""
         if int(self.num_done) < len(self.steps):  # stopped halfway
             return
-        data: TrackingData = self.trainer.datamodule
         missing = fill_missing_frames(self.parameters_, self.objective.observations)
         with torch.no_grad():
             seen = self.objective.seen_texels(self.parameters_, self._pixels(self.keyframes))
             albedo = self.parameters_.albedo
             albedo.copy_(self.objective.albedo_prior.complete(albedo.detach(), seen))
-        for clip, store in enumerate(data.stores):
-            store.write_tracking(tracked_face(self.parameters_, self.model, data.observations, clip, store.info.size))
+        for clip, store in enumerate(self.footage.stores):
+            store.write_tracking(self._tracked_face(clip))
         self._print_summary(int(missing.sum()))
 
     def test_step(self, batch: TrackingBatch, batch_idx: int) -> None:
@@ -143,31 +150,31 @@ class TrackingModule(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Compare with the truth, where the clips are a digital actor's."""
-        data, errors = self.trainer.datamodule, defaultdict(list)
-        for clip, store in enumerate(data.stores):
+        errors = defaultdict(list)
+        for clip, store in enumerate(self.footage.stores):
             if (truth := truth_of(store, self.model)) is None:
                 continue
-            face = tracked_face(self.parameters_, self.model, data.observations, clip, store.info.size)
+            face = self._tracked_face(clip)
             for name, value in vars(compare_with_truth(face, truth.to(self.device), self.model)).items():
                 errors[name].append(value)
         self.log_dict({f"truth/{name}": sum(values) / len(values) for name, values in errors.items()})
 
-    def _model_name(self, stores: list[ClipStore]) -> str:
-        if self.morphable_model != "auto":
-            return self.morphable_model
-        actors = {store.truth().morphable_model for store in stores if (store.path / "truth.safetensors").exists()}
-        if len(actors) == 1:
-            name, reason = actors.pop(), "the digital actor's own"
-        elif find_asset("ict_facekit"):
-            name, reason = "ict", "ICT-FaceKit is on this machine"
-        else:
-            name, reason = "builtin", "for ICT-FaceKit's finer face run 'readavatar assets get ict_facekit'"
-        _LOGGER.info("readavatar: fitting the morphable model '%s' (%s).", name, reason)
-        return name
+    def _tracked_face(self, clip: int) -> TrackedFace:
+        size = self.footage.stores[clip].info.size
+        return tracked_face(self.parameters_, self.model, self.footage.observations, clip, size)
 
     def _pixels(self, indices: Int[Tensor, " B"]) -> TrackingBatch:
-        batch = self.trainer.datamodule.batches([(indices, self.trainer.datamodule.resolution)]).dataset[0]
-        return batch.to(self.parameters_.shape.device)
+        return self.footage.batch(indices).to(self.parameters_.shape.device)
+
+    @torch.no_grad()
+    def write_pictures(self, path: Path) -> list[Path]:
+        """Footage, fit and difference of some frames, into ``path`` + ``.png``."""
+        chosen = torch.linspace(0, self.footage.observations.num_frames - 1, _SHEET_FRAMES).round().long().unique()
+        batch, path = self._pixels(chosen), path.with_suffix(".png")
+        rendered, covered = self.objective.render(self.parameters_, batch.indices, batch.frames.shape[-1])
+        composite = covered * rendered.clamp(0, 1) + (1 - covered) * batch.frames
+        write_image(path, comparison_sheet(batch.frames, composite))
+        return [path]
 
     @torch.no_grad()
     def _score(self, batch: TrackingBatch) -> tuple[Tensor, Tensor]:

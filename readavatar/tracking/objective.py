@@ -13,8 +13,7 @@ from readavatar.errors import UserError
 from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.camera import head_to_world, project, world_to_clip
 from readavatar.rendering.rasterize import Fragments, interpolate, rasterize, silhouette
-from readavatar.rendering.shading import linear_to_srgb, shade, unit_length, vertex_normals
-from readavatar.rendering.texture import sample_texture
+from readavatar.rendering.shading import linear_to_srgb, sample_texture, shade, unit_length, vertex_normals
 from readavatar.tracking.albedo import AlbedoPrior
 from readavatar.tracking.blendshape_prior import blendshape_prior
 from readavatar.tracking.landmark_calibration import read_calibration

@@ -20,8 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from readavatar.data.datasets.tracking import TrackingBatch
-from readavatar.rendering.shading import spherical_harmonics, srgb_to_linear
-from readavatar.rendering.texture import sample_texture
+from readavatar.rendering.shading import sample_texture, spherical_harmonics, srgb_to_linear
 from readavatar.tracking.albedo import AlbedoPrior
 from readavatar.tracking.alignment import select_pixels
 from readavatar.tracking.lighting import solve_lighting, trusted

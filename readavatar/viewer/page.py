@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from urllib.parse import quote
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.media.page import base64_data, json_data, paragraph, script, write_page
+from readavatar.media.page import base64_pieces, write_page
 from readavatar.viewer.panels import Sheet
 from readavatar.viewer.series import JUMP, LANDMARK_ERROR, PHOTOMETRIC_ERROR, SHAPE_ERROR, Series, worst_frames
 
@@ -59,7 +56,15 @@ class View:
 
 def write_view(path: str | Path, view: View) -> None:
     """Write the page; the video is copied into it piece by piece."""
-    write_page(path, view.title, _parts(view), _resource("viewer.css"))
+    write_page(
+        path,
+        "viewer/viewer.html.j2",
+        title=view.title,
+        notes=view.notes,
+        worst=_worst_lists(view),
+        data=page_data(view),
+        video=base64_pieces(view.video),
+    )
 
 
 def write_index(path: str | Path, rows: Sequence[tuple[str, int, float, float]]) -> None:
@@ -69,13 +74,11 @@ def write_index(path: str | Path, rows: Sequence[tuple[str, int, float, float]])
         path: The HTML file.
         rows: Name, number of frames, landmark error (per cent) and PSNR (dB) of each; NaN where nothing was fitted.
     """
-    header = "".join(f"<th>{cell}</th>" for cell in ("clip", "frames", "landmark error, %", "PSNR, dB"))
-    lines = [f"<tr>{header}</tr>"]
-    for name, num_frames, error, likeness in rows:
-        link = f'<a href="{quote(f"{name}.html")}">{html.escape(name)}</a>'
-        numbers = (str(num_frames), *("–" if math.isnan(v) else f"{v:.2f}" for v in (error, likeness)))
-        lines.append(f"<tr><td>{link}</td>{''.join(f'<td>{number}</td>' for number in numbers)}</tr>")
-    write_page(path, "Clips", [f"<table>{''.join(lines)}</table>"])
+    shown = [
+        (name, num_frames, *("–" if math.isnan(v) else f"{v:.2f}" for v in (error, likeness)))
+        for name, num_frames, error, likeness in rows
+    ]
+    write_page(path, "viewer/index.html.j2", title="Clips", rows=shown)
 
 
 def page_data(view: View) -> dict:
@@ -114,34 +117,16 @@ def envelope(waveform: Float[Tensor, " num_samples"], num_frames: int, fps: floa
     return [[round(float(piece.min()), 2) for piece in pieces], [round(float(piece.max()), 2) for piece in pieces]]
 
 
-def _parts(view: View) -> Iterator[str]:
-    for note in view.notes:
-        yield paragraph(note)
-    yield _resource("viewer.html").replace("WORST", _worst_lists(view))
-    yield json_data("view-data", page_data(view))
-    yield from base64_data("view-video", view.video)
-    yield script(_resource("viewer.js"))
-
-
-def _worst_lists(view: View) -> str:
+def _worst_lists(view: View) -> list[dict]:
     lists = []
     apart = max(1, round(APART_SECONDS * view.fps))
     for one in view.series:
         frames = worst_frames(one.values, WORST, apart) if one.group in WORST_GROUPS else []
-        if not frames:
-            continue
-        links = [
-            f'<a href="#frame={view.first + frame}">{view.first + frame} '
-            f"<small>{float(one.values[frame]):.3g} {html.escape(one.unit)}</small></a>"
-            for frame in frames
-        ]
-        lists.append(f"<p><b>highest {html.escape(one.name)}</b> at frame {' '.join(links)}</p>")
-    return "".join(lists)
+        if frames:
+            found = [(view.first + frame, f"{float(one.values[frame]):.3g}") for frame in frames]
+            lists.append({"name": one.name, "unit": one.unit, "frames": found})
+    return lists
 
 
 def _numbers(values: Float[Tensor, " T"]) -> list[float | None]:
     return [round(value, DIGITS) if math.isfinite(value) else None for value in values.tolist()]
-
-
-def _resource(name: str) -> str:
-    return (files("readavatar.viewer") / name).read_text(encoding="utf-8")

@@ -15,8 +15,7 @@ from readavatar.metrics import rigid_alignment
 from readavatar.morphable.model import MorphableModel
 from readavatar.rendering.camera import head_to_world, world_to_clip
 from readavatar.rendering.rasterize import Fragments, interpolate, rasterize
-from readavatar.rendering.shading import linear_to_srgb, shade, vertex_normals
-from readavatar.rendering.texture import sample_texture
+from readavatar.rendering.shading import linear_to_srgb, sample_texture, shade, vertex_normals
 from readavatar.tracking.model_part import FaceSurface
 from readavatar.types import Camera, TrackedFace
 

@@ -10,8 +10,8 @@ from jsonargparse import ArgumentParser
 
 from readavatar.appearance import AppearanceModule
 from readavatar.appearance.augmentation import Augmentation
-from readavatar.appearance.networks import AppearanceRenderer, NetworkSettings
-from readavatar.appearance.settings import LossWeights, Optimisation
+from readavatar.appearance.networks import AppearanceRenderer
+from readavatar.appearance.settings import LossWeights, NetworkSettings, OptimizationSettings
 from readavatar.data.datasets.appearance import AppearanceData
 from readavatar.gaze import FaceGazeNetwork
 from readavatar.gaze.expert import ResNet18
@@ -62,11 +62,25 @@ def _merged(base: dict, over: dict) -> dict:
     return {**base, **over, **nested}
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("network", NetworkSettings),
+        ("weights", LossWeights),
+        ("optimization", OptimizationSettings),
+        ("augmentation", Augmentation),
+    ],
+)
+def test_the_default_config_writes_every_setting_at_its_default(name, settings):
+    default = yaml.safe_load((CONFIGS / "appearance" / "default.yaml").read_text())
+    assert default["model"]["init_args"][name] == asdict(settings())
+
+
 def test_the_default_config_is_what_the_code_defaults_to():
     built = _instantiated(CONFIGS / "appearance" / "default.yaml")
     model = built.model
     assert (model.network, model.augmentation) == (NetworkSettings(), Augmentation())
-    assert asdict(model.weights) == asdict(LossWeights()) and model.optimisation == Optimisation()
+    assert asdict(model.weights) == asdict(LossWeights()) and model.optimization == OptimizationSettings()
     plain = AppearanceData([])
     for name in ("size", "painted", "speech_window", "held_out_seconds", "batch_size", "validation_frames"):
         assert getattr(built.data, name) == getattr(plain, name)

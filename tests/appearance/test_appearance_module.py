@@ -11,11 +11,12 @@ from tiny_face import tiny_inputs, tiny_model, write_tiny_clip
 from readavatar.appearance import AppearanceModule, AppearanceRenderer
 from readavatar.appearance import module as appearance_module
 from readavatar.appearance.augmentation import Augmentation, augmented
-from readavatar.appearance.networks import NetworkSettings
-from readavatar.appearance.settings import LossWeights, Optimisation
+from readavatar.appearance.settings import LossWeights, NetworkSettings, OptimizationSettings
 from readavatar.data.datasets import appearance as appearance_data
 from readavatar.data.datasets.appearance import AppearanceData
 from readavatar.errors import UserError
+from readavatar.training import connect
+from readavatar.training.callbacks import EvaluationPictures
 from readavatar.training.resume import ExactResume
 
 SMALL = NetworkSettings(
@@ -39,8 +40,8 @@ def _train(clip, folder, max_steps, module=None, stop_after=None, checkpoint=Non
         "held_out_seconds": 0.1,
         **data_arguments,
     }
-    module = module or AppearanceModule(SMALL, GAN, Optimisation(r1_every=2, precision="fp32"))
-    callbacks = [ExactResume()]
+    module = module or AppearanceModule(SMALL, GAN, OptimizationSettings(r1_every=2, precision="fp32"))
+    callbacks = [ExactResume(), EvaluationPictures()]
     if stop_after:
         callbacks.append(_Stop(stop_after, folder / "stopped.ckpt"))
     trainer = pl.Trainer(
@@ -55,7 +56,9 @@ def _train(clip, folder, max_steps, module=None, stop_after=None, checkpoint=Non
         default_root_dir=folder,
         num_sanity_val_steps=0,
     )
-    trainer.fit(module, AppearanceData(str(clip.path), **settings), ckpt_path=checkpoint, weights_only=False)
+    data = AppearanceData(str(clip.path), **settings)
+    connect(module, data)
+    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=False)
     return module, trainer
 
 
@@ -85,7 +88,7 @@ def test_a_stopped_training_ends_with_the_weights_of_one_that_was_not(clip, tmp_
 
 def test_a_training_goes_on_in_the_precision_that_it_began_in(clip, tmp_path, monkeypatch):
     def module():
-        return AppearanceModule(SMALL, LossWeights(adversarial=0.0, matching=0.0), Optimisation(crop=32))
+        return AppearanceModule(SMALL, LossWeights(adversarial=0.0, matching=0.0), OptimizationSettings(crop=32))
 
     monkeypatch.setattr(appearance_module, "uses_bfloat16", lambda *_: True)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
@@ -115,7 +118,7 @@ def test_steps_are_batches_with_a_discriminator_too(clip, tmp_path):
 
 def test_crops_and_pairs_train(clip, tmp_path):
     weights = LossWeights(adversarial=0.0, matching=0.0, temporal=1.0)
-    module = AppearanceModule(SMALL, weights, Optimisation(crop=32))
+    module = AppearanceModule(SMALL, weights, OptimizationSettings(crop=32))
     module, trainer = _train(clip, tmp_path, 2, module, consecutive=2)
     assert trainer.callback_metrics["train/temporal"] > 0
     assert "train/adversarial" not in trainer.callback_metrics

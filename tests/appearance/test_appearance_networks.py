@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from dataclasses import replace
@@ -9,14 +10,16 @@ import torch
 from tiny_face import tiny_inputs, tiny_model
 
 from readavatar.appearance.inference import render_face, soft_edge
-from readavatar.appearance.networks import REACH, AppearanceRenderer, NetworkSettings, continue_into
+from readavatar.appearance.networks import REACH, AppearanceRenderer, UNetRenderer, continue_into
 from readavatar.appearance.neural_texture import (
+    AudioLatent,
     SineLayer,
     SirenTexture,
     TextureImage,
     gather_covered,
     positional_encoding,
 )
+from readavatar.appearance.settings import NetworkSettings
 from readavatar.data.raster.render_inputs import RenderInputs
 
 SMALL = {"texture_width": 32, "texture_depth": 3, "unet_width": 8, "unet_levels": 3, "unet_max_width": 16}
@@ -25,6 +28,12 @@ SMALL = {"texture_width": 32, "texture_depth": 3, "unet_width": 8, "unet_levels"
 def _renderer(**settings) -> AppearanceRenderer:
     torch.manual_seed(0)
     return AppearanceRenderer(6, 2, 5, NetworkSettings(**{**SMALL, **settings}))
+
+
+def _siren(conditioning: str = "film") -> SirenTexture:
+    return SirenTexture(
+        16, 3, 8, conditioning, width=64, depth=4, num_octaves=6, first_frequency=30.0, hidden_frequency=30.0
+    )
 
 
 def test_siren_weights_are_drawn_as_published():
@@ -63,7 +72,7 @@ def test_gathering_finds_each_covered_pixel_once():
 @pytest.mark.parametrize("conditioning", ["film", "concatenation", "none"])
 def test_siren_agrees_between_resolutions_where_it_samples_the_same_point(conditioning):
     torch.manual_seed(0)
-    texture, latent = SirenTexture(16, 3, 8, conditioning), torch.randn(2, 8)
+    texture, latent = _siren(conditioning), torch.randn(2, 8)
     uvs = torch.rand(2, 2, 256, 256)
     regions = torch.randint(0, 4, (2, 256, 256), dtype=torch.uint8)
     large = texture(uvs, regions, latent)
@@ -74,7 +83,7 @@ def test_siren_agrees_between_resolutions_where_it_samples_the_same_point(condit
 
 def test_regions_have_charts_of_their_own():
     torch.manual_seed(0)
-    texture = SirenTexture(16, 3, 8)
+    texture = _siren()
     uvs = torch.full((1, 2, 4, 4), 0.3)
     first, second = (
         texture(uvs, torch.full((1, 4, 4), region, dtype=torch.uint8), torch.zeros(1, 8)) for region in (1, 2)
@@ -84,7 +93,7 @@ def test_regions_have_charts_of_their_own():
 
 def test_siren_in_bfloat16_is_near_float32():
     torch.manual_seed(0)
-    texture, latent = SirenTexture(16, 3, 8), torch.randn(1, 8)
+    texture, latent = _siren(), torch.randn(1, 8)
     uvs, regions = torch.rand(1, 2, 32, 32), torch.ones(1, 32, 32, dtype=torch.uint8)
     exact = texture(uvs, regions, latent)
     with torch.autocast("cpu", torch.bfloat16):
@@ -101,6 +110,13 @@ def test_a_renderer_is_rebuilt_from_its_config(settings):
     rebuilt = AppearanceRenderer(**json.loads(json.dumps(renderer.config)))
     rebuilt.load_state_dict(renderer.state_dict())
     torch.testing.assert_close(rebuilt(inputs), renderer(inputs))
+
+
+@pytest.mark.parametrize("network", [AppearanceRenderer, AudioLatent, SirenTexture, TextureImage, UNetRenderer])
+def test_sizes_have_no_defaults_beside_those_of_the_settings(network):
+    parameters = list(inspect.signature(network.__init__).parameters.values())
+    assert len(parameters) > 1
+    assert all(parameter.default is inspect.Parameter.empty for parameter in parameters)
 
 
 @pytest.mark.parametrize("supersampling", [1, 2])
@@ -227,7 +243,7 @@ def test_one_frame_is_learned_in_seconds():
 
 
 def test_texture_image_reads_texel_centres():
-    texture = TextureImage(1, 1, 4)
+    texture = TextureImage(1, 1, 4, start=0.0)
     with torch.no_grad():
         texture.texels.copy_(torch.arange(16.0).reshape(1, 1, 4, 4))
     centres = (torch.arange(4) + 0.5) / 4

@@ -7,7 +7,7 @@ import torch
 from tiny_face import tiny_inputs
 
 from readavatar.appearance.augmentation import choose_crops
-from readavatar.appearance.settings import Optimisation
+from readavatar.appearance.settings import OptimizationSettings
 from readavatar.data.datasets.appearance_clips import AppearanceBatch
 from readavatar.errors import UserError
 
@@ -60,7 +60,7 @@ def test_attended_crops_hold_their_part():
 @pytest.mark.parametrize("attention", [{"nose": 0.1}, {"mouth": 0.6, "eyes": 0.6}, {"mouth": -0.1}])
 def test_attention_is_shares_of_known_parts(attention):
     with pytest.raises(UserError, match="shares of mouth, eyes"):
-        Optimisation(attention=attention)
+        OptimizationSettings(attention=attention)
 
 
 def test_neighbours_share_a_window_and_others_do_not():

@@ -39,14 +39,14 @@ def test_filmed_frames_are_held_against_their_footage(setting):
     assert min(values[name] for name in ("photometric", "features", "matching", "temporal")) > 0
 
 
-def test_rehearsed_frames_are_judged_by_the_discriminator_alone(setting):
+def test_driven_frames_are_judged_by_the_discriminator_alone(setting):
     objective, whole, image = setting
     values = _judged(objective, replace(whole, is_driven=torch.ones(len(image), dtype=torch.bool)), image)
     assert {name for name, value in values.items() if value != 0} == {"adversarial"}
     assert image.grad.abs().sum() > 0
 
 
-def test_one_rehearsed_frame_changes_nothing_for_the_others(setting):
+def test_one_driven_frame_changes_nothing_for_the_others(setting):
     objective, whole, image = setting
     mixed = replace(whole, is_driven=torch.arange(len(image)) == 1)
     other = replace(mixed, frames=torch.cat([whole.frames[:1], torch.rand_like(whole.frames[1:])]))

@@ -28,6 +28,11 @@ def test_one_or_two_seeds_give_a_mean_and_nothing_more(values):
     assert estimate_mean(values).half_width is None and paired_p_value(values) is None
 
 
+def test_equal_seeds_leave_no_doubt():
+    estimate = estimate_mean([2.5, 2.5, 2.5])
+    assert estimate.mean == estimate.low == estimate.high == 2.5 and paired_p_value([2.5, 2.5, 2.5]) == 0.0
+
+
 def test_the_test_is_paired():
     base, other = [1.0, 5.0, 9.0, 13.0], [1.5, 5.6, 9.5, 13.6]  # the seeds differ far more than the runs do
     cell = compare_runs(_results("lip_error", base=base, other=other), "base", {"lip_error": "lower"})

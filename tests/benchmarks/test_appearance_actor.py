@@ -11,7 +11,8 @@ import torch
 from rich.console import Console
 
 from readavatar.appearance import AppearanceRenderer
-from readavatar.appearance.networks import NetworkSettings
+from readavatar.appearance.settings import NetworkSettings
+from readavatar.benchmarks import trained
 from readavatar.benchmarks.appearance import actor as appearance_actor
 from readavatar.benchmarks.appearance import actor_films as appearance_actor_films
 from readavatar.benchmarks.appearance import actor_scores as appearance_actor_scores
@@ -144,32 +145,32 @@ def test_gains_are_paired_over_actors_with_their_interval_and_aim():
 
 
 def test_the_three_textures_are_trained_alike_once_and_drawn(films, tmp_path, monkeypatch, capsys):
-    commands: list[list[str]] = []
+    trainings: list[dict] = []
 
-    def fit(arguments: list[str]) -> int:
-        commands.append(arguments)
-        folder = next(word for word in arguments if word.startswith("--avatar=")).partition("=")[2]
-        _write_untrained(Path(folder), films)
-        return 0
+    def train_nothing(stage, clips, **options):
+        trainings.append(options)
+        _write_untrained(options["avatar"], films)
 
+    monkeypatch.setattr(trained, "train", train_nothing)
     monkeypatch.setattr(appearance_actor, "film_speaker", lambda seed, model, work: films)
     monkeypatch.setattr(appearance_actor_scores, "LEAST_PIXELS", 4)
     options = {"morphable_model": "builtin", "actors": 1, "work": tmp_path}
-    scores = bench_appearance_actor(fit, **options, sheets=tmp_path / "sheets", console=Console())
-    assert len(commands) == 3 and len({next(w for w in c if w.startswith("--avatar")) for c in commands}) == 3
-    files = [[Path(word).name for word in command if word.endswith(".yaml")] for command in commands]
-    assert files[0] == ["default.yaml", "actor.yaml"]
+    scores = bench_appearance_actor(**options, sheets=tmp_path / "sheets", console=Console())
+    assert len(trainings) == 3 and len({each["avatar"] for each in trainings}) == 3
+    files = [[Path(name).name for name in each["configs"]] for each in trainings]
+    assert files[0] == ["actor.yaml"]
     assert files[1:] == [[*files[0], "texture_image.yaml"], [*files[0], "siren_plain.yaml"]]
     assert scores[f"gain over {IMAGE}: {INTERIOR}"].value == 0.0  # the same untrained network thrice
     printed = capsys.readouterr().out
     assert "held-out sentences" in printed and (tmp_path / "sheets" / "actor_301.png").is_file()
-    bench_appearance_actor(fit, **options)
-    assert len(commands) == 3 and capsys.readouterr().out == ""
+    bench_appearance_actor(**options)
+    assert len(trainings) == 3 and capsys.readouterr().out == ""
 
 
-def test_no_actors_and_a_stopped_training_are_told(films, tmp_path):
+def test_no_actors_and_a_stopped_training_are_told(films, tmp_path, monkeypatch):
+    monkeypatch.setattr(trained, "train", lambda *_, **__: None)
     with pytest.raises(UserError, match="one or more digital actors"):
-        bench_appearance_actor(lambda arguments: 0, actors=0, work=tmp_path)
+        bench_appearance_actor(actors=0, work=tmp_path)
     with pytest.raises(UserError, match="was stopped"):
-        train_on_film(lambda arguments: 0, films, PLAIN, (), 0, tmp_path)
+        train_on_film(films, PLAIN, (), 0, tmp_path)
     assert isinstance(films.training, ClipStore)

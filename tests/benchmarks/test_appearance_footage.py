@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from tiny_face import tiny_model
 from tiny_footage import write_footage, write_painter
 
-from readavatar.benchmarks import bench_appearance
+from readavatar.benchmarks import bench_appearance, trained
 from readavatar.benchmarks.appearance import footage as appearance_footage
 from readavatar.benchmarks.appearance.footage import AVATAR, NEAREST, OVER_NEAREST, bench_appearance_footage
 from readavatar.benchmarks.appearance.likeness import LPIPS_ALEX, PAINTED, PSNR
@@ -42,10 +42,6 @@ def store(tmp_path_factory):
     return write_footage(tmp_path_factory.mktemp("clip") / "jane")
 
 
-def _never(arguments):
-    raise AssertionError("nothing is to be trained")
-
-
 def _says(avatar, clips, held_out):
     path = avatar / "training" / "appearance" / "settings.json"
     path.parent.mkdir(parents=True)
@@ -54,7 +50,7 @@ def _says(avatar, clips, held_out):
 
 def test_an_avatar_is_judged_beside_the_baselines_and_drawn(store, tmp_path, caplog):
     avatar = write_painter(tmp_path / "avatar", store.path, size=32)
-    scores = bench_appearance(_never, footage=store.path, avatar=avatar, held_out=0.24, sheets=tmp_path / "sheets")
+    scores = bench_appearance(footage=store.path, avatar=avatar, held_out=0.24, sheets=tmp_path / "sheets")
     assert scores[f"{AVATAR}: {PSNR}"].value < scores[f"{NEAREST}: {PSNR}"].value  # it has learnt nothing
     gain = scores[f"{AVATAR}: {OVER_NEAREST}"]
     assert gain.value == pytest.approx(scores[f"{AVATAR}: {PSNR}"].value - scores[f"{NEAREST}: {PSNR}"].value)
@@ -97,34 +93,28 @@ def test_an_avatar_that_saw_the_end_is_not_judged_on_it(store, tmp_path):
     assert check_unseen(unfair, elsewhere, 6) is None
 
 
-def test_without_an_avatar_one_is_trained_once_on_all_but_the_end(store, tmp_path):
-    commands = []
+def test_without_an_avatar_one_is_trained_once_on_all_but_the_end(store, tmp_path, monkeypatch):
+    trainings = []
 
-    def fit(arguments):
-        commands.append(arguments)
-        write_painter(tmp_path.joinpath(arguments[arguments.index("--avatar") + 1]), store.path)
-        return 0
+    def paint_nothing(stage, clips, **options):
+        trainings.append(options)
+        write_painter(options["avatar"], store.path)
 
-    scores = bench_appearance_footage(fit, store.path, held_out=0.24, configs=[FAST], work=tmp_path)
+    monkeypatch.setattr(trained, "train", paint_nothing)
+    scores = bench_appearance_footage(store.path, held_out=0.24, configs=[FAST], work=tmp_path)
     assert scores[f"{AVATAR}: training"].aim == "≤ 60"
-    (command,) = commands
-    assert command[command.index("--data.held_out_seconds") + 1] == "0.24"
-    assert command[:5] == [
-        "fit",
-        "--config",
-        "configs/appearance/default.yaml",
-        "--config",
-        "configs/appearance/fast.yaml",
-    ]
-    again, minutes = train_on_footage(fit, ClipStore(store.path), 0.24, [FAST], tmp_path)
-    assert len(commands) == 1 and minutes is None and again.exists()
-    other, _ = train_on_footage(fit, ClipStore(store.path), 0.24, [], tmp_path)
-    assert len(commands) == 2 and other != again
+    (training,) = trainings
+    assert training["overrides"] == {"data.held_out_seconds": 0.24} and training["configs"] == [FAST]
+    again, minutes = train_on_footage(ClipStore(store.path), 0.24, [FAST], tmp_path)
+    assert len(trainings) == 1 and minutes is None and again.exists()
+    other, _ = train_on_footage(ClipStore(store.path), 0.24, [], tmp_path)
+    assert len(trainings) == 2 and other != again
 
 
-def test_a_training_that_was_stopped_is_told(store, tmp_path):
+def test_a_training_that_was_stopped_is_told(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(trained, "train", lambda *_, **__: None)
     with pytest.raises(UserError, match="was stopped"):
-        train_on_footage(lambda arguments: 0, store, 0.24, [], tmp_path)
+        train_on_footage(store, 0.24, [], tmp_path)
 
 
 def test_an_end_without_a_face_is_refused(tmp_path):
@@ -133,7 +123,7 @@ def test_an_end_without_a_face_is_refused(tmp_path):
     seen.landmark_confidence[10:] = 0
     store.write_landmarks(seen)
     with pytest.raises(UserError, match="there is none"):
-        bench_appearance_footage(_never, store.path, held_out=0.24)
+        bench_appearance_footage(store.path, held_out=0.24)
 
 
 def test_speech_without_a_face_is_one_line(capsys):

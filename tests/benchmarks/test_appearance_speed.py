@@ -14,7 +14,6 @@ from readavatar.benchmarks.appearance import speed_rendering as appearance_speed
 from readavatar.benchmarks.appearance.speed import bench_appearance_speed, overhead
 from readavatar.benchmarks.appearance.speed_rendering import NetworkClock
 from readavatar.cli import main
-from readavatar.cli.stages import run as run_stage
 from readavatar.morphable import load_morphable_model
 
 
@@ -64,7 +63,7 @@ model:
   init_args:
     network: {texture_width: 8, texture_depth: 2, unet_width: 4, unet_levels: 3, unet_max_width: 8}
     weights: {adversarial: 0.01, matching: 0.1, gaze: 0.0}
-    optimisation: {crop: 32, precision: fp32}
+    optimization: {crop: 32, precision: fp32}
     feature_loss: bands
 data: {init_args: {size: 48, batch_size: 2, speech_encoder: log_mel}}
 trainer: {enable_progress_bar: false, accelerator: cpu}
@@ -81,7 +80,7 @@ def test_real_steps_and_a_real_animation_are_timed(tmp_path, monkeypatch):
     monkeypatch.setattr(appearance_speed_rendering, "load_speech_encoder", _log_mel)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(yaml.safe_load(TINY)))
     figures = bench_appearance_speed(
-        run_stage, morphable_model="builtin", configs=[str(tmp_path / "tiny.yaml")], rungs=["default"], work=tmp_path
+        morphable_model="builtin", configs=[str(tmp_path / "tiny.yaml")], rungs=["default"], work=tmp_path
     )
     step, bare = figures["default: training step"], figures["default: its bare passes"]
     assert step.value > bare.value > 0 and step.unit == "ms"
@@ -99,7 +98,7 @@ def _log_mel(name: str):
 
 def test_the_front_door_leads_to_the_clock(monkeypatch):
     asked: list[dict] = []
-    stand_in = lambda fit, **options: asked.append(options) or {}  # noqa: E731
+    stand_in = lambda **options: asked.append(options) or {}  # noqa: E731
     monkeypatch.setattr("readavatar.benchmarks.bench_appearance_speed", stand_in)
     assert main(["bench", "appearance", "--speed", "--config", "configs/appearance/fast.yaml"]) == 0
     assert asked[0]["configs"] == ["configs/appearance/fast.yaml"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
 from expression_motions import delayed, small_trial, truth
 from untrained_avatars import write_untrained
 
+from readavatar.benchmarks import trained
 from readavatar.benchmarks.expression import bench as expression
 from readavatar.benchmarks.expression import dial as expression_dial
 from readavatar.benchmarks.expression import sync as expression_sync
@@ -48,23 +48,26 @@ def quick(monkeypatch):
     monkeypatch.setattr(expression, "measure_cost", lambda trial, motion: {CHUNKS: 0.0})
 
 
-def _fit_nothing(commands: list[list[str]]):
-    def fit(arguments: list[str]) -> int:
-        commands.append(arguments)
-        write_untrained(Path(arguments[arguments.index("--avatar") + 1]), seed=len(commands))
-        return 0
+@pytest.fixture
+def trainings(monkeypatch) -> list[dict]:
+    """What was trained, by a stand-in that leaves untrained networks."""
+    made: list[dict] = []
 
-    return fit
+    def train_nothing(stage, clips, **options):
+        made.append(options)
+        write_untrained(options["avatar"], seed=len(made))
+
+    monkeypatch.setattr(trained, "train", train_nothing)
+    return made
 
 
-def test_the_gan_its_twin_and_the_one_from_the_prior_stand_beside_the_truth(quick, tmp_path):
-    commands: list[list[str]] = []
+def test_the_gan_its_twin_and_the_one_from_the_prior_stand_beside_the_truth(quick, trainings, tmp_path):
     plot = tmp_path / "plot.png"
-    scores = expression.bench_expression(_fit_nothing(commands), "builtin", actors=1, work=tmp_path, plot=plot)
-    assert len(commands) == 3 and plot.stat().st_size > 10_000
-    assert "configs/ablations/expression/regression.yaml" in commands[0]
-    assert "configs/ablations/expression/regression.yaml" not in commands[1]
-    assert "configs/expression/actor_from_prior.yaml" in commands[2]
+    scores = expression.bench_expression("builtin", actors=1, work=tmp_path, plot=plot)
+    assert len(trainings) == 3 and plot.stat().st_size > 10_000
+    assert "configs/ablations/expression/regression.yaml" in trainings[0]["configs"]
+    assert "configs/ablations/expression/regression.yaml" not in trainings[1]["configs"]
+    assert "configs/expression/actor_from_prior.yaml" in trainings[2]["configs"]
     for column in ("truth", TWIN, GAN, TUNED):
         assert f"{column}: {LIP_ERROR}" in scores and f"actor 901, {column}: {LIP_ERROR}" in scores
     assert scores[f"truth: {LIP_ERROR}"].value < 0.05 < scores[f"{GAN}: {LIP_ERROR}"].value
@@ -85,21 +88,23 @@ def test_the_command_measures_a_given_avatar_without_training(quick, tmp_path, c
     assert "avatar holds" in capsys.readouterr().out
 
 
-def test_a_training_is_known_by_what_its_configs_say(tmp_path):
-    commands: list[list[str]] = []
-    fit = _fit_nothing(commands)
-    first = train_actor(fit, 2, GAN, "builtin", tmp_path)
-    assert commands[0][commands[0].index("--data.first_actor") + 1] == "903"
-    assert commands[0][commands[0].index("--seed_everything") + 1] == "2"
-    assert train_actor(fit, 2, GAN, "builtin", tmp_path) == first and len(commands) == 1
+def test_a_training_is_known_by_what_its_configs_say(tmp_path, trainings):
+    first = train_actor(2, GAN, "builtin", tmp_path)
+    assert trainings[0]["overrides"] == {
+        "data.first_actor": 903,
+        "data.morphable_model": "builtin",
+        "seed_everything": 2,
+    }
+    assert train_actor(2, GAN, "builtin", tmp_path) == first and len(trainings) == 1
     (tmp_path / "short.yaml").write_text("trainer: {max_steps: 1}\n")
-    assert train_actor(fit, 2, GAN, "builtin", tmp_path, str(tmp_path / "short.yaml")) != first
-    assert commands[-1].count("--config") == 3
+    assert train_actor(2, GAN, "builtin", tmp_path, str(tmp_path / "short.yaml")) != first
+    assert len(trainings[-1]["configs"]) == 2
 
 
-def test_a_training_that_leaves_nothing_is_one_line(tmp_path):
+def test_a_training_that_leaves_nothing_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(trained, "train", lambda *_, **__: None)
     with pytest.raises(UserError, match="run this again"):
-        train_actor(lambda arguments: 0, 0, TWIN, "builtin", tmp_path)
+        train_actor(0, TWIN, "builtin", tmp_path)
     assert expression_training.FIRST_SEED == 901
 
 
@@ -148,4 +153,4 @@ def test_actors_are_the_bootstraps_samples():
 
 def test_no_actors_are_refused(tmp_path):
     with pytest.raises(UserError, match="one or more digital actors"):
-        expression.bench_expression(lambda arguments: 0, "builtin", actors=0, work=tmp_path)
+        expression.bench_expression("builtin", actors=0, work=tmp_path)

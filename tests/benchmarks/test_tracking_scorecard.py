@@ -12,6 +12,7 @@ from tracking_people import EMOTIONS, SIZE, fit_the_truth, puff_the_cheeks, writ
 
 from readavatar.benchmarks import bench_tracking
 from readavatar.benchmarks.tracking import actors as tracking_actors
+from readavatar.benchmarks.tracking import fit as tracking_fit
 from readavatar.benchmarks.tracking import footage as tracking_footage
 from readavatar.benchmarks.tracking.fit import link_clip
 from readavatar.benchmarks.tracking.likeness import (
@@ -34,8 +35,9 @@ def people(tmp_path_factory) -> Path:
     return write_people(tmp_path_factory.mktemp("people"))
 
 
-def test_a_fit_that_is_the_truth_holds_on_footage(people, tmp_path):
-    scores = bench_tracking(fit_the_truth, "builtin", actors=0, footage=people, work=tmp_path)
+def test_a_fit_that_is_the_truth_holds_on_footage(people, tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking_fit, "train", fit_the_truth)
+    scores = bench_tracking("builtin", actors=0, footage=people, work=tmp_path)
     footage = {name.removeprefix("footage: "): score for name, score in scores.items() if name.startswith("footage: ")}
     assert footage[LANDMARKS].value < 0.01 and footage[LANDMARKS].n == 4
     assert footage[PSNR].value > 28
@@ -48,9 +50,10 @@ def test_a_fit_that_is_the_truth_holds_on_footage(people, tmp_path):
     assert scores[f"jane: {LANDMARKS}"].n == len(EMOTIONS)
 
 
-def test_cheeks_that_a_fit_blows_up_on_a_resting_face_fail(people, tmp_path, caplog):
+def test_cheeks_that_a_fit_blows_up_on_a_resting_face_fail(people, tmp_path, monkeypatch, caplog):
     caplog.set_level("INFO", "readavatar")
-    scores = bench_tracking(puff_the_cheeks, "builtin", actors=0, footage=people, work=tmp_path)
+    monkeypatch.setattr(tracking_fit, "train", puff_the_cheeks)
+    scores = bench_tracking("builtin", actors=0, footage=people, work=tmp_path)
     assert scores[f"footage: {tracking_footage.HIDDEN}"].value == 1.0
     assert scores[f"footage: {tracking_footage.HIDDEN}"].holds is False
     assert scores[f"footage: {tracking_footage.AT_LIMIT}"].value >= 1
@@ -74,7 +77,8 @@ def test_an_actor_is_filmed_fitted_and_measured(monkeypatch, tmp_path):
         tracking_actors, "prepare_clip", lambda source, out, **options: link_clip(source.parent, Path(out))
     )
     film = {"size": SIZE, "duration": 2.0, "sentences": ["Mum baked a pie by the map."]}
-    scores = bench_tracking(fit_the_truth, "builtin", actors=1, work=tmp_path, film=film)
+    monkeypatch.setattr(tracking_fit, "train", fit_the_truth)
+    scores = bench_tracking("builtin", actors=1, work=tmp_path, film=film)
     named = {name.partition(": ")[2]: score for name, score in scores.items() if name.startswith("digital actors")}
     assert set(named) >= set(tracking_actors.ACTOR_ROWS)
     missed = [name for name in tracking_actors.TRUTH_ROWS if named[name].holds is False]
@@ -112,7 +116,7 @@ def test_a_folder_without_people_is_one_line(people, tmp_path, capsys, wrong):
 
 def test_nothing_to_measure_is_refused(tmp_path):
     with pytest.raises(UserError, match="one or more digital actors"):
-        bench_tracking(fit_the_truth, "builtin", actors=0, work=tmp_path)
+        bench_tracking("builtin", actors=0, work=tmp_path)
 
 
 def test_a_persons_clips_and_videos_are_found(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,20 +27,19 @@ def write_people(folder: Path, names: tuple[str, ...] = ("jane", "joe")) -> Path
     return folder
 
 
-def fit_the_truth(command: list[str]) -> int:
-    """What ``readavatar fit`` would leave behind if it made no mistake."""
-    for store in _clips(command):
+def fit_the_truth(stage: str, clips: Sequence[Path], *, avatar: Path, **options) -> None:
+    """What training the tracking stage would leave behind if it made no mistake."""
+    for store in map(ClipStore, clips):
         store.write_tracking(store.truth())
-    checkpoint = Path(command[command.index("--avatar") + 1]) / "training" / "tracking" / "checkpoints" / "last.ckpt"
+    checkpoint = avatar / "training" / "tracking" / "checkpoints" / "last.ckpt"
     checkpoint.parent.mkdir(parents=True)
     torch.save({"state_dict": {"parameters_.offsets": torch.zeros(68, 3)}}, checkpoint)
-    return 0
 
 
-def puff_the_cheeks(command: list[str]) -> int:
+def puff_the_cheeks(stage: str, clips: Sequence[Path], *, avatar: Path, **options) -> None:
     """The truth, with both cheeks blown up to their limit in every frame."""
-    fit_the_truth(command)
-    for store in _clips(command):
+    fit_the_truth(stage, clips, avatar=avatar)
+    for store in map(ClipStore, clips):
         face = store.tracking()
         expressions = face.coefficients.expression_coefficients.clone()
         for index, name in enumerate(face.expression_names):
@@ -48,8 +47,3 @@ def puff_the_cheeks(command: list[str]) -> int:
                 expressions[:, index] = 1.0
         coefficients = replace(face.coefficients, expression_coefficients=expressions)
         store.write_tracking(replace(face, coefficients=coefficients))
-    return 0
-
-
-def _clips(command: list[str]) -> list[ClipStore]:
-    return [ClipStore(clip) for clip in json.loads(command[command.index("--data.clips") + 1])]

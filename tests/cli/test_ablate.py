@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
-import readavatar.cli.stages
-import readavatar.cli.subprocess_runner
+import readavatar.training.subprocess_runner
 from readavatar.benchmarks.ablation import stages as ablation_stages
 from readavatar.benchmarks.appearance.actor_films import default_model, training_clip
 from readavatar.cli import main
@@ -32,20 +32,15 @@ class Trainings:
         self.tests: list[list[str]] = []
         self.fails_at: tuple[str, int] | None = None
 
-    def __call__(self, arguments: list[str]) -> int:
-        kind, *rest = arguments
+    def __call__(self, kind: str, arguments: Sequence[str], initializer=None) -> dict[str, float]:
+        rest = list(arguments)
         avatar = Path(next(word for word in rest if word.startswith("--avatar=")).partition("=")[2])
         name, seed = avatar.parent.name, int(avatar.name)
         if (name, seed) == self.fails_at:
             raise UserError("Expected finite losses, but at step 3 got nan.")
         (self.fits if kind == "fit" else self.tests).append(rest)
         (avatar / "training").mkdir(parents=True, exist_ok=True)
-        if kind == "test":
-            rows = {f"test/{figure}": values[seed] for figure, values in SCORES[name].items()}
-            log = avatar / "test" / "figures" / "metrics.csv"
-            log.parent.mkdir(parents=True)
-            log.write_text("\n".join([",".join(rows), ",".join(map(str, rows.values()))]))
-        return 0
+        return {f"test/{figure}": values[seed] for figure, values in SCORES[name].items()} if kind == "test" else {}
 
     @property
     def names(self) -> list[str]:
@@ -61,11 +56,7 @@ def _option(arguments: list[str], name: str) -> str:
 def trainings(monkeypatch) -> Trainings:
     stand_in = Trainings()
 
-    def run_here(function, arguments):
-        assert function is readavatar.cli.stages.run
-        return stand_in(arguments)
-
-    monkeypatch.setattr(readavatar.cli.subprocess_runner, "run_in_subprocess", run_here)
+    monkeypatch.setattr(readavatar.training.subprocess_runner, "run_stage_in_subprocess", stand_in)
     return stand_in
 
 
@@ -331,5 +322,5 @@ def test_real_trainings_are_measured_and_taken_up_again(folder, monkeypatch, cap
     capfd.readouterr()
     assert main(command) == 0
     printed = capfd.readouterr().out
-    assert "regression, seed 0" in printed and "base, seed 0" not in printed and "going on from" in printed
+    assert "regression, seed 0" in printed and "base, seed 0" not in printed and "Going on from" in printed
     assert json.loads(Path("runs/table.json").read_text()) == first

@@ -13,9 +13,9 @@ import yaml
 import readavatar
 from readavatar.cli import COMMANDS, STAGE_COMMANDS, main
 from readavatar.cli.log_filters import install_log_filters
-from readavatar.cli.sweep import expand_sweep
 from readavatar.config_paths import CONFIG_FOLDERS, find_config, with_found_configs
 from readavatar.errors import UserError
+from readavatar.training.sweeps import expand_sweep
 
 CONFIGS = next(folder for folder in CONFIG_FOLDERS if folder.is_dir())
 STAGES = ("tracking", "expression", "appearance")
@@ -79,7 +79,7 @@ def test_a_wrong_key_is_one_line_with_the_nearest(stage, capsys):
         ("--model.weights.gaze=0.01", "readavatar assets get eth_xgaze_resnet18"),
         ("--model.feature_loss=vgg", "readavatar assets get lpips_vgg"),
         ("--model.feature_loss=sharp", "auto, bands, vgg"),
-        ("--model.optimisation.attention={mouth: 2.0}", "at most 1"),
+        ("--model.optimization.attention={mouth: 2.0}", "at most 1"),
         ("--model.network.textur=image", "Did you mean 'texture'?"),
     ],
 )

@@ -31,7 +31,7 @@ GIVEN = {
     "--fresh": "true",
     "--ckpt_path": "last.ckpt",
     "--seed_everything": "7",
-    "--trainer.accelerator": "cpu",
+    "--device": "cpu",
     "--trainer.logger": "WandbLogger",
     "--model.morphable_model": "ict",
     "--model.keyframes": "7",

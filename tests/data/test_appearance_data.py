@@ -8,7 +8,7 @@ from tiny_face import tiny_model, tiny_tracking, write_tiny_clip
 
 from readavatar.data.datasets import appearance as appearance_data
 from readavatar.data.datasets import appearance_clips
-from readavatar.data.datasets.appearance import AppearanceData, EpochOrder
+from readavatar.data.datasets.appearance import AppearanceData, FrameOrder
 from readavatar.data.datasets.appearance_clips import FitAugmentation
 from readavatar.data.raster.packed_maps import PackedMaps, pack_maps
 from readavatar.data.raster.render_inputs import (
@@ -28,9 +28,11 @@ def _tiny(monkeypatch):
     monkeypatch.setattr(appearance_data, "load_morphable_model", lambda name: tiny_model())
 
 
-def _data(*clips, **arguments) -> AppearanceData:
+def _data(*clips, driven=None, **arguments) -> AppearanceData:
     settings = {"speech_encoder": "log_mel", "speech_window": 5, "batch_size": 2, "held_out_seconds": 0.1, **arguments}
     data = AppearanceData([str(clip) for clip in clips], **settings)
+    if driven is not None:
+        data.drive(driven)
     data.prepare_data()
     data.setup("fit")
     return data
@@ -132,7 +134,7 @@ def test_batches_hold_footage_and_what_is_seen_of_it(tmp_path, supersampling):
     batch = next(iter(data.val_dataloader()))
     assert torch.equal(batch.frames[0], store.frames(range(13, 14))[0])
     torch.testing.assert_close(batch.inputs.context, batch.frames * (1 - batch.inputs.paint_mask))
-    assert batch.inputs.speech.shape == (2, 5, data.num_speech_features)
+    assert batch.inputs.speech.shape == (2, 5, data.specification().num_speech_features)
     skin = batch.inputs.averaged((batch.inputs.regions == 1).float()[:, None]) == 1
     colour = (0.3 + 0.4 * batch.inputs.averaged(batch.inputs.uvs) - batch.frames[:, :2]).abs() * skin
     assert colour.max() < 0.01  # maps and frames belong together, pixel by pixel
@@ -178,7 +180,7 @@ def test_silent_clips_are_learned_with_a_warning(tmp_path):
     write_tiny_clip(tmp_path / "a", has_audio=False)
     with pytest.warns(UserWarning, match="silent"):
         data = _data(tmp_path / "a")
-    assert data.training_speech.abs().max() == 0
+    assert data.specification().training_speech().abs().max() == 0
 
 
 def test_an_unfitted_clip_raises(tmp_path):
@@ -190,7 +192,7 @@ def test_an_unfitted_clip_raises(tmp_path):
 
 def test_the_order_is_a_function_of_seed_and_epoch():
     chosen = [(0, frame) for frame in range(20)]
-    first, second = EpochOrder(chosen, 3), EpochOrder(chosen, 3)
+    first, second = FrameOrder(chosen, 3), FrameOrder(chosen, 3)
     for epoch in (0, 1):
         first.set_epoch(epoch)
         second.set_epoch(epoch)
@@ -202,7 +204,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 
 def test_pairs_are_neighbours_in_one_clip():
     chosen = [(0, 0), (0, 1), (0, 3), (1, 4), (1, 5), (1, 6)]
-    order = list(EpochOrder(chosen, 0, consecutive=2))
+    order = list(FrameOrder(chosen, 0, consecutive=2))
     assert len(order) == 2
     assert all(chosen[b] == (chosen[a][0], chosen[a][1] + 1) for a, b in zip(order[::2], order[1::2], strict=True))
 
@@ -243,17 +245,10 @@ def test_training_meets_the_speech_models_motion_and_testing_does_not(tmp_path):
 
     filmed = _data(store.path, augmentation=FitAugmentation(share=0.0), driven_share=1.0)
     before = list(filmed.train_dataloader())
-    assert not any(batch.is_driven.any() for batch in before)  # no avatar has rehearsed the clip
-    wide = replace(store.tracking().coefficients, expression_coefficients=torch.ones(store.num_frames, 1))
-    store.write_rehearsal(replace(store.tracking(), coefficients=wide))
-    data = _data(store.path, augmentation=FitAugmentation(share=0.0), driven_share=1.0)
+    assert not any(batch.is_driven.any() for batch in before)  # no avatar drives the clip
+    arguments = {"augmentation": FitAugmentation(share=0.0), "driven_share": 1.0}
+    data = _data(store.path, driven=[torch.ones(store.num_frames, 1)], **arguments)
     for one, other in zip(before, data.train_dataloader(), strict=True):
         assert other.is_driven.all() and not torch.equal(one.inputs.uvs, other.inputs.uvs)
         assert torch.equal(one.frames, other.frames) and torch.equal(one.inputs.paint_mask, other.inputs.paint_mask)
     assert not any(batch.is_driven.any() for batch in data.test_dataloader())
-
-
-def test_another_models_rehearsal_is_not_learned_from(tmp_path):
-    store = write_tiny_clip(tmp_path / "clip")
-    store.write_rehearsal(replace(store.tracking(), expression_names=("another",)))
-    assert _data(store.path).clips[0].rehearsed is None

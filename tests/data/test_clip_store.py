@@ -135,13 +135,6 @@ def test_a_fit_comes_back_and_a_new_one_replaces_it(tmp_path):
     assert same(store.tracking(), second)
 
 
-def test_a_rehearsal_comes_back_where_there_is_one(tmp_path):
-    store, motion = write(tmp_path / "jane"), face()
-    assert store.rehearsal() is None
-    store.write_rehearsal(motion)
-    assert same(store.rehearsal(), motion)
-
-
 def test_computed_things_are_computed_once_and_again_after_damage(tmp_path):
     store, calls = write(tmp_path / "jane"), []
 

@@ -81,7 +81,7 @@ def test_everybody_has_a_code(tmp_path):
 def test_frames_without_a_face_are_in_no_window(tmp_path):
     data = _data(write_talking_clip(tmp_path / "a", unseen=slice(30, 32)))
     assert all(first + 10 <= 30 or first >= 32 for _, first in data.places)
-    assert len(data.training_expressions) == 78
+    assert len(data.specification().training_expressions()) == 78
 
 
 def test_unlabelled_clips_are_neutral_and_labels_meet_in_one_space(tmp_path):

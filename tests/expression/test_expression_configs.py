@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from readavatar.data.datasets.expression import ExpressionData
-from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
+from readavatar.expression.settings import LossWeights, NetworkSettings, OptimizationSettings
 from readavatar.synthetic.actor_data import ActorData
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -40,12 +40,17 @@ def test_an_override_names_only_keys_of_the_default_and_only_what_differs(path):
         assert value != default.get(key), ".".join(key)
 
 
-def test_the_default_configuration_says_what_the_code_says():
-    settings = DEFAULT["model"]["init_args"]
-    for name, kind in (("network", NetworkSettings), ("weights", LossWeights), ("optimisation", Optimisation)):
-        defaults = dataclasses.asdict(kind())
-        written = {key: tuple(value) if isinstance(value, list) else value for key, value in settings[name].items()}
-        assert written == defaults
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("network", NetworkSettings), ("weights", LossWeights), ("optimization", OptimizationSettings)],
+)
+def test_the_default_config_writes_every_setting_at_its_default(name, settings):
+    written = DEFAULT["model"]["init_args"][name]
+    written = {key: tuple(value) if isinstance(value, list) else value for key, value in written.items()}
+    assert written == dataclasses.asdict(settings())
+
+
+def test_the_default_config_writes_the_datas_defaults():
     parameters = inspect.signature(ExpressionData).parameters
     for name, value in DEFAULT["data"]["init_args"].items():
         if name != "clips":

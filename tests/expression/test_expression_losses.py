@@ -6,17 +6,8 @@ import pytest
 import torch
 from talking_clips import talking_model
 
-from readavatar.errors import UserError
 from readavatar.expression.face_space import FACE_PARTS, FaceSpace, describe_scores, score_motion
-from readavatar.expression.losses import (
-    adversarial_loss,
-    closure_loss,
-    discriminator_loss,
-    energy_score,
-    gradient_penalty,
-    matching_loss,
-    weighted_sum,
-)
+from readavatar.expression.losses import closure_loss, energy_score
 from readavatar.morphable.expressions import expression_displacements
 
 
@@ -100,38 +91,6 @@ def test_closure_counts_only_lips_that_should_be_closed():
     assert predicted.grad.tolist() == [2.0, 0.0, 0.0]
     assert closure_loss(target, target, is_closed) == 0
     assert closure_loss(predicted, target, torch.zeros(3, dtype=torch.bool)) == 0
-
-
-def _judgement(verdict, feature=0.0):
-    return [[torch.full((2, 4, 5), feature), torch.full((2, 1, 5), verdict)]]
-
-
-def test_hinge_losses_have_their_hand_values():
-    assert adversarial_loss(_judgement(0.7)) == pytest.approx(-0.7)
-    fakes = [(1.0, _judgement(-2.0)), (0.5, _judgement(1.0))]
-    assert discriminator_loss(_judgement(0.25), fakes) == pytest.approx(0.75 + 0.0 + 0.5 * 2.0)
-    assert matching_loss(_judgement(0.0, 1.0), _judgement(0.0, 3.0)) == pytest.approx(2.0)
-
-
-def test_the_gradient_penalty_of_a_linear_judge_is_its_slope():
-    motion = torch.randn(3, 10, 2, requires_grad=True)
-    slope = torch.tensor([3.0, 4.0])
-    penalty = gradient_penalty([[(motion @ slope)[:, None]]], motion)
-    assert penalty.item() == pytest.approx(0.5 * 25.0)
-
-
-def test_the_objective_is_a_weighted_sum_of_named_terms():
-    terms = {"lips": lambda: torch.tensor(2.0), "face": lambda: torch.tensor(3.0), "unused": lambda: 1 / 0}
-    total, values = weighted_sum(terms, {"lips": 1.0, "face": 0.5, "unused": 0.0}, step=1)
-    assert total == 3.5 and {name: float(value) for name, value in values.items()} == {"lips": 2.0, "face": 3.0}
-    with pytest.raises(ValueError, match="sync"):
-        weighted_sum(terms, {"lips": 1.0, "sync": 1.0}, step=1)
-
-
-def test_a_loss_that_is_not_finite_stops_with_its_name():
-    terms = {"lips": lambda: torch.tensor(2.0), "face": lambda: torch.tensor(float("nan"))}
-    with pytest.raises(UserError, match=r"step 7 got \{'face': nan\}"):
-        weighted_sum(terms, {"lips": 1.0, "face": 0.5}, step=7)
 
 
 def test_perfect_motion_has_perfect_scores_and_muted_motion_less_spread(model):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import time
 
@@ -11,6 +13,7 @@ import torch
 from readavatar.data.datasets.blinks import blink_pulses, pulse_frames
 from readavatar.expression import ExpressionDiscriminator, ExpressionGenerator, generate_expressions
 from readavatar.expression.inference import random_blinks, slow_noise
+from readavatar.expression.settings import NetworkSettings
 
 BOUNDS = torch.tensor([[0.0, 1.0]] * 4 + [[-3.0, 3.0]])
 
@@ -107,6 +110,16 @@ def test_the_configuration_rebuilds_the_network(generator):
     torch.testing.assert_close(
         generate_expressions(twin, speech, emotion), generate_expressions(generator, speech, emotion)
     )
+
+
+def test_sizes_are_those_of_the_settings_unless_given():
+    parameters = inspect.signature(ExpressionGenerator).parameters
+    settings = dataclasses.asdict(NetworkSettings())
+    shared = settings.keys() & parameters.keys()
+    assert shared == {name for name in settings if not name.startswith("discriminator_")}
+    assert all(parameters[name].default == settings[name] for name in shared)
+    sizes = inspect.signature(ExpressionDiscriminator).parameters.values()
+    assert all(parameter.default is inspect.Parameter.empty for parameter in sizes)
 
 
 def test_generating_leaves_training_mode_and_global_random_numbers_alone(generator):

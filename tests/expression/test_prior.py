@@ -15,7 +15,8 @@ from readavatar.errors import UserError
 from readavatar.expression import ExpressionModule, generate_expressions
 from readavatar.expression.build_networks import find_prior
 from readavatar.expression.distillation import EmotionDistillation
-from readavatar.expression.settings import LossWeights, NetworkSettings, Optimisation
+from readavatar.expression.settings import LossWeights, NetworkSettings, OptimizationSettings
+from readavatar.training import connect
 
 SMALL = NetworkSettings(
     width=16, reaches=(1, 2), num_noise=6, code_width=4, dropout=0.0, discriminator_width=8, discriminator_scales=1
@@ -38,6 +39,7 @@ def _fit(folder, clips, steps=3, **settings) -> ExpressionModule:
         enable_checkpointing=False,
         limit_val_batches=0,
     )
+    connect(module, data)
     trainer.fit(module, data)
     return module
 
@@ -64,17 +66,17 @@ def prior(tmp_path, clips):
 
 
 def _description(prior, **changes) -> dict:
-    return {**prior[1].trainer.datamodule.description(), **changes}
+    return {**prior[1].specification.description(), **changes}
 
 
 def test_a_training_begins_where_the_prior_ended(tmp_path, clips, prior):
     folder, taught = prior
-    begun = _fit(tmp_path, clips[1:], prior=str(folder), optimisation=Optimisation(ema_decay=0.0), steps=1,
-                 generator_optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.0))  # fmt: skip
+    begun = _fit(tmp_path, clips[1:], prior=str(folder), steps=1,
+                 optimization=OptimizationSettings(learning_rate=0.0, ema_decay=0.0))  # fmt: skip
     spoken = begun.trainer.datamodule.training[0]
     emotion = torch.zeros(len(spoken.speech), 2)
-    assert begun.trainer.datamodule.emotion_space.names != SPACE.names  # bob's clip has no labels: MEAD's seven
-    network = taught.averaged.module
+    assert begun.specification.emotion_names != SPACE.names  # bob's clip has no labels: MEAD's seven
+    network = taught.ema.module
     with torch.no_grad():
         network.codes[:] = network.codes.mean(0)
     for mine, theirs in ((4, 0), (5, 1)):  # happy and sad of MEAD's seven, of the prior's two
@@ -91,7 +93,7 @@ def test_expressions_are_found_by_name(prior):
     names = ["jawOpen", "browInnerUp_L"]
     found = find_prior(str(folder), _description(prior, expression_names=names))
     network = found.build_generator(1, torch.tensor([[0.0, 1.0]] * 2))
-    theirs = taught.averaged.module
+    theirs = taught.ema.module
     assert torch.equal(network.head.weight, theirs.head.weight[[1, 0]])
     assert torch.equal(network.expression_mean, theirs.expression_mean[[1, 0]])
     assert found.build_discriminator() is None  # it judges all of the prior's expressions
@@ -101,10 +103,10 @@ def test_the_critics_come_along(prior):
     folder, taught = prior
     found = find_prior(str(folder), _description(prior))
     for name, value in found.build_discriminator().state_dict().items():
-        assert torch.equal(value, taught.discriminator.state_dict()[name]), name
+        assert torch.equal(value, taught.objective.discriminator.state_dict()[name]), name
     lips = torch.randn(3, 60)
     expert = found.build_sync_expert(lips)
-    assert torch.equal(expert.lips, lips) and torch.equal(expert.speech_mean, taught.sync_expert.speech_mean)
+    assert torch.equal(expert.lips, lips) and torch.equal(expert.speech_mean, taught.objective.sync_expert.speech_mean)
 
 
 @pytest.mark.parametrize(
@@ -127,37 +129,37 @@ def test_a_prior_that_does_not_fit_is_refused_by_name_and_passed_over_by_default
 
 def test_seconds_of_footage_teach_a_code_and_nothing_else(tmp_path, clips, prior):
     folder, taught = prior
-    before = taught.averaged.module.state_dict()
-    learnt = _fit(tmp_path, clips[1:], prior=str(folder), optimisation=Optimisation(train="code"), steps=5)
+    before = taught.ema.module.state_dict()
+    learnt = _fit(tmp_path, clips[1:], prior=str(folder), optimization=OptimizationSettings(train="code"), steps=5)
     after = learnt.generator.state_dict()
     for name in before:
         if name not in ("codes", "blink_rates", "condition.0.weight", "expression_bounds"):
             assert torch.equal(before[name], after[name]), name
     assert (after["codes"] - before["codes"].mean(0)).abs().max() > 1e-4
     with pytest.raises(UserError, match="Expected a prior"):
-        _fit(tmp_path, clips[1:], prior="none", optimisation=Optimisation(train="code"))
+        _fit(tmp_path, clips[1:], prior="none", optimization=OptimizationSettings(train="code"))
 
 
 def test_what_the_prior_knows_of_an_unseen_emotion_is_kept(tmp_path, clips, prior):
     folder, _ = prior
     module = _fit(tmp_path, clips[1:], prior=str(folder), steps=1)
-    assert module.distillation.emotions == list(range(7))
+    assert module.objective.distillation.emotions == list(range(7))
     batch = next(iter(module.trainer.datamodule.train_dataloader()))
-    untouched = find_prior(str(folder), module.trainer.datamodule.description())
+    untouched = find_prior(str(folder), module.specification.description())
     same = untouched.build_generator(1, talking_model().expression_bounds)
-    distance = module._position("face")
+    distance = module.objective._distance("face")
     distillation = EmotionDistillation(untouched.build_generator(1, talking_model().expression_bounds), [4])
     equals = float(distillation(same, batch, distance).detach())
     assert equals == pytest.approx(0.01, abs=1e-3)  # not 0: the distance has a gradient everywhere
     with torch.no_grad():
         same.condition[0].weight[:, 4] = 5.0
     assert distillation(same, batch, distance) > 2 * equals
-    assert "distillation" not in _fit(tmp_path, clips[:1], prior="none", steps=1).active_weights
+    assert "distillation" not in _fit(tmp_path, clips[:1], prior="none", steps=1).objective.weights
 
 
 def test_what_begins_from_a_prior_learns_at_a_lower_rate(tmp_path, clips, prior):
     def rate(**settings):
-        module = _fit(tmp_path, clips[1:], steps=1, optimisation=Optimisation(rate_from_prior=0.1), **settings)
+        module = _fit(tmp_path, clips[1:], steps=1, optimization=OptimizationSettings(rate_from_prior=0.1), **settings)
         return module.optimizers()[0].param_groups[0]["initial_lr"]
 
     assert rate(prior=str(prior[0])) == pytest.approx(0.1 * rate(prior="none"))

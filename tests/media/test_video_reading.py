@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from readavatar.errors import UserError
+from readavatar.media.container import tick
 from readavatar.media.frame_rate import frame_rate, nominal_rate
 from readavatar.media.video import probe, read_video
 
@@ -268,3 +269,8 @@ def test_the_real_clips_are_read_whole(shared_data):
         info = probe(shared_data / "video" / name)
         assert (info.height, info.width, info.fps, info.num_frames) == (side, side, fps, num_frames) and info.has_audio
     assert sum(1 for _ in read_video(shared_data / "video" / "speech_8s_512.mp4")) == 200
+
+
+def test_timestamps_without_a_unit_are_refused():
+    with pytest.raises(ValueError, match="a unit"):
+        tick(av.VideoFrame(16, 16, "rgb24"))

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
+from other_device import other_device
 
 from readavatar.errors import UserError
 from readavatar.morphable import MASK_NAMES, load_morphable_model
+from readavatar.morphable.expressions import expression_displacements
 from readavatar.morphable.flame import LANDMARK_VERTICES, NUM_EXPRESSION, NUM_SHAPE, FlameModel
 from readavatar.morphable.landmarks import MIRRORED, face_origin
 
@@ -158,6 +160,20 @@ def test_gradients_at_rest_are_finite(model):
     coefficients = torch.zeros(1, model.num_expressions, requires_grad=True)
     model(shape, coefficients, torch.zeros(1, 2)).square().sum().backward()
     assert shape.grad.isfinite().all() and coefficients.grad.isfinite().all() and coefficients.grad[0, -3:].any()
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_flame_on_another_device_has_the_same_vertices_there(model, kind):
+    generator = torch.Generator().manual_seed(0)
+    sizes = (model.num_shape, model.num_expressions, 2)
+    coefficients = [0.3 * torch.randn(2, size, generator=generator) for size in sizes]
+    expected, expected_shifts = model(*coefficients), expression_displacements(model)
+    with other_device(kind) as (device, _):
+        model.to(device)
+        vertices, shifts = model(*(each.to(device) for each in coefficients)), expression_displacements(model)
+        assert vertices.device == shifts.device == device
+        torch.testing.assert_close(vertices.cpu(), expected)
+        torch.testing.assert_close(shifts.cpu(), expected_shifts)
 
 
 def test_flame_has_regions_masks_uvs_and_landmarks(model, arrays):

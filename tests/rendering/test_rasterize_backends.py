@@ -6,8 +6,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from readavatar.errors import UserError
-from readavatar.rendering import barycentric, nvdiffrast_backend, pytorch3d_backend, torch_backend
+from readavatar.rendering import nvdiffrast_backend, pytorch3d_backend, torch_backend
 from readavatar.rendering.cpu_barycentric import BarycentricsAndDepth, InterpolateAttributes
 from readavatar.rendering.rasterize import interpolate, rasterize
 
@@ -42,7 +41,7 @@ def test_compiled_and_plain_barycentrics_have_the_same_values_and_gradients(scen
     vertices = vertices.double()
     face_index = torch_backend.visible_faces(vertices, faces, resolution)
     results = []
-    for function in (BarycentricsAndDepth.apply, barycentric.barycentrics_and_depth):
+    for function in (BarycentricsAndDepth.apply, torch_backend.barycentrics_and_depth):
         leaf = vertices.clone().requires_grad_()
         barycentrics, depth = function(leaf, faces, face_index)
         (barycentrics * torch.arange(3) + depth[..., None]).square().sum().backward()
@@ -57,7 +56,7 @@ def test_compiled_and_plain_interpolation_have_the_same_values_and_gradients(sha
     fragments = rasterize(vertices, faces, resolution)
     attributes = torch.randn(1 if shared else 2, vertices.shape[1], 4, generator=torch.Generator().manual_seed(0))
     results = []
-    for function in (InterpolateAttributes.apply, barycentric.interpolate_attributes):
+    for function in (InterpolateAttributes.apply, torch_backend.interpolate_attributes):
         leaf, weights = attributes.clone().requires_grad_(), fragments.barycentrics.clone().requires_grad_()
         image = function(leaf, faces, fragments.face_index, weights)
         (image * torch.linspace(-1, 1, resolution[1])).square().sum().backward()
@@ -131,11 +130,3 @@ def test_pytorch3ds_conventions_are_turned_into_ours(monkeypatch, sphere_clip, t
     monkeypatch.setitem(sys.modules, structures.__name__, structures)
     monkeypatch.setitem(sys.modules, meshes.__name__, meshes)
     torch.testing.assert_close(pytorch3d_backend.visible_faces(vertices, faces, resolution), expected)
-
-
-@pytest.mark.parametrize("backend", [nvdiffrast_backend, pytorch3d_backend])
-def test_a_backend_that_is_not_installed_names_its_installation_page(monkeypatch, sphere_clip, backend):
-    for name in ("nvdiffrast", "nvdiffrast.torch", "pytorch3d", "pytorch3d.renderer.mesh.rasterize_meshes"):
-        monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(UserError, match=backend.INSTALLATION.split("#")[0]):
-        backend.visible_faces(*sphere_clip)

@@ -5,18 +5,16 @@ import torch
 
 from readavatar.rendering.shading import (
     linear_to_srgb,
+    mean_texture,
+    mean_texture_plainly,
+    sample_texture,
+    sample_texture_plainly,
     shade,
     spherical_harmonics,
     srgb_to_linear,
     unit_length,
     vertex_normals,
     vertex_normals_plainly,
-)
-from readavatar.rendering.texture import (
-    mean_texture,
-    mean_texture_plainly,
-    sample_texture,
-    sample_texture_plainly,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from other_device import other_device
 
 from readavatar.errors import UserError
 from readavatar.speech.log_mel import LogMelEncoder
@@ -107,3 +108,13 @@ def test_log_mel_hears_a_tone_in_its_band():
         for hertz in (300, 3000)
     )
     assert low.argmax() < 15 < 40 < high.argmax()
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_an_encoder_on_another_device_gives_the_same_features_there(encoder, speechlike, kind):
+    waveform = speechlike(1.5)
+    expected = encoder.encode(waveform, 30.0, 45)
+    with other_device(kind) as (device, _):
+        features = encoder.to(device).encode(waveform.to(device), 30.0, 45)
+        assert features.device == device
+        torch.testing.assert_close(features.cpu(), expected)

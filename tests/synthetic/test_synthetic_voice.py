@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
+from readavatar.cli import main
 from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 from readavatar.media.waveform import SAMPLE_RATE
@@ -106,6 +109,15 @@ def test_what_cannot_be_said_is_a_user_s_error():
         synthesise("...", VOICES[0])
     with pytest.raises(UserError, match="no-such"):
         synthesise("Hello.", Voice("no-such"))
+
+
+def test_without_its_extra_the_voice_is_named_in_one_line(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    with pytest.raises(UserError, match=r"^Expected espeakng-loader \(GPL 3\.0\), .*; install readavatar\[voice\]\.$"):
+        synthesise("Hello.", VOICES[0])
+    assert main(["demo", "--quick", "--out", str(tmp_path / "demo")]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1 and error[0].endswith("install readavatar[voice].")
 
 
 def test_a_long_data_path_is_no_obstacle(monkeypatch, tmp_path):

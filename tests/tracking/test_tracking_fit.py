@@ -25,6 +25,7 @@ from readavatar.tracking.objective import TERMS, FitObjective
 from readavatar.tracking.parameters import FaceParameters
 from readavatar.tracking.results import compare_with_truth, tracked_face
 from readavatar.tracking.solver import Solver
+from readavatar.training import connect
 from readavatar.training.resume import ExactResume
 from readavatar.types import Landmarks
 
@@ -119,7 +120,9 @@ def fit(clips: list[str] | str, *callbacks: pl.Callback, checkpoint: Path | None
         enable_model_summary=False, num_sanity_val_steps=0, limit_val_batches=0, max_epochs=1,
         callbacks=[ExactResume(), *callbacks],
     )  # fmt: skip
-    trainer.fit(module, datamodule=TrackingData(clips, SIZE), ckpt_path=checkpoint)
+    data = TrackingData(clips, SIZE)
+    connect(module, data)
+    trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +264,9 @@ def test_clips_of_one_person_share_identity_albedo_and_camera(model, tmp_path):
 def test_a_test_run_scores_landmarks_pixels_and_the_truth(fitted):
     module = TrackingModule(STAGES, WEIGHTS, texture_size=64, keyframes=4)
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
-    (scores,) = trainer.test(module, datamodule=TrackingData(str(fitted.path), SIZE), verbose=False)
+    data = TrackingData(str(fitted.path), SIZE)
+    connect(module, data)
+    (scores,) = trainer.test(module, datamodule=data, verbose=False)
     assert {"landmark_error_percent", "psnr_db", "truth/vertices", "truth/gaze"} <= scores.keys()
 
 

@@ -99,7 +99,7 @@ def test_curves_are_the_fits_and_stand_beside_the_truth(page, actor_clip):
 
 
 def test_the_worst_frames_are_links_and_the_wrong_frame_leads_them(page):
-    section = re.search(r'<section id="view-worst">(.*?)</section>', page.read_text())[1]
+    section = re.search(r'<section id="view-worst">(.*?)</section>', page.read_text(), re.DOTALL)[1]
     first = {
         re.search(r"highest ([\w ]+)<", line)[1]: int(re.search(r"#frame=(\d+)", line)[1])
         for line in section.split("</p>")[:-1]

@@ -18,8 +18,8 @@ from readavatar.benchmarks.ablation.stages import (
     STAGES,
     AblationRun,
     AblationStage,
+    RunStage,
     Scorer,
-    StageCommand,
     names_footage,
 )
 from readavatar.config_paths import find_config, find_config_folder
@@ -135,7 +135,7 @@ def _read(path: Path) -> dict:
         raise UserError(f"Expected YAML in '{path}', but {' '.join(str(error).split())}.") from None
 
 
-def run_ablations(runs: Sequence[AblationRun], run_stage: StageCommand, scorer: Scorer, rescore: bool = False) -> None:
+def run_ablations(runs: Sequence[AblationRun], run_stage: RunStage, scorer: Scorer, rescore: bool = False) -> None:
     """Train and measure every run that is not done yet, one after the other.
 
     A run's settings are written before it is trained and its figures after it was measured, so that a run is done,
@@ -159,7 +159,7 @@ def run_ablations(runs: Sequence[AblationRun], run_stage: StageCommand, scorer: 
             _prepare_folder(run)
             if run.film is not None:
                 run.film()
-            run_stage(["fit", *run.arguments])
+            run_stage("fit", run.arguments)
             scores = scorer.measure(run)
         except UserError as error:
             raise UserError(f"{run.label}: {error}") from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +13,8 @@ from readavatar.benchmarks.expression.takes import FIRST_SEED
 from readavatar.benchmarks.statistics import Aim
 from readavatar.errors import UserError
 
-StageCommand = Callable[[list[str]], int]
-"""Runs ``readavatar fit|test`` with a command line's arguments."""
+RunStage = Callable[[str, Sequence[str]], dict[str, float]]
+"""Runs ``fit`` or ``test`` with a command line's arguments and returns its last metrics."""
 
 FIRST_ACTOR = FIRST_SEED
 """The digital actor of seed 0; the next seeds' follow."""
@@ -108,38 +106,23 @@ STAGES = {
 }
 
 
-def choose_scorer(stage: AblationStage, on_footage: bool, run_stage: StageCommand) -> Scorer:
+def choose_scorer(stage: AblationStage, on_footage: bool, run_stage: RunStage) -> Scorer:
     """The stage's own bench where the truth is known, else ``readavatar test`` on the held-out seconds."""
     if stage.bench is not None and not on_footage:
         return stage.bench
     return Scorer("test", lambda run: measure_by_test(run, run_stage))
 
 
-def measure_by_test(run: AblationRun, run_stage: StageCommand) -> dict[str, float]:
-    """The figures of ``readavatar test``, read from the log that Lightning writes."""
-    logs = run.avatar / "test"
-    shutil.rmtree(logs, ignore_errors=True)
-    logger = {"save_dir": run.avatar, "name": "test", "version": "figures"}
-    options = [f"--trainer.logger.{key}={value}" for key, value in logger.items()]
-    run_stage(
-        ["test", *run.arguments, "--trainer.logger=pytorch_lightning.loggers.CSVLogger", *options, "--verbose=false"]
-    )
-    return read_test_figures(logs / "figures" / "metrics.csv")
+def measure_by_test(run: AblationRun, run_stage: RunStage) -> dict[str, float]:
+    """The figures of ``readavatar test``.
 
-
-def read_test_figures(path: Path) -> dict[str, float]:
-    """The columns ``test/…`` of a log's last row that has them."""
-    found: dict[str, float] = {}
-    if path.is_file():
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                found |= {
-                    name.removeprefix("test/"): float(value)
-                    for name, value in row.items()
-                    if name.startswith("test/") and value
-                }
+    Raises:
+        UserError: There are none.
+    """
+    metrics = run_stage("test", [*run.arguments, "--verbose=false"])
+    found = {name.removeprefix("test/"): value for name, value in metrics.items() if name.startswith("test/")}
     if not found:
-        raise UserError(f"Expected figures named test/… in '{path}', but there are none: nothing was held out to test.")
+        raise UserError(f"Expected figures named test/… of '{run.avatar}', but there are none: nothing was held out.")
     return found
 
 

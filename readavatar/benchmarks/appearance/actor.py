@@ -6,7 +6,6 @@ An actor's tongue and bite are in the sound and in the picture, but in no coeffi
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,17 +16,15 @@ from rich.table import Table
 from readavatar.benchmarks.appearance.actor_films import Films, default_model, film_speaker
 from readavatar.benchmarks.appearance.actor_pictures import write_mouth_sheet
 from readavatar.benchmarks.appearance.actor_scores import ELSEWHERE, EYES, INTERIOR, MOUTH_LPIPS, measure_on_film
-from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Row, Score, widened
 from readavatar.benchmarks.statistics import estimate_mean
-from readavatar.config_paths import find_config
-from readavatar.data.store.avatar import has_part
+from readavatar.benchmarks.trained import train_once
 from readavatar.errors import UserError
 
 _LOGGER = logging.getLogger(__name__)
 
 FIRST_SEED = 301
-CONFIGS = ("configs/appearance/default.yaml", "configs/appearance/actor.yaml")
+ACTOR_CONFIG = "configs/appearance/actor.yaml"
 HEARS, IMAGE, PLAIN = "texture that hears", "texture image", "plain SIREN"
 VARIANTS = {
     HEARS: (),
@@ -45,7 +42,6 @@ ByActor = dict[str, dict[str, float]]
 
 
 def bench_appearance_actor(
-    fit: FitCommand,
     *,
     morphable_model: str | None = None,
     actors: int = 3,
@@ -59,7 +55,6 @@ def bench_appearance_actor(
     Films and trained avatars are kept in ``work``, so that another run only measures again.
 
     Args:
-        fit: Runs ``readavatar fit``.
         morphable_model: What actors are made of; by default ICT's head where it is here, else the built-in one.
         actors: How many, with seeds from ``FIRST_SEED`` on; each is a training seed of its own, too.
         configs: Put over the actor preset, for all three.
@@ -81,7 +76,7 @@ def bench_appearance_actor(
     for number in range(actors):
         seed = FIRST_SEED + number
         films = film_speaker(seed, model, work)
-        avatars = {name: train_on_film(fit, films, name, configs, number, work) for name in VARIANTS}
+        avatars = {name: train_on_film(films, name, configs, number, work) for name in VARIANTS}
         for name, avatar in avatars.items():
             found[name][f"actor {seed}"] = measure_on_film(avatar, films.held_out)
         if sheets is not None:
@@ -93,24 +88,16 @@ def bench_appearance_actor(
     return scores
 
 
-def train_on_film(fit: FitCommand, films: Films, variant: str, configs: Sequence[str], seed: int, work: Path) -> Path:
+def train_on_film(films: Films, variant: str, configs: Sequence[str], seed: int, work: Path) -> Path:
     """Train one of ``VARIANTS``, unless that was done before; a training that was stopped goes on.
 
     Returns:
         The avatar's folder.
     """
-    names = [*CONFIGS, *configs, *VARIANTS[variant]]
-    digest = hashlib.sha256(f"{films.training.path.resolve()} {seed}".encode())
-    for name in names:
-        digest.update(find_config(name).read_bytes())
-    folder = work / "avatars" / f"{films.training.path.parent.name}-{digest.hexdigest()[:8]}"
-    if not has_part(folder, "appearance"):
-        _LOGGER.info("%s: training the %s", films.training.info.source_name, variant)
-        command = ["fit", *(word for name in names for word in ("--config", str(find_config(name))))]
-        fit([*command, f"--data.clips={films.training.path}", f"--seed_everything={seed}", f"--avatar={folder}"])
-    if not has_part(folder, "appearance"):
-        raise UserError(f"Expected a trained avatar in '{folder}', but its training was stopped; run this again.")
-    return folder
+    names = [ACTOR_CONFIG, *configs, *VARIANTS[variant]]
+    clip = films.training.path
+    settings, folder = {"seed_everything": seed}, work / "avatars" / clip.parent.name
+    return train_once("appearance", [clip], names, settings, folder, f"{clip.resolve()} {seed}", f"the {variant}")[0]
 
 
 def summarise_textures(found: Mapping[str, ByActor]) -> dict[str, Score]:

@@ -7,13 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Figure
 from readavatar.errors import UserError
 
 
 def bench_appearance(
-    fit: FitCommand,
     *,
     morphable_model: str | None = None,
     actors: int = 3,
@@ -36,7 +34,6 @@ def bench_appearance(
     actors whose tongue and teeth are in no coefficient.
 
     Args:
-        fit: Runs ``readavatar fit``.
         morphable_model: Of the digital actors; ``ict`` where it is here, else ``builtin``.
         actors: How many of them.
         footage: A fitted clip with sound.
@@ -59,7 +56,6 @@ def bench_appearance(
         from readavatar.benchmarks.appearance.actor import bench_appearance_actor
 
         return bench_appearance_actor(
-            fit,
             morphable_model=morphable_model,
             actors=actors,
             configs=configs,
@@ -71,7 +67,7 @@ def bench_appearance(
         from readavatar.benchmarks.appearance.footage import bench_appearance_footage
 
         return bench_appearance_footage(
-            fit, footage, avatar=avatar, held_out=held_out, configs=configs, work=work, sheets=sheets, console=console
+            footage, avatar=avatar, held_out=held_out, configs=configs, work=work, sheets=sheets, console=console
         )
     if footage is not None or avatar is None:
         raise UserError("Expected --speech FILE with --avatar FOLDER and without --footage: whose face is to say it?")

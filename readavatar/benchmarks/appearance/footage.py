@@ -29,7 +29,6 @@ from readavatar.benchmarks.appearance.painting import AvatarPainter, Painter, ch
 from readavatar.benchmarks.appearance.pictures import write_painting_sheet
 from readavatar.benchmarks.appearance.table import print_comparison, score_over_seconds, single
 from readavatar.benchmarks.appearance.training import train_on_footage
-from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Row, Score
 from readavatar.data.datasets.appearance import num_held_out
 from readavatar.data.store import ClipStore
@@ -68,7 +67,6 @@ Measured = dict[str, list[float]]
 
 
 def bench_appearance_footage(
-    fit: FitCommand,
     clip: str | Path,
     *,
     avatar: str | Path | None = None,
@@ -81,7 +79,6 @@ def bench_appearance_footage(
     """Paint every third frame of a clip's end from its fit, beside the nearest training frame and the fit's albedo.
 
     Args:
-        fit: Runs ``readavatar fit``.
         clip: A fitted clip.
         avatar: Trained on the clip without its end; by default one is trained.
         held_out: Seconds of the end, at most a quarter of the clip.
@@ -102,7 +99,7 @@ def bench_appearance_footage(
     moments = scored_moments(store, count)
     minutes = None
     if avatar is None:
-        avatar, minutes = train_on_footage(fit, store, count / store.fps, configs, Path(work))
+        avatar, minutes = train_on_footage(store, count / store.fps, configs, Path(work))
     if remark := check_unseen(avatar, store, count):
         _LOGGER.warning("%s", remark)
     model = load_morphable_model(face.morphable_model)

@@ -27,7 +27,6 @@ from readavatar.benchmarks.appearance.speed_rendering import (
     time_animation,
     time_renderer,
 )
-from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Figure, print_figures
 from readavatar.data.datasets.appearance_clips import AppearanceBatch, load_appearance_clip
 from readavatar.data.datasets.speech_features import load_described_encoder
@@ -37,6 +36,7 @@ from readavatar.data.store.avatar import Avatar
 from readavatar.files import replacing_file
 from readavatar.morphable import load_morphable_model
 from readavatar.synthetic import write_actor_clip
+from readavatar.training import train
 
 WARM_UP = 2
 """Steps that do not count: first allocations, the trial of precisions."""
@@ -72,7 +72,7 @@ class StepTimer(pl.Callback):
         whole = time.perf_counter() - self._left
         if self._bfloat16 is None:
             self._bfloat16 = _in_bfloat16(pl_module, batch)
-        settings, consecutive = pl_module.optimisation, trainer.datamodule.consecutive
+        settings, consecutive = pl_module.optimization, pl_module.specification.consecutive
         crops = choose_crops(batch.inputs, settings.crop, settings.attention, consecutive)
         cut, alpha = crops.cut(batch), crops.cut_images(soft_edge(batch.inputs.paint_mask))
         start = time.perf_counter()
@@ -100,7 +100,7 @@ def _in_bfloat16(module: AppearanceModule, batch: AppearanceBatch) -> bool:
         with torch.autocast(module.device.type, torch.bfloat16, enabled=bfloat16):
             module.renderer(one).mean().backward()
 
-    return uses_bfloat16(module.optimisation.precision, work, module.device)
+    return uses_bfloat16(module.optimization.precision, work, module.device)
 
 
 def _bare_passes(
@@ -113,7 +113,7 @@ def _bare_passes(
     bfloat16: bool,
 ) -> None:
     """Forward and backward of every network that a step asks, and nothing else."""
-    settings, objective = module.optimisation, module.objective
+    settings, objective = module.optimization, module.objective
     module.zero_grad()
     with torch.autocast(module.device.type, torch.bfloat16, enabled=bfloat16):
         rendered = Rendered(cut, module.renderer(cut.inputs), alpha)
@@ -122,7 +122,7 @@ def _bare_passes(
     if objective.discriminator is not None:
         r1 = 0.0 if step % settings.r1_every else settings.r1 * settings.r1_every
         with torch.autocast(module.device.type, torch.bfloat16, enabled=bfloat16):
-            verdict, _ = objective.judge_step(rendered, r1)
+            verdict, _ = objective.discriminator_step(rendered, r1)
         verdict.backward()
     if module.device.type != "cpu":
         torch.accelerator.synchronize()
@@ -138,7 +138,6 @@ TRAINING_AIM, RENDERING_AIM = "≤ 10", "≤ 20"
 
 
 def bench_appearance_speed(
-    fit: FitCommand,
     *,
     morphable_model: str | None = None,
     configs: Sequence[str] = (),
@@ -149,7 +148,6 @@ def bench_appearance_speed(
     """Time training steps, ``animate`` and the renderer of each rung on a digital actor's film.
 
     Args:
-        fit: Runs ``readavatar fit``.
         morphable_model: Of the actor; ``ict`` where it is here, else ``builtin``.
         configs: Put over each rung's.
         rungs: Of ``LADDER``.
@@ -165,7 +163,7 @@ def bench_appearance_speed(
         avatar, size = work / "avatars" / rung, FILM_SIZES[rung]
         store = _film(work / f"film_{size}", size, morphable_model or default_model())
         shutil.rmtree(avatar, ignore_errors=True)
-        figures |= {f"{rung}: {name}": each for name, each in _time_training(fit, rung, configs, store, avatar).items()}
+        figures |= {f"{rung}: {name}": each for name, each in _time_training(rung, configs, store, avatar).items()}
         figures |= {f"{rung}: {name}": each for name, each in _time_animation(avatar, work).items()}
         if rung == "default":
             figures |= {f"{rung}: {name}": each for name, each in time_renderer(avatar, _inputs(avatar)).items()}
@@ -182,17 +180,18 @@ def _film(path: Path, size: int, morphable_model: str) -> ClipStore:
     return ClipStore(path)
 
 
-def _time_training(
-    fit: FitCommand, rung: str, configs: Sequence[str], store: ClipStore, avatar: Path
-) -> dict[str, Figure]:
+def _time_training(rung: str, configs: Sequence[str], store: ClipStore, avatar: Path) -> dict[str, Figure]:
     report, steps = avatar / "steps.json", WARM_UP + LADDER[rung]
-    names = ["configs/appearance/default.yaml"]
-    names += [f"configs/appearance/{rung}.yaml"] if rung != "default" else []
-    timer = f"{StepTimer.__module__}.{StepTimer.__name__}"
-    options = [f"--data.clips={store.path}", f"--avatar={avatar}", f"--trainer.max_steps={steps}"]
-    options += [f"--trainer.val_check_interval={steps}", "--data.held_out_seconds=0.2", "--data.validation_frames=1"]
-    options += [f"--trainer.callbacks+={timer}", f"--trainer.callbacks.report={report}"]
-    fit(["fit", *(word for name in (*names, *configs) for word in ("--config", name)), *options])
+    names = [f"configs/appearance/{rung}.yaml"] if rung != "default" else []
+    settings = {
+        "trainer.max_steps": steps,
+        "trainer.val_check_interval": steps,
+        "data.held_out_seconds": 0.2,
+        "data.validation_frames": 1,
+        "trainer.callbacks+": f"{StepTimer.__module__}.{StepTimer.__name__}",
+        "trainer.callbacks.report": str(report),
+    }
+    train("appearance", store.path, configs=[*names, *configs], overrides=settings, avatar=avatar, progress=True)
     times = json.loads(report.read_text())
     shares = [100 * (a / b - 1) for a, b in zip(times["whole"], times["bare"], strict=True)]
     share = Figure(overhead(**times), min(shares), max(shares), "%", TRAINING_AIM)

@@ -20,7 +20,6 @@ from readavatar.benchmarks.expression.sync import SyncJudge, find_judge, measure
 from readavatar.benchmarks.expression.table import over_twin, print_columns, summarise_actors
 from readavatar.benchmarks.expression.takes import FIRST_SEED, Trial, make_trial
 from readavatar.benchmarks.expression.training import TUNED, TWIN, VARIANTS, train_actor
-from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Score
 from readavatar.errors import UserError
 from readavatar.progress import spinner
@@ -39,7 +38,6 @@ class Measured:
 
 
 def bench_expression(
-    fit: FitCommand,
     morphable_model: str | None = None,
     actors: int = 3,
     avatar: str | Path | None = None,
@@ -54,7 +52,6 @@ def bench_expression(
     measures again. (They are known by their settings: delete the folder after a change of what actors do.)
 
     Args:
-        fit: Runs ``readavatar fit`` with a command line's arguments.
         morphable_model: Whose face distances are measured on; by default ICT's where it is on this machine, else the
             built-in head.
         actors: How many; actor i has the seed ``FIRST_SEED`` + i, and its networks are trained with the seed i.
@@ -80,7 +77,7 @@ def bench_expression(
     found: dict[str, dict[str, dict[str, float]]] = {}
     heard: dict[str, Tensor] = {}
     for number in range(actors):
-        trained = {AVATAR: given} if given else _train(fit, number, model, work, config, heard)
+        trained = {AVATAR: given} if given else _train(number, model, work, config, heard)
         fps = trained[judged].fps
         trial = make_trial(FIRST_SEED + number, model, fps=fps)
         motions: dict[str, Motion] = {TRUTH: true_motion(trial.character), **trained}
@@ -105,9 +102,9 @@ _DRAWN = ("dial", "changes")
 
 
 def _train(
-    fit: FitCommand, number: int, model: str, work: Path, config: str | None, heard: dict[str, Tensor]
+    number: int, model: str, work: Path, config: str | None, heard: dict[str, Tensor]
 ) -> dict[str, TrainedMotion]:
-    folders = {variant: train_actor(fit, number, variant, model, work, config) for variant in VARIANTS}
+    folders = {variant: train_actor(number, variant, model, work, config) for variant in VARIANTS}
     return {variant: TrainedMotion(folder, heard) for variant, folder in folders.items()}
 
 

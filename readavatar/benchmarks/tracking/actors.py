@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Row, Values
 from readavatar.benchmarks.tracking.fit import fit_person
 from readavatar.benchmarks.tracking.likeness import LIKENESS_ROWS, measure_likeness
@@ -85,13 +84,11 @@ def film_actor(seed: int, morphable_model: str, work: Path, film: dict | None = 
     return store, ClipStore(folder / "clip")
 
 
-def score_actor(
-    fit: FitCommand, seed: int, morphable_model: str, work: Path, config: str, film: dict | None = None
-) -> Values:
+def score_actor(seed: int, morphable_model: str, work: Path, config: str, film: dict | None = None) -> Values:
     """Film (or find) an actor, fit the video as footage is fitted, and measure ``ACTOR_ROWS``."""
     filmed, clip = film_actor(seed, morphable_model, work, film)
     _LOGGER.info("actor %d: fitting %d frames", seed, clip.num_frames)
-    fitted = fit_person(fit, f"actor_{seed}", [clip.path], work, config, morphable_model)
+    fitted = fit_person(f"actor_{seed}", [clip.path], work, config, morphable_model)
     errors = measure_against_truth(fitted.stores[0].tracking(), filmed.truth(), fitted.model, clip.fps)
     return {**{name: [value] for name, value in errors.items()}, **measure_likeness(fitted)}
 

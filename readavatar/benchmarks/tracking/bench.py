@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.console import Console
 
 from readavatar.assets import find_asset
-from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Score, print_scores, summarise_subjects
 from readavatar.benchmarks.tracking.actors import ACTOR_ROWS, FIRST_SEED, score_actor
 from readavatar.benchmarks.tracking.fit import DEFAULT_CONFIG
@@ -21,7 +20,6 @@ ACTORS, FOOTAGE = "digital actors", "footage"
 
 
 def bench_tracking(
-    fit: FitCommand,
     morphable_model: str | None = None,
     actors: int = 3,
     footage: str | Path | None = None,
@@ -36,7 +34,6 @@ def bench_tracking(
     settings: delete the folder after a change of what is filmed.)
 
     Args:
-        fit: Runs ``readavatar fit`` with a command line's arguments.
         morphable_model: What the actors are made of and all is fitted with; by default ICT's where it is on this
             machine, else the built-in head.
         actors: How many, with seeds from ``FIRST_SEED`` on; 0 for none.
@@ -59,12 +56,12 @@ def bench_tracking(
     scores: dict[str, Score] = {}
     if actors:
         seeds = range(FIRST_SEED, FIRST_SEED + actors)
-        measured = {f"actor {seed}": score_actor(fit, seed, model, work, config, film) for seed in seeds}
+        measured = {f"actor {seed}": score_actor(seed, model, work, config, film) for seed in seeds}
         scores |= summarise_subjects(ACTORS, ACTOR_ROWS, measured)
         if console is not None:
             print_scores(f"tracking, digital actors ({model})", ACTORS, scores, list(measured), console)
     if people:
-        found = {name: score_person(fit, name, sources, model, work, config) for name, sources in people.items()}
+        found = {name: score_person(name, sources, model, work, config) for name, sources in people.items()}
         own = summarise_subjects(FOOTAGE, FOOTAGE_ROWS, {name: each.values for name, each in found.items()})
         across = {f"{FOOTAGE}: {name}": score for name, score in transfer_scores(found).items()}
         scores |= own | across

@@ -15,18 +15,18 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.data.datasets.tracking import read_observations
 from readavatar.data.store import ClipStore
 from readavatar.files import replacing_folder
 from readavatar.morphable import MorphableModel, load_morphable_model
 from readavatar.tracking.schedule import choose_keyframes
+from readavatar.training import train
 from readavatar.types import TrackedFace
 
 _LOGGER = logging.getLogger(__name__)
 
 DEFAULT_CONFIG = "configs/tracking/default.yaml"
-_NOT_LINKED = ("tracking.safetensors", "rehearsal.safetensors", "cache")
+_NOT_LINKED = ("tracking.safetensors", "cache")
 """What a fit writes, or depends on one."""
 
 
@@ -59,13 +59,10 @@ class Fitted:
         return replace(faces[0], coefficients=replace(parts[0], **joined), lighting=lighting)
 
 
-def fit_person(
-    fit: FitCommand, name: str, clips: Sequence[Path], work: Path, config: str, morphable_model: str
-) -> Fitted:
+def fit_person(name: str, clips: Sequence[Path], work: Path, config: str, morphable_model: str) -> Fitted:
     """Fit a person's clips together; the clips themselves are left as they are.
 
     Args:
-        fit: Runs the command.
         name: Of the person: names the folders.
         clips: Prepared clip stores.
         work: Folder for links to the clips, and for the fit's own files.
@@ -73,13 +70,20 @@ def fit_person(
         morphable_model: What ``load_morphable_model`` takes.
     """
     links = [link_clip(clip, work / "fits" / name / f"{number:03d}") for number, clip in enumerate(clips)]
-    configs = [DEFAULT_CONFIG] if config == DEFAULT_CONFIG else [DEFAULT_CONFIG, config]
-    command = ["fit", *(word for each in configs for word in ("--config", each))]
-    command += ["--model.morphable_model", morphable_model, "--data.clips", json.dumps([str(link) for link in links])]
     run = work / "avatars" / name / "training" / "tracking"
     shutil.rmtree(run, ignore_errors=True)  # an earlier run's checkpoint is none of this one's
     start = time.perf_counter()
-    fit([*command, "--avatar", str(work / "avatars" / name), "--fresh", "true"])
+    configs = [] if config == DEFAULT_CONFIG else [config]
+    overrides = {"model.morphable_model": morphable_model}
+    train(
+        "tracking",
+        links,
+        configs=configs,
+        overrides=overrides,
+        avatar=work / "avatars" / name,
+        fresh=True,
+        progress=True,
+    )
     seconds = time.perf_counter() - start
     stores, model = [ClipStore(link) for link in links], load_morphable_model(morphable_model)
     offsets = _landmark_offsets(run)

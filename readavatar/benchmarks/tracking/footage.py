@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from readavatar.benchmarks.fit_command import FitCommand
 from readavatar.benchmarks.scorecard import Row, Score, Values, summarise
 from readavatar.benchmarks.tracking.fit import Fitted, fit_person
 from readavatar.benchmarks.tracking.likeness import LIKENESS_ROWS, STEADINESS_ROWS, measure_likeness
@@ -104,14 +103,12 @@ def prepared(source: Path, person: str, work: Path) -> Path:
     return out
 
 
-def score_person(
-    fit: FitCommand, person: str, sources: list[Path], morphable_model: str, work: Path, config: str
-) -> PersonScores:
+def score_person(person: str, sources: list[Path], morphable_model: str, work: Path, config: str) -> PersonScores:
     """Prepare what is not, fit all of a person's clips together, and measure ``FOOTAGE_ROWS``."""
     clips = [prepared(source, person, work) for source in sources]
     num_frames = sum(ClipStore(clip).num_frames for clip in clips)
     _LOGGER.info("%s: fitting %d frames of %d clip(s)", person, num_frames, len(clips))
-    fitted = fit_person(fit, person, clips, work, config, morphable_model)
+    fitted = fit_person(person, clips, work, config, morphable_model)
     values = {**measure_likeness(fitted), HIDDEN: [], AT_LIMIT: []}
     expressions, blendshapes, remarks = [], [], []
     for store in fitted.stores:

@@ -6,28 +6,28 @@ that training disturbs are rasterised anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Literal
 
 import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from readavatar.data.datasets.appearance_clips import (
     AppearanceBatch,
     AppearanceClip,
+    AppearanceSpecification,
     FitAugmentation,
     load_appearance_clip,
 )
+from readavatar.data.datasets.loading import BatchLoader, SeededOrder
 from readavatar.data.datasets.speech_features import describe_encoder
 from readavatar.data.raster.render_inputs import MapSettings, RenderInputs, measure_jaw_reach
 from readavatar.data.store import ClipStore
 from readavatar.errors import UserError
 from readavatar.morphable import load_morphable_model
-from readavatar.prefetch import prefetch
 from readavatar.speech import load_speech_encoder
 
 HELD_OUT_SHARE = 0.25
@@ -53,7 +53,7 @@ class AppearanceFrames(Dataset):
             chosen: (clip, frame) of each item.
             window: Video frames of speech around each.
             augmentation: Of the fit; an item i + k · len is item i, disturbed in another way for each k.
-            driven_share: Of the frames of rehearsed clips, under the mesh as the speech model moves it.
+            driven_share: Of the frames of driven clips, under the mesh as speech drives it.
             seed: Of both.
         """
         self.clips, self.chosen, self.window = clips, chosen, window
@@ -78,24 +78,17 @@ class AppearanceFrames(Dataset):
         is_driven, is_augmented = (
             float(torch.rand((), generator=generator)) < share for share in (self.driven_share, self.augmentation.share)
         )
-        if is_driven and self.clips[clip].rehearsed is not None:
+        if is_driven and self.clips[clip].driven is not None:
             return self.clips[clip].driven_batch([frame], self.window)
         if is_augmented:
             return self.clips[clip].augmented_batch([frame], self.window, self.augmentation, generator)
         return self.clips[clip].batch([frame], self.window)
 
 
-class PrefetchLoader(DataLoader):
-    """Makes the next batch while one is used, in a thread: the next one waits less, and nothing is copied."""
-
-    def __iter__(self) -> Iterator[AppearanceBatch]:
-        return prefetch(super().__iter__())
-
-
-class EpochOrder(Sampler[int]):
+class FrameOrder(SeededOrder):
     """A random order of frames that (seed, epoch) decide; runs of ``consecutive`` neighbours stay together.
 
-    Frame i of epoch k is given as i + k · (how many frames there are), so that the dataset knows the epoch, too.
+    Frame i of epoch k is given as i + k · (how many frames there are), so that the dataset is told the epoch, too.
     """
 
     def __init__(self, chosen: list[tuple[int, int]], seed: int, consecutive: int = 1) -> None:
@@ -105,26 +98,20 @@ class EpochOrder(Sampler[int]):
             seed: Of the order.
             consecutive: Length of the runs; frames that are in no whole run are left out.
         """
-        self.seed, self.epoch, self.consecutive, self.total = seed, 0, consecutive, len(chosen)
+        self.consecutive, self.total = consecutive, len(chosen)
         self.starts = [
             start
             for start in range(0, len(chosen) - consecutive + 1)
             if chosen[start + consecutive - 1] == (chosen[start][0], chosen[start][1] + consecutive - 1)
         ]
+        super().__init__(len(self.starts) // consecutive * consecutive, seed)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning tells which epoch begins."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.starts) // self.consecutive * self.consecutive
-
-    def __iter__(self) -> Iterator[int]:
+    def order(self) -> list[int]:
+        """The epoch's items."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.starts), generator=generator)[: len(self) // self.consecutive]
-        for index in order.tolist():
-            first = self.starts[index] + self.epoch * self.total
-            yield from range(first, first + self.consecutive)
+        runs = torch.randperm(len(self.starts), generator=generator)[: len(self) // self.consecutive].tolist()
+        firsts = [self.starts[run] + self.epoch * self.total for run in runs]
+        return [first + step for first in firsts for step in range(self.consecutive)]
 
 
 class AppearanceData(pl.LightningDataModule):
@@ -162,8 +149,8 @@ class AppearanceData(pl.LightningDataModule):
             batch_size: Frames.
             consecutive: 2 gives batches of neighbouring frames, which the ``temporal`` loss needs.
             augmentation: Of the fit that is trained on; not of the one that is tested on.
-            driven_share: Of the frames that are trained on, where an avatar has rehearsed the clip; they are judged
-                by the discriminator alone, as the footage shows another motion.
+            driven_share: Of the frames that are trained on, under the expressions of ``drive``; they are judged by the
+                discriminator alone, as the footage shows another motion.
             num_workers: Processes that load; none leaves it to a thread, which is usually best.
             seed: Of the order of the frames.
         """
@@ -183,44 +170,47 @@ class AppearanceData(pl.LightningDataModule):
             raise UserError(f"Expected a driven_share in [0, 1], but got {driven_share}.")
         self.augmentation, self.driven_share = augmentation, driven_share
         self.clips: list[AppearanceClip] = []
+        self.driven: Sequence[Tensor | None] | None = None
+
+    def drive(self, driven: Sequence[Float[Tensor, "_ E"] | None]) -> None:
+        """Give each clip the expressions that an avatar's expression stage gives to its sound; before ``setup``.
+
+        Args:
+            driven: Of each clip's frames; None for a clip without.
+        """
+        self.driven = driven
 
     def prepare_data(self) -> None:
         """Fill the clips' caches."""
-        self._load()
+        self.setup("fit")
 
     def setup(self, stage: str) -> None:
         """Open the caches and share the frames out between training and testing."""
         if not self.clips:
             self._load()
 
-    @property
-    def num_speech_features(self) -> int:
-        """D."""
-        return self.clips[0].speech.shape[1]
+    def specification(self) -> AppearanceSpecification:
+        """What a network that is trained on these clips has to be built for; after ``setup``."""
+        return AppearanceSpecification(
+            speech_encoder=describe_encoder(self.encoder),
+            morphable_model=self.face.morphable_model,
+            expression_names=tuple(self.face.expression_names),
+            size=self.frame_size,
+            maps=self.map_settings,
+            num_speech_features=self.clips[0].speech.shape[1],
+            num_regions=len(self.morphable_model.region_names),
+            speech_window=self.speech_window,
+            consecutive=self.consecutive,
+            clips=tuple(self.clips),
+            training=tuple(self.training),
+        )
 
-    @property
-    def num_regions(self) -> int:
-        """Of the morphable model."""
-        return len(self.morphable_model.region_names)
-
-    @property
-    def training_speech(self) -> Float[Tensor, "T D"]:
-        """The features of every frame that is trained on."""
-        return torch.stack([self.clips[clip].speech[frame] for clip, frame in self.training])
-
-    def description(self) -> dict:
-        """JSON values that say what a network trained on these clips has to be given."""
-        return {
-            "speech_encoder": describe_encoder(self.encoder),
-            "morphable_model": self.face.morphable_model,
-            "expression_names": list(self.face.expression_names),
-            "size": self.frame_size,
-            "maps": asdict(self.map_settings),
-        }
+    def require(self) -> None:
+        """The network asks for nothing."""
 
     def train_dataloader(self) -> DataLoader:
         """Frames in an order that (seed, epoch) decide."""
-        order = EpochOrder(self.training, self.seed, self.consecutive)
+        order = FrameOrder(self.training, self.seed, self.consecutive)
         if len(order) < self.batch_size:
             raise UserError(f"Expected {self.batch_size} or more frames to train on, but the clips give {len(order)}.")
         frames = AppearanceFrames(
@@ -238,13 +228,13 @@ class AppearanceData(pl.LightningDataModule):
         """All held-out frames, in order."""
         return self._loader(AppearanceFrames(self.clips, self.held_out, self.speech_window))
 
-    def _loader(self, frames: AppearanceFrames, **arguments) -> PrefetchLoader:
-        return PrefetchLoader(
+    def _loader(self, frames: AppearanceFrames, **arguments) -> BatchLoader:
+        return BatchLoader(
             frames,
+            prefetches=True,
             batch_size=self.batch_size,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            collate_fn=_as_it_is,
             **arguments,
         )
 
@@ -268,7 +258,8 @@ class AppearanceData(pl.LightningDataModule):
         self.map_settings = MapSettings(self.painted, jaw_reach=reach, supersampling=self.supersampling)
         self.clips, self.training, self.held_out = [], [], []
         for index, (store, face) in enumerate(zip(stores, faces, strict=True)):
-            arguments = (self.morphable_model, self.encoder, self.frame_size, self.map_settings)
+            driven = self.driven[index] if self.driven is not None else None
+            arguments = (self.morphable_model, self.encoder, self.frame_size, self.map_settings, driven)
             self.clips.append(load_appearance_clip(store, face, *arguments))
             seen = torch.nonzero(store.landmarks().landmark_confidence > 0)[:, 0].tolist()
             first_held_out = store.num_frames - num_held_out(store.num_frames, store.fps, self.held_out_seconds)
@@ -284,7 +275,3 @@ class AppearanceData(pl.LightningDataModule):
 def num_held_out(num_frames: int, fps: float, seconds: int | float) -> int:
     """How many frames at a clip's end are never trained on."""
     return round(min(seconds * fps, num_frames * HELD_OUT_SHARE))
-
-
-def _as_it_is(batch: AppearanceBatch) -> AppearanceBatch:
-    return batch

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import torch
@@ -92,8 +92,8 @@ class AppearanceClip:
     model: MorphableModel
     settings: MapSettings
     speech: Float[Tensor, "T D"]
-    rehearsed: Float[Tensor, "T E"] | None = None
-    """Expressions that the speech model gives to the clip's sound."""
+    driven: Float[Tensor, "T E"] | None = None
+    """Expressions that the avatar's expression stage gives to the clip's sound."""
 
     def batch(self, indices: Sequence[int], window: int) -> AppearanceBatch:
         """Some of its frames."""
@@ -108,10 +108,10 @@ class AppearanceClip:
         return self._batch(index, self._maps(index, coefficients), window)
 
     def driven_batch(self, indices: Sequence[int], window: int) -> AppearanceBatch:
-        """Some of its frames, under the mesh as the speech model moves it; the paint masks stay where they are."""
+        """Some of its frames, under the mesh as speech drives it; the paint masks stay where they are."""
         index = torch.tensor(indices)
         coefficients = self.face.coefficients.frames(index)
-        driven = replace(coefficients, expression_coefficients=self.rehearsed[index])
+        driven = replace(coefficients, expression_coefficients=self.driven[index])
         batch = self._batch(index, self._maps(index, driven), window)
         return replace(batch, is_driven=torch.ones_like(batch.is_driven))
 
@@ -133,6 +133,45 @@ class AppearanceClip:
         return AppearanceBatch(inputs, frames, torch.zeros(len(frames), dtype=torch.bool))
 
 
+@dataclass(frozen=True)
+class AppearanceSpecification:
+    """What an appearance network for some clips has to be built for."""
+
+    speech_encoder: dict
+    """Of ``describe_encoder``."""
+    morphable_model: str
+    """What ``load_morphable_model`` takes."""
+    expression_names: tuple[str, ...]
+    size: int
+    """Side of the frames, pixels."""
+    maps: MapSettings
+    num_speech_features: int
+    """D."""
+    num_regions: int
+    """Of the morphable model."""
+    speech_window: int
+    """Video frames of speech that a frame is given."""
+    consecutive: int
+    """Neighbouring frames that stand side by side in a batch."""
+    clips: tuple[AppearanceClip, ...]
+    training: tuple[tuple[int, int], ...]
+    """(clip, frame) of each frame that is trained on."""
+
+    def description(self) -> dict:
+        """JSON values that say what the trained network has to be given."""
+        return {
+            "speech_encoder": self.speech_encoder,
+            "morphable_model": self.morphable_model,
+            "expression_names": list(self.expression_names),
+            "size": self.size,
+            "maps": asdict(self.maps),
+        }
+
+    def training_speech(self) -> Float[Tensor, "T D"]:
+        """The features of every frame that is trained on."""
+        return torch.stack([self.clips[clip].speech[frame] for clip, frame in self.training])
+
+
 def load_appearance_clip(
     store: ClipStore,
     face: TrackedFace,
@@ -140,6 +179,7 @@ def load_appearance_clip(
     encoder: SpeechEncoder,
     size: int,
     settings: MapSettings,
+    driven: Float[Tensor, "T E"] | None = None,
 ) -> AppearanceClip:
     """A fitted clip at ``size``, from its cache where that holds what these arguments lead to."""
     digest = _digest(face, model, size, settings)
@@ -152,15 +192,7 @@ def load_appearance_clip(
     else:
         warnings.warn(f"'{store.path}' is silent: its frames are learned with speech features of zero.", stacklevel=2)
         speech = torch.zeros(store.num_frames, encoder.num_features)
-    return AppearanceClip(PackedMaps(tensors), frames, face, model, settings, speech.float(), _rehearsed(store, face))
-
-
-def _rehearsed(store: ClipStore, face: TrackedFace) -> Float[Tensor, "T E"] | None:
-    rehearsal = store.rehearsal()
-    # Of an earlier fit, with other expressions: the avatar that it was made by would be refused, too.
-    if rehearsal is None or rehearsal.expression_names != face.expression_names:
-        return None
-    return rehearsal.coefficients.expression_coefficients
+    return AppearanceClip(PackedMaps(tensors), frames, face, model, settings, speech.float(), driven)
 
 
 def _packed_maps(face: TrackedFace, model: MorphableModel, size: int, settings: MapSettings) -> dict[str, Tensor]:

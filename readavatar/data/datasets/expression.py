@@ -7,13 +7,13 @@ from typing import Literal
 
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader
 
-from readavatar.data.datasets.blinks import LidGap, blink_frames, blink_pulses, pulse_frames
+from readavatar.data.datasets.blinks import LidGap, blink_frames, blink_pulses
 from readavatar.data.datasets.emotion_strength import measured_strengths
-from readavatar.data.datasets.expression_windows import ExpressionBatch, ExpressionClip, ExpressionWindows, WindowOrder
+from readavatar.data.datasets.expression_specification import ExpressionSpecification
+from readavatar.data.datasets.expression_windows import ExpressionClip, ExpressionWindows
+from readavatar.data.datasets.loading import BatchLoader, SeededOrder
 from readavatar.data.datasets.speech_features import clip_speech_features, describe_encoder
 from readavatar.data.store import ClipStore
 from readavatar.data.store.emotion_labels import EmotionCoding, label_names, read_emotion
@@ -30,8 +30,6 @@ Strengths = Literal["labelled", "measured"]
 _HELD_OUT_SHARE = 0.2
 """Of a clip, the most that is held out."""
 _ONE_PERSON = "person"
-_SHOWN = 0.2
-"""Strength from which an emotion is seen."""
 _MOUTH_PREFIXES = ("jaw", "mouth", "cheekPuff", "tongue")
 """Of the names of the expressions that speech moves."""
 
@@ -97,7 +95,6 @@ class ExpressionData(pl.LightningDataModule):
         self.emotion_names, self.emotion_coding = emotion_names, emotion_coding
         self.muted_share, self.strengths, self.truth = muted_share, strengths, truth
         self.context = 0
-        """Frames of speech and emotion on either side of a window; the network that is trained sets it."""
         self.training: list[ExpressionClip] = []
 
     def prepare_data(self) -> None:
@@ -144,59 +141,33 @@ class ExpressionData(pl.LightningDataModule):
         training = [clip.frames(0, split) for clip, split in zip(clips, splits, strict=True)]
         return training, list(zip(clips, splits, strict=True))
 
-    @property
-    def num_speech_features(self) -> int:
-        """D."""
-        return self.encoder.num_features
+    def specification(self) -> ExpressionSpecification:
+        """What a network that is trained on these clips has to be built for; after ``setup``."""
+        return ExpressionSpecification(
+            speech_encoder=describe_encoder(self.encoder),
+            morphable_model=self.face_model,
+            expression_names=tuple(self.expression_names),
+            emotion_names=tuple(self.emotion_space.names),
+            people=tuple(self.people),
+            fps=self.fps,
+            num_speech_features=self.encoder.num_features,
+            clips=tuple(self.training),
+            spoken=self.spoken,
+        )
 
-    @property
-    def training_speech(self) -> Float[Tensor, "T D"]:
-        """The features of every frame that is trained on."""
-        return torch.cat([clip.speech for clip in self.training]).float()
-
-    @property
-    def training_expressions(self) -> Float[Tensor, "T E"]:
-        """The coefficients of every frame that is trained on and in which the face was seen."""
-        return torch.cat([clip.expressions[clip.is_valid] for clip in self.training])
-
-    @property
-    def blink_rates(self) -> Float[Tensor, " P"]:
-        """Blinks a second of each person."""
-        rates = []
-        for person in range(len(self.people)):
-            own = [clip for clip in self.training if clip.person == person]
-            # A pulse's area is known, and a clip's copies count as the clip does.
-            blinks = sum(float(clip.blinks.sum()) for clip in own) / pulse_frames(self.fps)
-            rates.append(blinks / max(1, sum(len(clip.blinks) for clip in own)) * self.fps)
-        return torch.tensor(rates)
-
-    @property
-    def unseen_emotions(self) -> list[int]:
-        """Which emotions the training clips do not show."""
-        strongest = torch.cat([clip.emotion for clip in self.training]).amax(0)
-        return torch.nonzero(strongest < _SHOWN)[:, 0].tolist()
-
-    def description(self) -> dict:
-        """JSON values that say what a network trained on these clips has to be given."""
-        return {
-            "speech_encoder": describe_encoder(self.encoder),
-            "morphable_model": self.face_model,
-            "expression_names": list(self.expression_names),
-            "emotion_names": list(self.emotion_space.names),
-            "people": self.people,
-            "fps": self.fps,
-        }
+    def require(self, context: int) -> None:
+        """What the network that was built asks for: frames of speech and emotion on either side of a window."""
+        self.context = context
 
     def train_dataloader(self) -> DataLoader:
         """Every window once an epoch, in an order that (seed, epoch) decide."""
         windows = ExpressionWindows(self.training, self.places, self.length, self.context)
-        return DataLoader(
+        return BatchLoader(
             windows,
             batch_size=self.batch_size,
-            sampler=WindowOrder(len(windows), self.seed),
+            sampler=SeededOrder(len(windows), self.seed),
             drop_last=len(windows) >= self.batch_size,
             num_workers=self.num_workers,
-            collate_fn=_as_it_is,
         )
 
     def val_dataloader(self) -> DataLoader:
@@ -255,7 +226,3 @@ class ExpressionData(pl.LightningDataModule):
 def _with_blinks(clip: ExpressionClip, lids: LidGap, fps: float) -> ExpressionClip:
     frames = blink_frames(lids(clip.expressions), fps)
     return replace(clip, blinks=blink_pulses(frames, len(clip.expressions), fps))
-
-
-def _as_it_is(batch: ExpressionBatch) -> ExpressionBatch:
-    return batch

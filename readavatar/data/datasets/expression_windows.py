@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from readavatar.types import Tensors
 
@@ -97,21 +97,3 @@ class ExpressionWindows(Dataset):
         places = [self.places[item] for item in items]
         windows = [self.clips[clip].window(first, self.length, self.context) for clip, first in places]
         return ExpressionBatch(*(torch.stack(values) for values in zip(*windows, strict=True)))
-
-
-class WindowOrder(Sampler[int]):
-    """A random order of the items that (seed, epoch) decide."""
-
-    def __init__(self, num_items: int, seed: int) -> None:
-        self.num_items, self.seed, self.epoch = num_items, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning tells which epoch begins."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.num_items
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        yield from torch.randperm(self.num_items, generator=generator).tolist()

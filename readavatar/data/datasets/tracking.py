@@ -107,6 +107,20 @@ class FrameBatches(Dataset):
         return tuple(F.interpolate(image, (resolution, resolution), mode="area") for image in images)
 
 
+@dataclass(frozen=True)
+class TrackingSpecification:
+    """The footage that a fit is of."""
+
+    stores: tuple[ClipStore, ...]
+    observations: Observations
+    resolution: int
+    """Pixels of the sides of the frames that a fit is scored on."""
+
+    def batch(self, indices: Int[Tensor, " B"]) -> TrackingBatch:
+        """Some of the N frames with their pixels, at ``resolution``."""
+        return FrameBatches(self.stores, [(indices, self.resolution)])[0]
+
+
 class TrackingData(pl.LightningDataModule):
     """Clips of one person, for the tracking stage."""
 
@@ -121,6 +135,7 @@ class TrackingData(pl.LightningDataModule):
         self.resolution = resolution
         self.stores: list[ClipStore] = []
         self.observations: Observations | None = None
+        self.planned: list[tuple[Int[Tensor, " _"], int]] = []
 
     def setup(self, stage: str) -> None:
         """Open the clips and read their landmarks.
@@ -130,25 +145,33 @@ class TrackingData(pl.LightningDataModule):
         """
         if not self.clips:
             raise UserError("Expected one or more clip stores, but got none; name them with --data.clips clips/jane.")
-        self.stores = [ClipStore(clip) for clip in self.clips]
-        self.observations = read_observations(self.stores)
+        if self.observations is None:
+            self.stores = [ClipStore(clip) for clip in self.clips]
+            self.observations = read_observations(self.stores)
 
-    def batches(self, batches: Sequence[tuple[Int[Tensor, " _"], int]]) -> DataLoader:
-        """A loader of given frames (see ``FrameBatches``)."""
-        return DataLoader(FrameBatches(self.stores, batches), batch_size=None)
+    def specification(self) -> TrackingSpecification:
+        """The footage that a fit is of; after ``setup``."""
+        return TrackingSpecification(tuple(self.stores), self.observations, self.resolution)
+
+    def require(self, planned: list[tuple[Int[Tensor, " _"], int]]) -> None:
+        """What the fit asks for: each step's frames, and at how many pixels a side (0: landmarks alone)."""
+        self.planned = planned
 
     def train_dataloader(self) -> DataLoader:
-        """The batches that the module's plan of stages asks for."""
-        return self.batches(self.trainer.lightning_module.planned_batches())
+        """The batches of the fit's plan, in its order."""
+        return self._batches(self.planned)
 
     def test_dataloader(self) -> DataLoader:
         """Every frame once, in order, with its pixels."""
         frames = torch.arange(self.observations.num_frames).split(_EVALUATION_BATCH)
-        return self.batches([(indices, self.resolution) for indices in frames])
+        return self._batches([(indices, self.resolution) for indices in frames])
 
     def val_dataloader(self) -> DataLoader:
         """As ``test_dataloader``."""
         return self.test_dataloader()
+
+    def _batches(self, batches: Sequence[tuple[Int[Tensor, " _"], int]]) -> DataLoader:
+        return DataLoader(FrameBatches(self.stores, batches), batch_size=None)
 
 
 def read_observations(stores: Sequence[ClipStore]) -> Observations:

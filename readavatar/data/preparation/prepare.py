@@ -73,8 +73,19 @@ def prepare_clip(
             are logged as warnings.
         progress: Draw progress bars; by default only within ``progress_bars()``.
 
+    Returns:
+        The store, opened.
+
     Raises:
-        UserError: The video cannot be read, or does not show one person in most of its frames.
+        UserError: A size out of range, a video that cannot be read or does not show one person in most of its frames,
+            or something else than a clip store at ``out``.
+
+    Example:
+        >>> from readavatar import prepare
+        >>> prepare("jane.mp4", "clips/jane", size=256)
+        Traceback (most recent call last):
+            ...
+        readavatar.errors.UserError: Expected a media file at 'jane.mp4', but there is none.
     """
     video = Path(video)
     if not SMALLEST_SIZE <= size <= LARGEST_SIZE:

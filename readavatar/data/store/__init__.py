@@ -9,7 +9,6 @@
     emotion.json             ``EmotionTrack``; absent when unlabelled
     tracking.safetensors     ``TrackedFace``; written by the tracking stage
     truth.safetensors        ``TrackedFace``; only in a digital actor's clips
-    rehearsal.safetensors    ``TrackedFace``; the same, as an avatar says the clip's sound
     cache/                   what can be computed again, keyed by what it depends on
 
 Every file is validated where it is written and where it is read. A store is filled in a folder beside its place and

@@ -16,8 +16,8 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-import pytorch_lightning as pl
 import safetensors
 import safetensors.torch
 from torch import Tensor, nn
@@ -26,6 +26,8 @@ from readavatar.data.store.clip_store import ClipStore
 from readavatar.emotion import EmotionSpace
 from readavatar.errors import UserError
 from readavatar.files import replacing_file, sha256_of_file
+
+Network = TypeVar("Network", bound=nn.Module)
 
 FORMAT_VERSION = 1
 AVATAR_PARTS = ("expression", "expression_critics", "appearance")
@@ -59,7 +61,22 @@ class AvatarPart:
 
 
 class Avatar:
-    """An avatar on disk."""
+    """An avatar on disk. Opening reads ``avatar.json`` alone, into ``card``; a part is read when asked for.
+
+    Example:
+        >>> from torch import nn
+        >>> from readavatar import Avatar
+        >>> from readavatar.data.store.avatar import write_avatar_part
+        >>> config = {"emotion_names": ["happy", "sad"]}
+        >>> write_avatar_part("jane", "expression", nn.Linear(1, 1), config, footage=None)
+        >>> avatar = Avatar("jane")
+        >>> avatar.emotion_space.names
+        ('happy', 'sad')
+        >>> avatar.part("appearance")
+        Traceback (most recent call last):
+            ...
+        readavatar.errors.UserError: Expected the appearance part in the avatar 'jane', but it is not trained yet; ...
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Open the avatar in the folder ``path``.
@@ -85,7 +102,11 @@ class Avatar:
 
     @property
     def footage(self) -> ClipStore:
-        """The clip store of the person's footage."""
+        """The clip store of the person's footage.
+
+        Raises:
+            UserError: The avatar is a prior, which has none, or the footage is no longer there.
+        """
         if not self.card.footage:
             raise UserError(
                 f"Expected an avatar of a person at '{self.path}', but it has no footage; it is a prior to train from: "
@@ -95,11 +116,19 @@ class Avatar:
 
     @property
     def emotion_space(self) -> EmotionSpace:
-        """The emotions that the expression network was trained on."""
+        """The emotions that the expression network was trained on.
+
+        Raises:
+            UserError: It is not trained yet.
+        """
         return EmotionSpace(tuple(self.part_config("expression")["emotion_names"]))
 
     def part_config(self, name: str) -> dict:
-        """The configuration of one of ``AVATAR_PARTS``."""
+        """The configuration of one of ``AVATAR_PARTS``, as JSON values.
+
+        Raises:
+            UserError: It is not trained yet.
+        """
         if name not in self.card.parts:
             raise UserError(
                 f"Expected the {name} part in the avatar '{self.path}', but it is not trained yet; run "
@@ -121,12 +150,23 @@ class Avatar:
 
 
 def has_part(path: str | Path, name: str) -> bool:
-    """Whether there is an avatar in the folder ``path``, and one of its ``AVATAR_PARTS`` is trained."""
+    """Whether there is an avatar in the folder ``path`` whose part ``name``, one of ``AVATAR_PARTS``, is trained."""
     return (Path(path) / "avatar.json").exists() and name in Avatar(path).card.parts
 
 
-def load_network(network: nn.Module, part: AvatarPart) -> nn.Module:
-    """Give ``network`` a part's weights, ready for inference."""
+def load_network(network: Network, part: AvatarPart) -> Network:
+    """Give ``network`` a part's weights, ready for inference.
+
+    Args:
+        network: Built from ``part.config["network"]``.
+        part: Of an avatar.
+
+    Returns:
+        The same object, in evaluation mode and without gradients.
+
+    Raises:
+        UserError: The weights are another network's.
+    """
     try:
         network.load_state_dict(part.state)
     except RuntimeError as error:
@@ -170,28 +210,24 @@ def write_avatar_part(
         )
     with replacing_file(weights) as temporary:
         safetensors.torch.save_file(state, temporary, {"readavatar": json.dumps(config)})
+    write_avatar_card(path, footage, {name: {"sha256": sha256_of_file(weights), "config": config}}, card_name)
+
+
+def write_avatar_card(
+    path: str | Path, footage: str | Path | None, parts: dict[str, dict] | None = None, card_name: str | None = None
+) -> None:
+    """Write ``avatar.json``, or change it; parts that it has and that are not given stay.
+
+    Args:
+        path: The avatar's folder, which is made if need be.
+        footage: Clip store of the person; None for a prior.
+        parts: As ``AvatarCard`` has them.
+        card_name: What to call a new avatar; by default its folder's name.
+    """
+    path = Path(path)
     card_path = path / "avatar.json"
     relative = os.path.relpath(Path(footage).resolve(), path.resolve()) if footage else ""
     card = Avatar(path).card if card_path.exists() else AvatarCard(card_name or path.resolve().name, relative)
-    parts = {**card.parts, name: {"sha256": sha256_of_file(weights), "config": config}}
     with replacing_file(card_path) as temporary:
-        card = dataclasses.replace(card, footage=relative, parts=parts)
+        card = dataclasses.replace(card, footage=relative, parts={**card.parts, **(parts or {})})
         temporary.write_text(json.dumps(dataclasses.asdict(card), indent=1))
-
-
-class AvatarExport(pl.Callback):
-    """Puts a stage's networks into the avatar's folder when its training ends."""
-
-    def __init__(self, avatar: str | Path, footage: str | Path | None) -> None:
-        """
-        Args:
-            avatar: The avatar's folder.
-            footage: The clip store of the person; None for a prior.
-        """
-        self.avatar, self.footage = avatar, footage
-
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Export, unless the stage leaves no network (tracking) or was stopped by an error."""
-        if trainer.is_global_zero and hasattr(pl_module, "avatar_parts") and not trainer.interrupted:
-            for part in pl_module.avatar_parts():
-                write_avatar_part(self.avatar, **part, footage=self.footage)

@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
@@ -20,7 +19,15 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Crop:
-    """The square of the source video that the clip's frames show; the part outside the source is its edge, repeated."""
+    """The square of the source video that the clip's frames show; the part outside the source is its edge, repeated.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.data.store import Crop
+        >>> crop = Crop(left=100.0, top=50.0, size=512.0)
+        >>> crop.source_to_clip(torch.tensor([[356.0, 306.0]]), clip_size=256)
+        tensor([[128., 128.]])
+    """
 
     left: float
     """Source pixels; may be negative."""
@@ -30,11 +37,11 @@ class Crop:
 
     def clip_to_source(self, points: Float[Tensor, "*n 2"], clip_size: int) -> Float[Tensor, "*n 2"]:
         """Pixels of the clip's frames → pixels of the source."""
-        return points * (self.size / clip_size) + torch.tensor([self.left, self.top], dtype=points.dtype)
+        return points * (self.size / clip_size) + points.new_tensor([self.left, self.top])
 
     def source_to_clip(self, points: Float[Tensor, "*n 2"], clip_size: int) -> Float[Tensor, "*n 2"]:
         """Pixels of the source → pixels of the clip's frames."""
-        return (points - torch.tensor([self.left, self.top], dtype=points.dtype)) * (clip_size / self.size)
+        return (points - points.new_tensor([self.left, self.top])) * (clip_size / self.size)
 
 
 @dataclass(frozen=True)

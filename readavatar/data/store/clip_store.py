@@ -37,7 +37,33 @@ opens.)"""
 
 
 class ClipStore:
-    """A clip on disk. Opening reads ``clip.json`` alone; everything else is read when asked for."""
+    """A clip on disk. Opening reads ``clip.json`` alone; everything else is read when asked for.
+
+    Example:
+        >>> import numpy as np
+        >>> from readavatar.data.store import ClipInfo, ClipStore, Crop, writing_clip_store
+        >>> with writing_clip_store("jane") as writer:
+        ...     writer.add_frame(np.zeros((64, 64, 3), np.uint8), np.full((64, 64), 255, np.uint8))
+        ...     writer.finish(
+        ...         ClipInfo(
+        ...             num_frames=1,
+        ...             fps="25",
+        ...             size=64,
+        ...             source=None,
+        ...             source_name="jane.mp4",
+        ...             source_sha256=None,
+        ...             source_height=64,
+        ...             source_width=64,
+        ...             crop=Crop(left=0.0, top=0.0, size=64.0),
+        ...             has_audio=False,
+        ...         )
+        ...     )
+        >>> store = ClipStore("jane")
+        >>> store.num_frames, store.fps
+        (1, 25.0)
+        >>> store.frames(range(1)).shape
+        torch.Size([1, 3, 64, 64])
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Open the store in the folder ``path``.
@@ -75,16 +101,34 @@ class ClipStore:
         return self.path / self.info.source if self.info.source else None
 
     def frame(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
-        """One frame, RGB."""
+        """One frame, RGB, 8 bits.
+
+        Raises:
+            UserError: Its file is missing or damaged, or has another size than the clip.
+        """
         return read_image(self.path / "frames" / image_name(index), "RGB", self.info.size)
 
     def frames(self, indices: Int[Tensor, " B"] | range) -> Float[Tensor, "B 3 H W"]:
-        """Some frames, in [0, 1], gamma-encoded as in the video."""
+        """Some frames, in [0, 1], gamma-encoded as in the video.
+
+        Args:
+            indices: In any order, from 0.
+
+        Raises:
+            UserError: As ``frame``.
+        """
         stacked = np.stack([self.frame(int(index)) for index in indices])
         return torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 255
 
     def masks(self, indices: Int[Tensor, " B"] | range) -> Float[Tensor, "B 1 H W"]:
-        """Some frames' face masks, in [0, 1]."""
+        """Some frames' face masks: 1 on the face, 0 beside it, between them on its edge.
+
+        Args:
+            indices: In any order, from 0.
+
+        Raises:
+            UserError: As ``frame``.
+        """
         stacked = np.stack(
             [read_image(self.path / "masks" / image_name(int(index)), "L", self.info.size) for index in indices]
         )
@@ -94,7 +138,7 @@ class ClipStore:
         """The sound at 16 kHz, in [−1, 1], just as long as the frames.
 
         Raises:
-            UserError: The footage is silent.
+            UserError: The footage is silent, or the stored sound is damaged or cut short.
         """
         if not self.info.has_audio:
             raise UserError(f"Expected a clip with sound, but '{self.path}' has none (its video had no audio track).")
@@ -117,11 +161,19 @@ class ClipStore:
         return _delayed(waveform, round(self.info.audio_delay * SAMPLE_RATE), num_samples)
 
     def landmarks(self) -> Landmarks:
-        """What the face detector saw."""
+        """What the face detector saw, in pixels of the clip's frames.
+
+        Raises:
+            UserError: The file is missing or damaged, or does not fit the clip.
+        """
         return read_landmarks(self.path / "landmarks.safetensors", self.num_frames, self.info.size)
 
     def emotion(self) -> EmotionTrack | None:
-        """The clip's emotion, or None where it is unlabelled."""
+        """The clip's emotion, or None where it is unlabelled.
+
+        Raises:
+            UserError: ``emotion.json`` is not one.
+        """
         path = self.path / "emotion.json"
         return EmotionTrack.read(path) if path.exists() else None
 
@@ -141,7 +193,7 @@ class ClipStore:
         """The fit.
 
         Raises:
-            UserError: The clip is not fitted yet.
+            UserError: The clip is not fitted yet, or the file is damaged or does not fit the clip.
         """
         remedy = f"fit it with 'readavatar fit --config configs/tracking/default.yaml --data.clips {self.path}'"
         return read_tracked_face(self.path / "tracking.safetensors", self.num_frames, self.info.size, remedy)
@@ -175,21 +227,6 @@ class ClipStore:
     def write_tracking(self, face: TrackedFace) -> None:
         """Store the fit, replacing an earlier one whole."""
         write_tracked_face(self.path / "tracking.safetensors", face, self.num_frames, self.info.size)
-
-    def rehearsal(self) -> TrackedFace | None:
-        """The clip's own sound as an avatar would say it, or None where none has rehearsed it."""
-        path = self.path / "rehearsal.safetensors"
-        if not path.exists():
-            return None
-        return read_tracked_face(path, self.num_frames, self.info.size, "delete it")
-
-    def write_rehearsal(self, face: TrackedFace) -> None:
-        """Store what an avatar makes of the clip's sound, replacing an earlier one whole."""
-        write_tracked_face(self.path / "rehearsal.safetensors", face, self.num_frames, self.info.size)
-
-    def drop_rehearsal(self) -> None:
-        """Forget what an avatar made of the clip's sound."""
-        (self.path / "rehearsal.safetensors").unlink(missing_ok=True)
 
     def write_emotion(self, emotion: EmotionTrack) -> None:
         """Label the clip."""

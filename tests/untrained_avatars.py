@@ -18,13 +18,14 @@ def write_untrained(folder: Path, seed: int = 0, fps: float = 25.0, num_people: 
     """An expression part with random weights that hears log-mel energies; ``changes`` go into its configuration."""
     torch.manual_seed(seed)
     encoder = load_speech_encoder("log_mel")
-    sizes = {"num_speech_features": encoder.num_features, "num_emotions": 7, "num_expressions": len(EXPRESSION_NAMES)}
+    names = changes.get("expression_names", list(EXPRESSION_NAMES))
+    sizes = {"num_speech_features": encoder.num_features, "num_emotions": 7, "num_expressions": len(names)}
     network = ExpressionGenerator(**sizes, fps=fps, width=16, reaches=(1, 2), num_people=num_people)
     config = {
         "network": network.config,
         "speech_encoder": describe_encoder(encoder),
         "morphable_model": "builtin",
-        "expression_names": list(EXPRESSION_NAMES),
+        "expression_names": names,
         "emotion_names": list(MEAD_EMOTIONS),
         "people": [f"person {index}" for index in range(num_people)],
         "fps": fps,

@@ -9,7 +9,7 @@ import torch
 from tiny_face import tiny_model, tiny_tracking, write_tiny_clip
 
 from readavatar.appearance import AppearanceRenderer
-from readavatar.appearance.networks import NetworkSettings
+from readavatar.appearance.settings import NetworkSettings
 from readavatar.data.datasets.speech_features import describe_encoder
 from readavatar.data.store import ClipStore
 from readavatar.data.store.avatar import write_avatar_part

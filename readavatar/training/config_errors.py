@@ -1,0 +1,73 @@
+"""One line for what jsonargparse says in many about a training's configuration."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import typing
+from collections.abc import Callable
+from pathlib import Path
+
+import pytorch_lightning as pl
+import yaml
+
+from readavatar.errors import UserError, did_you_mean
+
+
+def mistake_behind(error: BaseException | None) -> UserError | None:
+    """The user's mistake that jsonargparse found while it built an object, and reported as its own."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def explain(message: str, arguments: list[str]) -> str:
+    """The key at fault, and the nearest right one.
+
+    Args:
+        message: jsonargparse's.
+        arguments: Of the command line, ``--config`` files as paths.
+    """
+    if match := re.search(r"(?:[Uu]nrecognized arguments|ambiguous option): --([\w.]+)", message):
+        return _unknown_key(match[1], arguments)
+    section = re.search(r'(?:key|Key) "([\w.]+)"', message)
+    place = section[1] if section else "the config"
+    if match := re.findall(r"Option '([\w.]+)' is not accepted|Key '([\w.]+)' is not expected", message):
+        return _unknown_key(f"{place}.{next(filter(None, match[-1]))}", arguments)
+    if match := re.search(r"the following arguments are required: (.*)", message):
+        return f"Expected {place}.{match[1]}, but it is not given; add --{place}.{match[1].split(',')[0]} VALUE."
+    if match := re.findall(r"Expected an? (?:<class '(\w+)'>|(.*?))\. Got value: (.*)", message):
+        kind, other, value = match[0]
+        return f"Expected {kind or other} in {place}, but got '{value}'."
+    return message
+
+
+def _unknown_key(key: str, arguments: list[str]) -> str:
+    # jsonargparse leaves the section out of a nested key's name; the command line still has it whole.
+    given = (argument[2:].partition("=")[0] for argument in arguments if argument.startswith("--"))
+    key = next((name for name in given if name.endswith(f".{key}")), key)
+    section, _, wrong = key.rpartition(".")
+    hint = did_you_mean(wrong, _known_keys(section, arguments), cutoff=0.5)
+    return f"Expected a known key{f' in {section}' if section else ''}, but got '{wrong}'.{hint}"
+
+
+def _known_keys(section: str, arguments: list[str]) -> list[str]:
+    """The names that a section of the config may hold: a class's parameters, or a nested dataclass's fields."""
+    first, *nested = section.split(".")
+    constructor = pl.Trainer.__init__ if first == "trainer" else _configured_class(first, arguments)
+    for name in nested:
+        constructor = typing.get_type_hints(constructor).get(name, object) if constructor else object
+    return list(inspect.signature(constructor).parameters) if constructor else []
+
+
+def _configured_class(section: str, arguments: list[str]) -> Callable | None:
+    for index, argument in enumerate(arguments):
+        path = arguments[index + 1] if argument == "--config" else argument.removeprefix("--config=")
+        if path == argument:
+            continue
+        class_path = (yaml.safe_load(Path(path).read_text()).get(section) or {}).get("class_path", "")
+        if class_path.startswith("readavatar."):
+            module, _, name = class_path.rpartition(".")
+            return getattr(importlib.import_module(module), name).__init__
+    return None

@@ -1,0 +1,46 @@
+"""The footage's own sound, said by the avatar: driven expressions for the appearance stage to learn to paint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from readavatar.data.store import Avatar, ClipStore
+from readavatar.data.store.emotion_labels import read_emotion
+from readavatar.emotion import EmotionTrack
+from readavatar.expression.inference import generate_motion, with_footage_gaze
+from readavatar.files import sha256_of_file
+
+
+def driven_expressions(avatar: Avatar, store: ClipStore, seed: int = 0) -> Float[Tensor, "T E"] | None:
+    """The expressions that an avatar gives to a clip's sound in the clip's labelled emotion; None for a silent clip.
+
+    They are kept in the clip's cache under all that they depend on, so that trainings of several avatars on one clip
+    do not meet.
+
+    Args:
+        avatar: With an expression part.
+        store: A fitted clip.
+        seed: Of the motion.
+
+    Raises:
+        UserError: The avatar has no expression part, or one trained with another morphable model.
+    """
+    if not store.info.has_audio:
+        return None
+    footage, count, space = store.tracking(), store.num_frames, avatar.emotion_space
+    shown = read_emotion(store, space, count, store.fps)
+
+    def compute() -> dict[str, Tensor]:
+        emotion = EmotionTrack(space, (torch.arange(count) + 0.5) / store.fps, shown)
+        expressions = generate_motion(avatar, footage, store.waveform(), emotion, count, store.fps, seed)
+        return {"expressions": with_footage_gaze(expressions, footage, torch.arange(count))}
+
+    files = [store.path / name for name in ("audio.wav", "tracking.safetensors")]
+    made_of = [avatar.card.parts["expression"]["sha256"], *map(sha256_of_file, files), shown.tolist(), seed]
+    key = hashlib.sha256(json.dumps([*made_of, store.info.audio_delay]).encode()).hexdigest()[:24]
+    return store.cached(f"driven-{key}", compute, most=4)["expressions"]
