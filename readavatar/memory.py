@@ -1,4 +1,4 @@
-"""Telling the C library to keep what it frees."""
+"""Settings of the C library's memory allocator."""
 
 from __future__ import annotations
 

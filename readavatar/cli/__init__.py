@@ -1,6 +1,6 @@
 """The front door: ``readavatar COMMAND …``.
 
-``fit``, ``validate``, ``test`` and ``predict`` are LightningCLI's, over the stages' configs; every other command is a
+``fit``, ``validate`` and ``test`` are LightningCLI's, over the stages' configs; every other command is a
 module of this package with ``add_arguments(parser)`` and ``run(arguments)``. A user's mistake (``UserError``) ends in
 one line and exit code 2.
 """
@@ -22,7 +22,6 @@ STAGE_COMMANDS = {
     "fit": "train a stage: tracking, expression or appearance",
     "validate": "validate a stage",
     "test": "measure a stage on held-out seconds",
-    "predict": "run a stage's prediction loop",
 }
 COMMANDS = {
     "demo": "make, train and direct the digital actor: needs no file from outside",

@@ -7,7 +7,7 @@ _base.yaml, a small preset. The folder's name is the stage's. The stage learns f
 footage:
   readavatar ablate configs/ablations/expression --data.clips clips/jane
 Options that the command does not know go to every run. The table is printed and written to OUT/table.md and
-OUT/table.json. A command that was stopped goes on when it is given again; runs that are done are not made again.
+OUT/table.json. The same command resumes one that was stopped; finished runs are not repeated.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ _DEFAULT_SEEDS = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``ablate``'s arguments; those it does not know go to every run."""
-    parser.add_argument("folder", metavar="FOLDER", help="of ablations, such as configs/ablations/expression")
+    parser.add_argument("folder", metavar="FOLDER", help="a folder of ablations, such as configs/ablations/expression")
     _add_options(parser)
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, help="options for every run")
+    parser.add_argument("overrides", metavar="OPTIONS", nargs=argparse.REMAINDER, help="options for every run")
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--only", metavar="NAMES", help="these ablations alone, such as regression,one_hot")
-    parser.add_argument("--seeds", type=int, metavar="N", help=f"runs of each, paired ({_DEFAULT_SEEDS})")
-    parser.add_argument("--out", metavar="FOLDER", help="runs and tables (ablations/<stage>)")
-    parser.add_argument("--table-only", action="store_true", help="the table of the runs that are done; train nothing")
-    parser.add_argument("--rescore", action="store_true", help="measure again what is trained")
+    parser.add_argument("--only", metavar="NAMES", help="only these ablations, such as regression,one_hot")
+    parser.add_argument("--seeds", type=int, metavar="N", help=f"paired runs of each ablation ({_DEFAULT_SEEDS})")
+    parser.add_argument("--out", metavar="FOLDER", help="where runs and tables are kept (ablations/<stage>)")
+    parser.add_argument(
+        "--table-only", action="store_true", help="print the table of the finished runs and train nothing"
+    )
+    parser.add_argument("--rescore", action="store_true", help="measure finished runs again")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and run none")
 
 

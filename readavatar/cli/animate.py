@@ -21,12 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TRACK",
         help="'happy:0.8', '0s neutral, 1.5s happy:0.8, 4s happy:0.2+surprised:0.6', or a .json file (neutral)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="another seed moves differently to the same speech (0)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives another motion for the same speech (0)")
     parser.add_argument(
-        "--style", metavar="NAME", help="move like another of the people that it was trained with (data.people)"
+        "--style", metavar="NAME", help="move like another of the people it was trained on (data.people)"
     )
     parser.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="where in the footage to begin (0)")
-    parser.add_argument("--crop", action="store_true", help="write the face's crop alone, not the whole footage")
+    parser.add_argument(
+        "--crop", action="store_true", help="write only the crop around the face, not the whole footage"
+    )
     parser.add_argument(
         "--device",
         default="auto",

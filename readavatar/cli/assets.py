@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="every file, its licence and where it is")
     get = actions.add_parser("get", help="fetch files that are missing")
     get.add_argument("names", nargs="*", metavar="NAME", help="default: all that may be fetched")
-    verify = actions.add_parser("verify", help="hash files that are here again")
-    verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are here")
+    verify = actions.add_parser("verify", help="hash the files on this machine again")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are on this machine")
 
 
 def run(arguments: argparse.Namespace) -> int:

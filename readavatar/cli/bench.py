@@ -2,19 +2,19 @@
 
 example: readavatar bench stages --json stages.json
 
-Stages and the rasteriser are timed; tracking is fitted and measured, against digital actors' truth and on footage:
+Stages and the rasteriser are timed. Tracking is compared with digital actors' ground truth, and measured on footage:
   readavatar bench tracking --actors 3 --footage people --json tracking.json
-The expression network is trained on digital actors, beside a regression of its size, and measured against their truth:
+The expression network is trained on digital actors, beside a regression of its size, and compared with ground truth:
   readavatar bench expression --actors 3 --json expression.json --plot expression.png
-or one that is trained is measured, on the actors, on the held-out end of a fitted clip, or on recordings:
+A trained one is measured on the actors, on the held-out end of a fitted clip, or on recordings:
   readavatar bench expression --avatar avatars/jane --footage clips/jane
   readavatar bench expression --avatar avatars/jane --speech recordings
-The appearance network is trained on digital actors whose tongue and teeth no coefficient tells, and measured there; or
-trained on a fitted clip (or one that is trained is taken) and measured on its held-out end; or driven by speech:
+The appearance network is trained on digital actors whose tongue and teeth are in no coefficient; or it is trained on a
+fitted clip (unless --avatar gives a trained one) and measured on the held-out end; or it is driven by speech:
   readavatar bench appearance --actors 1
   readavatar bench appearance --footage clips/jane --avatar avatars/jane --sheets sheets
   readavatar bench appearance --avatar avatars/jane --speech speech.wav --emotions happy,sad --sheets sheets
-What its training and animate cost beside the networks, for each of its configs:
+What training and animate cost besides the networks, for each of the appearance configs:
   readavatar bench appearance --speed
 """
 
@@ -32,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--morphable-model",
         metavar="MODEL",
-        help="builtin, ict or a path (builtin; trained and fitted: ict where it is here)",
+        help="builtin, ict or a path (builtin; for tracking, expression and appearance ict where its files are here)",
     )
-    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to a file, too")
     trained = parser.add_argument_group("tracking, expression and appearance")
     trained.add_argument("--actors", type=int, default=3, metavar="N", help="how many digital actors (3)")
     trained.add_argument(
@@ -47,35 +47,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         action="append",
         default=[],
-        help="of the training, put over the default: fast.yaml, say; appearance: any number of them",
+        help="config of the training, such as fast.yaml, put over the default; appearance takes several",
     )
     trained.add_argument(
-        "--work", metavar="FOLDER", help="what is made once and kept: films, fits, trainings (bench_tracking, …)"
+        "--work", metavar="FOLDER", help="where films, fits and trainings are kept (bench_tracking, …)"
     )
     expression = parser.add_argument_group("expression and appearance")
-    expression.add_argument("--avatar", metavar="FOLDER", help="measure this one instead of training")
+    expression.add_argument("--avatar", metavar="FOLDER", help="measure this avatar instead of training one")
     expression.add_argument(
         "--held-out",
         type=float,
         metavar="SECONDS",
-        help="at the footage's end, never trained on (expression 12; appearance 10, and at most a quarter)",
+        help="at the end of the footage, never trained on (expression 12; appearance 10, at most a quarter)",
     )
     expression.add_argument(
         "--speech",
         metavar="PATH",
-        help="with --avatar: expression judges its sync on the recordings there, appearance lets it say the recording",
+        help="with --avatar: recordings that expression measures sync on, or one that drives appearance",
     )
-    expression.add_argument("--emotion", default="neutral", metavar="TRACK", help="of the recordings (neutral)")
-    expression.add_argument("--emotions", default="all", metavar="NAMES", help="appearance: happy,sad or all (all)")
+    expression.add_argument("--emotion", default="neutral", metavar="TRACK", help="emotion of the recordings (neutral)")
+    expression.add_argument(
+        "--emotions", default="all", metavar="NAMES", help="appearance: names such as happy,sad or all (all)"
+    )
     expression.add_argument(
         "--strengths", default="0.3,0.6,1.0", metavar="NUMBERS", help="appearance: of each emotion (0.3,0.6,1.0)"
     )
     expression.add_argument(
         "--others", metavar="FOLDER", help="appearance: other people's clip stores, to compare likenesses with"
     )
-    expression.add_argument("--speed", action="store_true", help="appearance: against the clock instead")
-    expression.add_argument("--sheets", metavar="FOLDER", help="draw what is judged into .png files there")
-    expression.add_argument("--plot", metavar="FILE", help="draw dials, changes and the upper face into a .png")
+    expression.add_argument("--speed", action="store_true", help="appearance: measure time instead")
+    expression.add_argument("--sheets", metavar="FOLDER", help="draw what is measured into .png files there")
+    expression.add_argument(
+        "--plot",
+        metavar="FILE",
+        help="expression: plot emotion strength, changes of emotion and the upper face into a .png",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -1,8 +1,8 @@
-"""Say whether prepared or fitted clips will train, before they are trained on.
+"""Check whether prepared or fitted clips are good enough to train on.
 
 example: readavatar doctor clips/jane --html jane.html
 
-Several clips are taken for one person's. Exit code: 0 if nothing fails (there may be warnings), 1 if a check fails,
+Several clips are examined as one person's. Exit code: 0 if nothing fails (there may be warnings), 1 if a check fails,
 2 for a mistake on the command line.
 """
 
@@ -21,13 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fix-offset",
         action="store_true",
-        help="move the sound to where the lips are, where the offset is sure and over a frame; clip.json says by how "
-        "much, audio.wav stays as it is",
+        help="correct the offset between sound and lips where it is measured reliably and is over a frame; it is "
+        "written to clip.json, and audio.wav stays as it is",
     )
     parser.add_argument(
         "--try-offsets",
         action="store_true",
-        help="instead: move the sound by known offsets and print how well they are found again",
+        help="instead: shift the sound by known offsets and print how well they are measured",
     )
 
 
@@ -67,5 +67,5 @@ def run(arguments: argparse.Namespace) -> int:
         write_examination_json(arguments.json, examination)
     if arguments.html:
         write_page(arguments.html, examination)
-        print(f"{arguments.html}: look at it in a browser")
+        print(f"{arguments.html}: open it in a browser")
     return int(examination.has_failed)

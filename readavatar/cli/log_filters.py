@@ -1,4 +1,4 @@
-"""What libraries and our own code say beside the results: little, and in one line."""
+"""Which warnings of libraries are hidden, and how readavatar's own warnings are printed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _by_python = warnings.formatwarning
 
 
 def install_log_filters() -> None:
-    """Hush Lightning's and the hub libraries' advice to their own developers, which would bury our line to the user.
+    """Hide advice that Lightning and other libraries give to developers, and print readavatar's warnings in one line.
 
-    What readavatar itself warns of is printed without the place in its code.
+    A warning of readavatar itself is printed without the place in its code.
     """
     warnings.filterwarnings("ignore", module=r"(pytorch_lightning|torch|transformers|lightning_utilities)\..*")
     warnings.filterwarnings("ignore", ".*does not have many workers.*")

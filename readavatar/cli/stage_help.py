@@ -37,7 +37,7 @@ OPTIONS = (
     Option("--fresh", "true", "start anew, even where the same training was stopped", (), "false", for_fit_only=True),
     Option("--ckpt_path", "FILE", "the checkpoint to start from", (), "the avatar's last one"),
     Option("--seed_everything", "N", "seed of everything random"),
-    Option("--trainer.accelerator", "NAME", "auto, cpu or gpu"),
+    Option("--device", "NAME", "where to compute: cpu, cuda or mps", (), "auto: a GPU if there is one"),
     Option("--trainer.logger", "CLASS", "WandbLogger, TensorBoardLogger …", default="CSV files in the avatar's folder"),
     Option("--print_config", "", "print every setting with its value and stop", (), ""),
     Option("--model.morphable_model", "MODEL", "ict, builtin, or a path to FLAME's or Basel's files", ("tracking",)),
@@ -75,7 +75,7 @@ def format_stage_help(command: str, description: str) -> str:
     """The text that ``readavatar COMMAND --help`` prints.
 
     Args:
-        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        command: ``fit``, ``validate`` or ``test``.
         description: What it does.
     """
     settings = read_defaults()

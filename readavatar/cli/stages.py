@@ -1,4 +1,4 @@
-"""``readavatar fit|validate|test|predict``: LightningCLI over the three stages' configs.
+"""``readavatar fit|validate|test``: LightningCLI over the three stages' configs.
 
 example: readavatar fit --config configs/tracking/default.yaml --data.clips clips/jane
 """

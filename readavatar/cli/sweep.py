@@ -21,12 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``sweep``'s arguments; those it does not know go to every run."""
     parser.add_argument("sweep", metavar="FILE", help="a sweep file, such as configs/sweeps/expression.yaml")
     _add_options(parser)
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, help="options for every run, such as --data.clips CLIP")
+    parser.add_argument(
+        "overrides",
+        metavar="OPTIONS",
+        nargs=argparse.REMAINDER,
+        help="options for every run, such as --data.clips CLIP",
+    )
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, metavar="N", help="at most N runs (default: the whole grid, or 10)")
-    parser.add_argument("--seed", type=int, metavar="N", help=f"of a random sweep's draws ({_DEFAULT_SEED})")
+    parser.add_argument("--seed", type=int, metavar="N", help=f"seed of a random sweep's draws ({_DEFAULT_SEED})")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and run none")
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from readavatar.cli.log_filters import install_log_filters
 from readavatar.progress import progress_bars
 
 _LOGGER = logging.getLogger("readavatar")
+_opened = ExitStack()
+"""What ``open_terminal`` opened: a context that nothing refers to would be closed at once."""
 
 
 class TerminalHandler(logging.Handler):
@@ -30,7 +32,7 @@ class TerminalHandler(logging.Handler):
 def open_terminal() -> None:
     """``terminal_output`` and ``install_log_filters`` for the rest of a process that a command has begun."""
     install_log_filters()
-    terminal_output().__enter__()
+    _opened.enter_context(terminal_output())
 
 
 @contextmanager

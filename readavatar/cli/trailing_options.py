@@ -1,4 +1,4 @@
-"""Own options of a command whose other options go on to the runs it makes, wherever on the line they stand."""
+"""Options of a command that passes all options it does not know on to its runs, in any order."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from collections.abc import Callable
 def parse_trailing_options(
     arguments: argparse.Namespace, add_options: Callable[[argparse.ArgumentParser], None], command: str
 ) -> argparse.Namespace:
-    """Take a command's own options out of ``arguments.overrides``, where argparse leaves all that follows a position.
+    """Parse the command's own options in ``arguments.overrides``, where argparse puts all behind the first positional.
 
     Args:
         arguments: As argparse gave them, with ``overrides`` of ``argparse.REMAINDER``.
         add_options: Adds the command's own options to a parser.
         command: Its name.
+
+    Returns:
+        ``arguments`` with these options set and only the others left in ``overrides``.
     """
     if {"-h", "--help"} & set(arguments.overrides):
         from readavatar.cli import main

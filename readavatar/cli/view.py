@@ -19,10 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="PAGE.html", help="the page (NAME.html here); with several clips a folder of pages (view)"
     )
-    parser.add_argument("--truth", action="store_true", help="draw a digital actor's truth in place of the fit")
+    parser.add_argument("--truth", action="store_true", help="draw a digital actor's ground truth instead of the fit")
     parser.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="where to begin (0)")
     parser.add_argument("--stop", type=float, metavar="SECONDS", help="where to stop (the end)")
-    parser.add_argument("--size", type=int, default=256, metavar="PIXELS", help="of each panel's sides (256)")
+    parser.add_argument("--size", type=int, default=256, metavar="PIXELS", help="height and width of each panel (256)")
     parser.add_argument("--video", metavar="OVERLAY.mp4", help="write the overlay video as a file too")
 
 

@@ -144,7 +144,7 @@ def stage_arguments(
 
 
 def run_stage(command: str, arguments: Sequence[str]) -> StageRun:
-    """Run ``fit``, ``validate``, ``test`` or ``predict`` with a command line's arguments.
+    """Run ``fit``, ``validate`` or ``test`` with a command line's arguments.
 
     Raises:
         UserError: A mistake in them, in one line.
@@ -179,6 +179,11 @@ def run_stage(command: str, arguments: Sequence[str]) -> StageRun:
 
 class StageRun(LightningCLI):
     """LightningCLI with an avatar's folder: where the stage's training goes on from and where its networks are put."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's, without ``predict``: ``animate`` and ``view`` are what use a trained stage."""
+        return {name: known for name, known in LightningCLI.subcommands().items() if name != "predict"}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``--avatar``, ``--fresh`` and ``--device``."""
@@ -262,7 +267,7 @@ class StageRun(LightningCLI):
         """Build the networks."""
         connect(self.model, self.datamodule, device=self.trainer.strategy.root_device)
 
-    before_test = before_predict = before_validate
+    before_test = before_validate
 
 
 def _settings(config: Namespace) -> dict:

@@ -20,7 +20,7 @@ def run_stage_in_subprocess(
     It ends when this process is killed, too.
 
     Args:
-        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        command: ``fit``, ``validate`` or ``test``.
         arguments: Of its command line.
         initializer: Of a module's top level; called first in the new process, to set its logging up, say.
 

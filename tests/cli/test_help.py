@@ -31,7 +31,7 @@ GIVEN = {
     "--fresh": "true",
     "--ckpt_path": "last.ckpt",
     "--seed_everything": "7",
-    "--trainer.accelerator": "cpu",
+    "--device": "cpu",
     "--trainer.logger": "WandbLogger",
     "--model.morphable_model": "ict",
     "--model.keyframes": "7",
@@ -102,7 +102,7 @@ def test_help_all_is_the_whole_help_of_lightning(capsys):
 
 @pytest.mark.parametrize(
     ("command", "stage"),
-    [*(("fit", stage) for stage in STAGES), *((command, "appearance") for command in ("validate", "test", "predict"))],
+    [*(("fit", stage) for stage in STAGES), *((command, "appearance") for command in ("validate", "test"))],
 )
 def test_every_option_in_the_help_is_accepted_and_set(command, stage, capsys):
     chosen = [option for option in OPTIONS if stage in option.stages or not option.stages]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import readavatar
@@ -39,6 +41,13 @@ def test_another_librarys_handler_does_not_print_our_messages_again(capsys):
     finally:
         logging.getLogger().removeHandler(root)
     assert capsys.readouterr().err == "readavatar: once\n"
+
+
+def test_a_process_that_a_command_begins_prints_to_its_end():
+    program = "import logging; from readavatar.cli.terminal import open_terminal; open_terminal(); open_terminal(); "
+    program += "logging.getLogger('readavatar.training').info('step 3')"
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert finished.stdout == "step 3\n", finished.stderr
 
 
 def test_nothing_of_it_stays_behind_a_command(capsys):
