@@ -1,4 +1,4 @@
-"""The help of ``readavatar fit``, ``validate``, ``test`` X: the options that people set.
+"""The help of ``readavatar fit``, ``validate`` and ``test``: the options that people set.
 
 LightningCLI's own help has hundreds of options and takes seconds to import; ``--help-all`` prints it. Defaults are read
 from the stages' configs.
