@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 
-from readavatar.memory import keep_freed_memory
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``animate``'s arguments."""
@@ -39,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Animate the avatar."""
-    keep_freed_memory()
     from readavatar.directing import animate
 
     summary = animate(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 
 from readavatar.cli.log_filters import install_log_filters
-from readavatar.memory import keep_freed_memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a stage's command: its name, then its options."""
-    keep_freed_memory()
     from readavatar.training import run_stage
 
     install_log_filters()  # Lightning sets its own loggers' levels when it is imported

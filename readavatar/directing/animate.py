@@ -31,6 +31,7 @@ from readavatar.media.container import provenance_metadata
 from readavatar.media.images import resized, to_uint8
 from readavatar.media.video import VideoWriter, read_video
 from readavatar.media.waveform import SAMPLE_RATE, read_waveform
+from readavatar.memory import keep_freed_memory
 from readavatar.morphable import load_morphable_model
 from readavatar.prefetch import prefetch
 from readavatar.progress import track
@@ -111,6 +112,7 @@ def animate(
             ...
         readavatar.errors.UserError: Expected an avatar at 'avatars/jane', but there is no avatar.json; ...
     """
+    keep_freed_memory()
     computing, opened = choose_device(device), Avatar(avatar)
     store = opened.footage
     source = None if crop_only else _source_of(store)

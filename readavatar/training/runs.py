@@ -22,6 +22,7 @@ from readavatar.config_paths import with_found_configs
 from readavatar.data.store import Avatar, ClipStore, has_part
 from readavatar.errors import UserError
 from readavatar.files import replacing_file
+from readavatar.memory import keep_freed_memory
 from readavatar.rendering.rasterize import has_gpu_rasterizer
 from readavatar.training.callbacks import AvatarExport, EvaluationPictures, SaveSettings, make_checkpoints
 from readavatar.training.config_errors import explain, mistake_behind
@@ -149,6 +150,7 @@ def run_stage(command: str, arguments: Sequence[str]) -> StageRun:
     Raises:
         UserError: A mistake in them, in one line.
     """
+    keep_freed_memory()
     words = with_found_configs([command, *arguments])
     try:
         return StageRun(

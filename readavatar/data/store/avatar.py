@@ -29,7 +29,8 @@ from readavatar.files import replacing_file, sha256_of_file
 
 Network = TypeVar("Network", bound=nn.Module)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2 renamed the expression network's tensors."""
 AVATAR_PARTS = ("expression", "expression_critics", "appearance")
 _HASH_DIGITS = 64
 """Of SHA-256, hexadecimal."""
@@ -98,7 +99,10 @@ class Avatar:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"Expected an avatar at '{path}', but its avatar.json is not one: {error}.") from None
         if self.card.version != FORMAT_VERSION:
-            raise UserError(f"Expected an avatar of format {FORMAT_VERSION} at '{path}', but got {self.card.version}.")
+            raise UserError(
+                f"Expected an avatar of format {FORMAT_VERSION} at '{path}', but got {self.card.version}; train its "
+                "stages again with 'readavatar fit'."
+            )
 
     @property
     def footage(self) -> ClipStore:
