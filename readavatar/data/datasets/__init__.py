@@ -1,1 +1,1 @@
-"""datasets."""
+"""Clip stores → batches: a LightningDataModule a stage, and the specification that a network is built from."""

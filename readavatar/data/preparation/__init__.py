@@ -1,1 +1,1 @@
-"""preparation."""
+"""A video of one person → a clip store: the face found and followed, cropped and masked."""
