@@ -153,7 +153,7 @@ def run_stage(command: str, arguments: Sequence[str]) -> StageRun:
     keep_freed_memory()
     words = with_found_configs([command, *arguments])
     try:
-        return StageRun(
+        run = StageRun(
             subclass_mode_model=True,
             subclass_mode_data=True,
             parser_kwargs={"parser_mode": "omegaconf", "exit_on_error": False},
@@ -177,6 +177,10 @@ def run_stage(command: str, arguments: Sequence[str]) -> StageRun:
             f"Expected a checkpoint of the network that the config describes, but {mismatch} Use the config it was "
             "trained with, or --fresh true."
         ) from None
+    for logger in run.trainer.loggers:  # else Weights & Biases would take the process's next run for this one's rest
+        if finish := getattr(logger.experiment, "finish", None):
+            finish()
+    return run
 
 
 class StageRun(LightningCLI):

@@ -1,4 +1,4 @@
-"""Batches in an order that a seed and the epoch decide, and that can be taken up again in the middle of an epoch."""
+"""Batches in an order that can be taken up again in the middle of an epoch."""
 
 from __future__ import annotations
 
@@ -11,16 +11,13 @@ from torch.utils.data import DataLoader, Sampler
 from readavatar.prefetch import prefetch
 
 
-class SeededOrder(Sampler[int]):
-    """A random order of ``num_items`` items, a function of (seed, epoch)."""
+class ResumableOrder(Sampler[int]):
+    """``num_items`` items in order, of which a pass can leave out the first."""
 
-    def __init__(self, num_items: int, seed: int) -> None:
-        self.num_items, self.seed, self.epoch, self.skip = num_items, seed, 0, 0
-        """``skip``: items that the next pass leaves out at its beginning, as an interrupted one has given them."""
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning tells which epoch begins."""
-        self.epoch = epoch
+    def __init__(self, num_items: int) -> None:
+        self.num_items = num_items
+        self.skip = 0
+        """Items that the next pass leaves out at its beginning, as an interrupted one has given them."""
 
     def __len__(self) -> int:
         return self.num_items
@@ -31,22 +28,38 @@ class SeededOrder(Sampler[int]):
 
     def order(self) -> list[int]:
         """The whole epoch's items."""
+        return list(range(self.num_items))
+
+
+class SeededOrder(ResumableOrder):
+    """A random order, a function of (seed, epoch)."""
+
+    def __init__(self, num_items: int, seed: int) -> None:
+        super().__init__(num_items)
+        self.seed, self.epoch = seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning tells which epoch begins."""
+        self.epoch = epoch
+
+    def order(self) -> list[int]:
+        """The whole epoch's items."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         return torch.randperm(self.num_items, generator=generator).tolist()
 
 
 class BatchLoader(DataLoader):
-    """A loader for datasets whose ``__getitems__`` returns a whole batch.
+    """A loader for datasets that return whole batches.
 
-    With a ``SeededOrder`` it keeps its place: Lightning stores ``state_dict`` in checkpoints and gives it back before
-    the first batch. torchdata's ``StatefulDataLoader`` counts batches when they are made, so that with a thread that
-    reads ahead it would resume one batch too far; here they are counted when they are given out.
+    With a ``ResumableOrder`` it keeps its place: Lightning stores ``state_dict`` in checkpoints and gives it back
+    before the first batch. torchdata's ``StatefulDataLoader`` counts batches when they are made, so that with a thread
+    that reads ahead it would resume one batch too far; here they are counted when they are given out.
     """
 
     def __init__(self, dataset: Any, prefetches: bool = False, **options: Any) -> None:
         """
         Args:
-            dataset: Has ``__getitems__``.
+            dataset: Its ``__getitems__`` returns a batch; or its ``__getitem__``, with a ``batch_size`` of None.
             prefetches: Make the next batch in a thread while one is used; nothing is copied, as it would be between
                 processes.
             options: Of ``torch.utils.data.DataLoader``.
@@ -69,9 +82,9 @@ class BatchLoader(DataLoader):
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Go on behind the batches that were given out."""
-        if isinstance(self.sampler, SeededOrder):
+        if isinstance(self.sampler, ResumableOrder):
             self._resumed = state_dict["given"]
-            self.sampler.skip = self._resumed * self.batch_size
+            self.sampler.skip = self._resumed * (self.batch_size or 1)
 
 
 def _as_it_is(batch: Any) -> Any:

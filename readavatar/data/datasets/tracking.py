@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from readavatar.data.datasets.loading import BatchLoader, ResumableOrder
 from readavatar.data.store import ClipInfo, ClipStore
 from readavatar.detection.landmark_sets import IRIS_LEFT, IRIS_RIGHT, to_landmarks_68
 from readavatar.errors import UserError
@@ -159,19 +160,19 @@ class TrackingData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """The batches of the fit's plan, in its order."""
-        return self._batches(self.planned)
+        order = ResumableOrder(len(self.planned))
+        return BatchLoader(FrameBatches(self.stores, self.planned), batch_size=None, sampler=order)
 
     def test_dataloader(self) -> DataLoader:
         """Every frame once, in order, with its pixels."""
         frames = torch.arange(self.observations.num_frames).split(_EVALUATION_BATCH)
-        return self._batches([(indices, self.resolution) for indices in frames])
+        return DataLoader(
+            FrameBatches(self.stores, [(indices, self.resolution) for indices in frames]), batch_size=None
+        )
 
     def val_dataloader(self) -> DataLoader:
         """As ``test_dataloader``."""
         return self.test_dataloader()
-
-    def _batches(self, batches: Sequence[tuple[Int[Tensor, " _"], int]]) -> DataLoader:
-        return DataLoader(FrameBatches(self.stores, batches), batch_size=None)
 
 
 def read_observations(stores: Sequence[ClipStore]) -> Observations:
