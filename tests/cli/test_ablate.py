@@ -311,6 +311,9 @@ trainer: {max_steps: 3, val_check_interval: 3, enable_progress_bar: false, accel
 def test_real_trainings_are_measured_and_taken_up_again(folder, monkeypatch, capfd):
     stage = ablation_stages.STAGES["expression"]
     monkeypatch.setitem(ablation_stages.STAGES, "expression", dataclasses.replace(stage, bench=None))
+    # In this process: a new one imports for ten seconds, and has tests of its own.
+    here = lambda function, arguments, initializer=None: function(*arguments)  # noqa: E731
+    monkeypatch.setattr(readavatar.training.subprocess_runner, "_in_subprocess", here)
     (folder / "_base.yaml").write_text(TINY)
     actor = ["--data.minutes=0.1", "--data.held_out_minutes=0.1", "--data.morphable_model=builtin"]
     command = ["ablate", str(folder), "--out", "runs", "--seeds", "1", "--only", "regression", *actor]
