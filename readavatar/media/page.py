@@ -58,11 +58,12 @@ def base64_pieces(path: Path) -> Iterator[str]:
 
 def _source(name: str) -> str:
     """A style or script of the package."""
-    return _ENVIRONMENT.loader.get_source(_ENVIRONMENT, name)[0]
+    return _LOADER.get_source(_ENVIRONMENT, name)[0]
 
 
+_LOADER = PackageLoader("readavatar", "")
 _ENVIRONMENT = Environment(
-    loader=PackageLoader("readavatar", ""),
+    loader=_LOADER,
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -158,8 +158,9 @@ def _chosen_backend(name: str, device: torch.device) -> str:
         raise UserError(f"Expected tensors on cuda for rasteriser backend '{name}', but they are on {device.type}.")
     if name != "auto":
         return name
-    if has_gpu_rasterizer(device):
-        return _working_gpu_backend()
+    found = _working_gpu_backend() if device.type == "cuda" else None
+    if found is not None:
+        return found
     return "cpu" if device.type == "cpu" or _compiles() else "torch"
 
 
