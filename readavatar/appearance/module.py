@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import replace
 from functools import partial
@@ -31,6 +32,8 @@ from readavatar.media.video import VideoWriter
 from readavatar.metrics import psnr, ssim
 from readavatar.optimization.adversarial_module import AdversarialModule
 from readavatar.optimization.ema import make_ema
+
+_LOGGER = logging.getLogger(__name__)
 
 _SHEET_FRAMES = 6
 _FILM_FRAMES = 100
@@ -185,10 +188,9 @@ class AppearanceModule(AdversarialModule):
         if self.trainer.sanity_checking:
             return
         values = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        self.print(
-            f"held out, {self.global_step} steps: face {values[f'{stage}/psnr_face']:.2f} dB, SSIM "
-            f"{values[f'{stage}/ssim_face']:.4f}, mouth {values[f'{stage}/psnr_mouth']:.2f} dB"
-        )
+        face, likeness, mouth = (values[f"{stage}/{name}"] for name in ("psnr_face", "ssim_face", "psnr_mouth"))
+        told = "held out, %d steps: face %.2f dB, SSIM %.4f, mouth %.2f dB"
+        _LOGGER.info(told, self.global_step, face, likeness, mouth)
 
     def write_pictures(self, path: Path) -> list[Path]:
         """Footage, render and difference of some held-out frames, into ``path`` + ``.png``.

@@ -13,7 +13,7 @@ from readavatar.data.store import has_part
 from readavatar.errors import UserError
 from readavatar.training import train
 
-_logger = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 def train_once(
@@ -49,7 +49,7 @@ def train_once(
     if has_part(avatar, stage):
         return avatar, False
     was_begun = avatar.exists()
-    _logger.info("%s: training %s", folder.name, what)
+    _LOGGER.info("%s: training %s", folder.name, what)
     train(stage, clips, configs=configs, overrides=overrides, avatar=avatar, progress=True)
     if not has_part(avatar, stage):
         raise UserError(f"Expected a trained avatar in '{avatar}', but its training was stopped; run this again.")

@@ -26,7 +26,7 @@ from readavatar.morphable import load_morphable_model
 from readavatar.optimization.adversarial_module import AdversarialModule
 from readavatar.optimization.ema import make_ema
 
-_logger = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 _TEST_SAMPLES = 8
 
@@ -59,7 +59,7 @@ class ExpressionModule(AdversarialModule):
         model = load_morphable_model(specification.morphable_model)
         prior = find_prior(self.prior, specification.description())
         if prior:
-            _logger.info("Beginning from the prior '%s'.", prior.path)
+            _LOGGER.info("Beginning from the prior '%s'.", prior.path)
         begins_trained = prior and self.optimization.train == "all"
         self.rate = self.optimization.rate_from_prior if begins_trained else 1.0
         networks = build_networks(self.network, self.weights, self.optimization, prior, specification, model)
@@ -153,7 +153,7 @@ class ExpressionModule(AdversarialModule):
     def _report(self, stage: str) -> None:
         if not self.trainer.sanity_checking:
             scores = {name.removeprefix(f"{stage}/"): value for name, value in self.trainer.callback_metrics.items()}
-            self.print(f"held out, {self.global_step} steps: {describe_scores(scores)}")
+            _LOGGER.info("held out, %d steps: %s", self.global_step, describe_scores(scores))
 
     def write_pictures(self, path: Path) -> list[Path]:
         """Plot the first held-out clip's mouth opening, true and generated, into ``path`` + ``.png``."""

@@ -20,7 +20,7 @@ from readavatar.rendering.shading import srgb_to_linear
 from readavatar.tracking.objective import FitObjective
 from readavatar.tracking.parameters import PER_FRAME, FaceParameters
 
-_logger = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 _ITERATIONS = 5
 
@@ -107,7 +107,7 @@ def choose_morphable_model(name: str, stores: Sequence[ClipStore]) -> str:
         name, reason = "ict", "ICT-FaceKit is on this machine"
     else:
         name, reason = "builtin", "for ICT-FaceKit's finer face run 'readavatar assets get ict_facekit'"
-    _logger.info("readavatar: fitting the morphable model '%s' (%s).", name, reason)
+    _LOGGER.info("readavatar: fitting the morphable model '%s' (%s).", name, reason)
     return name
 
 

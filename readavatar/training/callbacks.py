@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import SaveConfigCallback
 
 from readavatar.data.store.avatar import write_avatar_card, write_avatar_part
+
+_LOGGER = logging.getLogger(__name__)
 
 _CHECKPOINT_INTERVAL = timedelta(seconds=60)
 """A kill costs at most this much training."""
@@ -56,7 +59,7 @@ class EvaluationPictures(pl.Callback):
         folder = Path(trainer.log_dir or trainer.default_root_dir)
         pictures = pl_module.write_pictures(folder / f"{stage}-{trainer.global_step:06d}")
         for picture in pictures:
-            pl_module.print(f"see '{picture}'")
+            _LOGGER.info("see '%s'", picture)
             for logger in trainer.loggers:
                 log = getattr(logger, "log_video" if picture.suffix == ".mp4" else "log_image", None)
                 if log is not None:

@@ -14,6 +14,31 @@ import yaml
 
 from readavatar.errors import UserError, did_you_mean
 
+STAGES = ("tracking", "expression", "appearance")
+
+
+def check_overlays(arguments: list[str]) -> None:
+    """Refuse a configuration that begins with an overlay, a file that holds only what differs from another.
+
+    Args:
+        arguments: Of the command line, ``--config`` files as paths.
+
+    Raises:
+        UserError: Such a file comes first; the message names the one that goes before it.
+    """
+    files = _config_files(arguments)
+    if not files or any(argument.partition("=")[0] in ("--model", "--model.class_path") for argument in arguments):
+        return
+    content = _read(files[0])
+    if not isinstance(content, dict) or (content.get("model") or {}).get("class_path"):
+        return
+    stage = files[0].resolve().parent.name
+    default = f"configs/{stage if stage in STAGES else '<stage>'}/default.yaml"
+    raise UserError(
+        f"Expected a whole configuration first, but '{files[0]}' is an overlay, which holds only what differs from a "
+        f"stage's default; give --config {default} --config {files[0]}."
+    )
+
 
 def mistake_behind(error: BaseException | None) -> UserError | None:
     """The user's mistake that jsonargparse found while it built an object, and reported as its own."""
@@ -62,12 +87,26 @@ def _known_keys(section: str, arguments: list[str]) -> list[str]:
 
 
 def _configured_class(section: str, arguments: list[str]) -> Callable | None:
-    for index, argument in enumerate(arguments):
-        path = arguments[index + 1] if argument == "--config" else argument.removeprefix("--config=")
-        if path == argument:
-            continue
-        class_path = (yaml.safe_load(Path(path).read_text()).get(section) or {}).get("class_path", "")
+    for path in _config_files(arguments):
+        class_path = ((_read(path) or {}).get(section) or {}).get("class_path", "")
         if class_path.startswith("readavatar."):
             module, _, name = class_path.rpartition(".")
             return getattr(importlib.import_module(module), name).__init__
     return None
+
+
+def _config_files(arguments: list[str]) -> list[Path]:
+    files = []
+    for index, argument in enumerate(arguments):
+        if argument in ("--config", "-c") and index + 1 < len(arguments):
+            files.append(Path(arguments[index + 1]))
+        elif argument.startswith("--config="):
+            files.append(Path(argument.partition("=")[2]))
+    return files
+
+
+def _read(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError):  # the parser says what is wrong with it
+        return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,14 @@ from readavatar.files import replacing_file
 from readavatar.memory import keep_freed_memory
 from readavatar.rendering.rasterize import has_gpu_rasterizer
 from readavatar.training.callbacks import AvatarExport, EvaluationPictures, SaveSettings, make_checkpoints
-from readavatar.training.config_errors import explain, mistake_behind
+from readavatar.training.config_errors import STAGES, check_overlays, explain, mistake_behind
 from readavatar.training.driven import driven_expressions
 from readavatar.training.progress import TrainingProgress
 from readavatar.training.resume import ExactResume
 
-STAGES = ("tracking", "expression", "appearance")
 _ACCELERATORS = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "mps": "mps"}
 
-_logger = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 def train(
@@ -152,7 +152,10 @@ def run_stage(command: str, arguments: Sequence[str]) -> StageRun:
     """
     keep_freed_memory()
     words = with_found_configs([command, *arguments])
+    check_overlays(words)
     try:
+        # A caller's own command line is none of Lightning's business.
+        warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")
         run = StageRun(
             subclass_mode_model=True,
             subclass_mode_data=True,
@@ -258,9 +261,9 @@ class StageRun(LightningCLI):
             return None
         settings = self.run_folder / "settings.json"
         if not settings.exists() or json.loads(settings.read_text()) != _settings(config):
-            _logger.warning("'%s' holds a training with other settings; starting anew.", self.run_folder)
+            _LOGGER.warning("'%s' holds a training with other settings; starting anew.", self.run_folder)
             return None
-        _logger.info("Going on from '%s' (--fresh true starts anew).", last)
+        _LOGGER.info("Going on from '%s' (--fresh true starts anew).", last)
         return str(last)
 
     def before_fit(self) -> None:
