@@ -189,8 +189,8 @@ class AppearanceModule(AdversarialModule):
             return
         values = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
         face, likeness, mouth = (values[f"{stage}/{name}"] for name in ("psnr_face", "ssim_face", "psnr_mouth"))
-        told = "held out, %d steps: face %.2f dB, SSIM %.4f, mouth %.2f dB"
-        _LOGGER.info(told, self.global_step, face, likeness, mouth)
+        when = f", {self.global_step} steps" if stage == "val" else ""
+        _LOGGER.info("held out%s: face %.2f dB, SSIM %.4f, mouth %.2f dB", when, face, likeness, mouth)
 
     def write_pictures(self, path: Path) -> list[Path]:
         """Footage, render and difference of some held-out frames, into ``path`` + ``.png``.

@@ -153,7 +153,8 @@ class ExpressionModule(AdversarialModule):
     def _report(self, stage: str) -> None:
         if not self.trainer.sanity_checking:
             scores = {name.removeprefix(f"{stage}/"): value for name, value in self.trainer.callback_metrics.items()}
-            _LOGGER.info("held out, %d steps: %s", self.global_step, describe_scores(scores))
+            when = f", {self.global_step} steps" if stage == "val" else ""
+            _LOGGER.info("held out%s: %s", when, describe_scores(scores))
 
     def write_pictures(self, path: Path) -> list[Path]:
         """Plot the first held-out clip's mouth opening, true and generated, into ``path`` + ``.png``."""

@@ -47,18 +47,17 @@ class EvaluationPictures(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the validation."""
-        self._draw(trainer, pl_module, "val")
+        self._draw(trainer, pl_module, "val", f"val-{trainer.global_step:06d}")
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the test."""
-        self._draw(trainer, pl_module, "test")
+        self._draw(trainer, pl_module, "test", "test")
 
-    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str, name: str) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         folder = Path(trainer.log_dir or trainer.default_root_dir)
-        pictures = pl_module.write_pictures(folder / f"{stage}-{trainer.global_step:06d}")
-        for picture in pictures:
+        for picture in pl_module.write_pictures(folder / name):
             _LOGGER.info("see '%s'", picture)
             for logger in trainer.loggers:
                 log = getattr(logger, "log_video" if picture.suffix == ".mp4" else "log_image", None)
