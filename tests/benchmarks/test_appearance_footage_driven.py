@@ -80,7 +80,6 @@ def avatar(tmp_path) -> Path:
 def test_every_emotion_is_driven_at_every_strength_and_drawn(avatar, driven, tmp_path):
     write_footage(tmp_path / "others" / "john")
     scores = bench_appearance(
-        lambda arguments: 0,
         avatar=avatar,
         speech=tmp_path / "hello.wav",
         emotions="happy, sad",
