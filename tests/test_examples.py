@@ -34,7 +34,6 @@ MODULES = (
     "readavatar.metrics.motion",
     "readavatar.metrics.statistics",
     "readavatar.morphable",
-    "readavatar.morphable.expressions",
     "readavatar.morphable.model",
     "readavatar.rendering.camera",
     "readavatar.rendering.rasterize",

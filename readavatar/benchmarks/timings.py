@@ -33,7 +33,7 @@ from readavatar.expression.settings import NetworkSettings as ExpressionSizes
 from readavatar.media.video import read_video, write_video
 from readavatar.morphable import load_morphable_model
 from readavatar.morphable.ict import METRES_PER_UNIT, NEUTRAL_FILE, find_ict_folder
-from readavatar.morphable.obj import read_obj
+from readavatar.morphable.model_files import read_obj
 from readavatar.progress import track
 from readavatar.rendering import pytorch3d_backend
 from readavatar.rendering.camera import head_to_world, world_to_clip

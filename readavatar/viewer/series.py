@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from readavatar.detection import ARKIT_NAMES
-from readavatar.morphable.expressions import arkit_name
+from readavatar.morphable.model import arkit_name
 from readavatar.rendering.camera import axis_angle_to_matrix
 from readavatar.types import FaceCoefficients
 from readavatar.viewer.drawing import FittedPoints, SeenPoints, openings

@@ -193,7 +193,7 @@ def find_people(folder: str | Path) -> dict[str, list[Path]]:
             people[person.name] = sources
     if _is_store(folder) or not people:
         raise UserError(
-            f"Expected one folder for each person in '{folder}', each with that person's clip stores or videos, but found "
+            f"Expected one folder for each person in '{folder}', with that person's clip stores or videos, but found "
             f"{'a clip store itself' if _is_store(folder) else 'none'}; give the folder above the people's."
         )
     return people

@@ -16,7 +16,7 @@ from scipy.signal import find_peaks
 from torch import Tensor
 
 from readavatar.morphable import MorphableModel
-from readavatar.morphable.expressions import expression_displacements
+from readavatar.morphable.model import expression_displacements
 
 _UPPER_LIDS, _LOWER_LIDS = [37, 38, 43, 44], [41, 40, 47, 46]
 """iBUG's."""
