@@ -38,8 +38,8 @@ MODULES = (
     "readavatar.rendering.camera",
     "readavatar.rendering.rasterize",
     "readavatar.rendering.shading",
-    "readavatar.speech.alignment",
-    "readavatar.speech.loading",
+    "readavatar.speech.encoder",
+    "readavatar.speech",
     "readavatar.speech.silence",
     "readavatar.types",
 )

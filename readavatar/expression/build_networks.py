@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import readavatar
-from readavatar.data.datasets.expression_specification import ExpressionSpecification
+from readavatar.data.datasets.expression import ExpressionSpecification
 from readavatar.data.store.avatar import Avatar, AvatarPart
 from readavatar.errors import UserError
 from readavatar.expression.distillation import EmotionDistillation

@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from readavatar.data.datasets.blinks import blink_pulses, pulse_frames
+from readavatar.data.datasets.annotations import blink_pulses, pulse_frames
 from readavatar.expression import ExpressionDiscriminator, ExpressionGenerator, generate_expressions
 from readavatar.expression.inference import random_blinks, slow_noise
 from readavatar.expression.settings import NetworkSettings

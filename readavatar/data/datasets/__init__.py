@@ -1,1 +1,1 @@
-"""datasets."""
+"""Datasets and data modules of the three stages."""

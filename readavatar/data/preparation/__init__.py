@@ -1,1 +1,1 @@
-"""preparation."""
+"""Preparing clips: a video of one person → a clip store."""
