@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 
 from readavatar.assets import find_asset
-from readavatar.data.preparation.face_selection import select_person
+from readavatar.data.preparation.faces import select_person
 from readavatar.data.store import ClipStore
 from readavatar.detection import detect_video
 from readavatar.directing import Animation, animate

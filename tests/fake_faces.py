@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from readavatar.data.preparation.face_crop import FACE_OVAL
+from readavatar.data.preparation.faces import FACE_OVAL
 from readavatar.detection import DetectedFace
 from readavatar.media.video import write_video
 

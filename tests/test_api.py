@@ -19,7 +19,7 @@ SOURCES = {
     "EmotionTrack": ("readavatar.emotion", "EmotionTrack"),
     "animate": ("readavatar.directing", "animate"),
     "load_morphable_model": ("readavatar.morphable", "load_morphable_model"),
-    "load_speech_encoder": ("readavatar.speech.loading", "load_speech_encoder"),
+    "load_speech_encoder": ("readavatar.speech", "load_speech_encoder"),
     "prepare": ("readavatar.data.preparation.prepare", "prepare_clip"),
     "rasterize": ("readavatar.rendering.rasterize", "rasterize"),
     "test": ("readavatar.training", "test"),

@@ -10,6 +10,7 @@ from readavatar.data.datasets.speech_features import describe_encoder
 from readavatar.data.store.avatar import write_avatar_part
 from readavatar.emotion import MEAD_EMOTIONS
 from readavatar.expression import ExpressionGenerator
+from readavatar.expression.settings import NetworkSettings
 from readavatar.morphable import EXPRESSION_NAMES
 from readavatar.speech import load_speech_encoder
 
@@ -19,8 +20,8 @@ def write_untrained(folder: Path, seed: int = 0, fps: float = 25.0, num_people: 
     torch.manual_seed(seed)
     encoder = load_speech_encoder("log_mel")
     names = changes.get("expression_names", list(EXPRESSION_NAMES))
-    sizes = {"num_speech_features": encoder.num_features, "num_emotions": 7, "num_expressions": len(names)}
-    network = ExpressionGenerator(**sizes, fps=fps, width=16, reaches=(1, 2), num_people=num_people)
+    sizes = NetworkSettings(width=16, reaches=(1, 2)).generator_sizes
+    network = ExpressionGenerator(encoder.num_features, 7, len(names), fps, num_people=num_people, **sizes)
     config = {
         "network": network.config,
         "speech_encoder": describe_encoder(encoder),

@@ -1,6 +1,6 @@
-"""A benchmark's figures: measured, printed as a table, written as JSON.
+"""Figures of benchmarks: measured, summarised with intervals, printed as tables and written as JSON.
 
-The tracking scorecard's rows: measured for each subject, summed up with an interval, printed beside their aims.
+A scorecard has rows with units and aims. Each row is measured for several subjects and summarised over them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from readavatar.metrics import bootstrap_interval
 
 @dataclass(frozen=True)
 class Figure:
-    """One number with its spread."""
+    """A measured number with its range."""
 
     value: float
     """Median."""
@@ -34,7 +34,7 @@ class Figure:
     """Greatest."""
     unit: str
     aim: str = ""
-    """What it should be, where that is decided."""
+    """The target, if there is one."""
 
 
 def measure(action: Callable[[], object], per: int = 1, repeats: int = 5, aim: str = "") -> Figure:
@@ -42,9 +42,9 @@ def measure(action: Callable[[], object], per: int = 1, repeats: int = 5, aim: s
 
     Args:
         action: What to time.
-        per: Frames that it handles; the figure is milliseconds a frame.
-        repeats: Counted runs.
-        aim: Passed on.
+        per: Number of frames in one run; the figure is in milliseconds for each frame.
+        repeats: Number of timed runs.
+        aim: Of the figure.
     """
     action()
     times = []
@@ -72,25 +72,25 @@ def write_figures(path: str | Path, figures: dict[str, Figure]) -> None:
 
 
 Values = dict[str, list[float]]
-"""A subject's (an actor's, a person's) measurements of each row: one for each of its independent samples."""
+"""The measurements of one subject (an actor or a person) by row: one for each independent sample."""
 
 _FILE_WIDTH = 120
-"""Columns of a table that is printed into a file."""
+"""Width of a table that is printed into a file, characters."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a row of the scorecard is measured in, and what it should be."""
+    """Unit and aim of a row of the scorecard."""
 
     unit: str
     at_most: float | None = None
     at_least: float | None = None
     is_worst: bool = False
-    """The aim is for every sample: the row's value is the largest, not the mean."""
+    """The aim holds for every sample: the row's value is the largest, not the mean."""
 
     @property
     def aim(self) -> str:
-        """As text; empty where there is none."""
+        """The aim as text; empty if there is none."""
         if self.at_most is not None and self.at_least is not None:
             return f"{self.at_least:g}–{self.at_most:g}"
         if self.at_least is not None:
@@ -98,7 +98,7 @@ class Row:
         return "" if self.at_most is None else f"≤ {self.at_most:g}"
 
     def holds(self, value: float) -> bool | None:
-        """Whether a value is what the aim asks for; None where there is no aim."""
+        """Whether a value reaches the aim; None if there is no aim."""
         if self.at_most is None and self.at_least is None:
             return None
         return (self.at_most is None or value <= self.at_most) and (self.at_least is None or value >= self.at_least)
@@ -106,7 +106,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Score(Figure):
-    """A mean over n samples with its 95 % bootstrap interval; or, where all have to hold, the largest and the range."""
+    """A mean over n samples with its 95 % bootstrap interval; with an aim for every sample, the largest and range."""
 
     n: int = 0
     holds: bool | None = None
@@ -114,15 +114,15 @@ class Score(Figure):
 
 
 def summarise(row: Row, values: list[float], remark: str = "") -> Score | None:
-    """Sum up a row's samples; those that are NaN (nothing to measure) are left out.
+    """Summarise the samples of a row; NaN (nothing to measure) is left out.
 
     Args:
-        row: What they are of.
+        row: The row.
         values: One for each independent sample.
-        remark: Put behind the aim.
+        remark: Added after the aim.
 
     Returns:
-        None where no sample is left.
+        None if no sample is left.
     """
     measured = [value for value in values if not math.isnan(value)]
     if not measured:
@@ -134,7 +134,7 @@ def summarise(row: Row, values: list[float], remark: str = "") -> Score | None:
 
 
 def summarise_subjects(what: str, rows: Mapping[str, Row], subjects: Mapping[str, Values]) -> dict[str, Score]:
-    """Each row over all subjects' samples (named ``what: row``), then of each subject (``subject: row``)."""
+    """Each row over the samples of all subjects (named ``what: row``), then for each subject (``subject: row``)."""
     groups = {what: list(subjects.values()), **{name: [values] for name, values in subjects.items()}}
     scores = {
         f"{group}: {name}": summarise(row, [value for values in members for value in values.get(name, [])])
@@ -145,15 +145,15 @@ def summarise_subjects(what: str, rows: Mapping[str, Row], subjects: Mapping[str
 
 
 def widened(console: Console, width: int) -> Console:
-    """The console itself on a terminal, else one that writes ``width`` columns into the same file."""
+    """The console itself if it is a terminal, else one that writes ``width`` columns into the same file."""
     return console if console.is_terminal else Console(file=console.file, width=width)
 
 
 def print_scores(title: str, what: str, scores: Mapping[str, Score], subjects: list[str], console: Console) -> None:
-    """Print the rows named ``what: …``, then, where there are several subjects, each one's own values."""
+    """Print the rows named ``what: …`` and, if there are several subjects, each one's own values."""
     console = widened(console, _FILE_WIDTH)
     rows = [name.partition(": ")[2] for name in scores if name.startswith(f"{what}: ")]
-    table = Table(title=title, caption="95 %: bootstrap over n; where every clip has to hold: worst, and the range")
+    table = Table(title=title, caption="95 %: bootstrap over n; if the aim is for every clip: the worst, and the range")
     for column in ("what", "value", "95 %", "unit", "aim", "holds", "n"):
         table.add_column(column, justify="right" if column in ("value", "95 %", "n") else "left")
     for row in rows:

@@ -1,7 +1,7 @@
-"""What an ablation's figures can be trusted for: paired seeds, t intervals, p values corrected for the rows' number.
+"""Statistics of ablations: paired seeds, t intervals, and p values that are corrected for the number of rows.
 
-The tests are scipy's. Holm's correction is the one below: scipy has none, and statsmodels, which has it, would add
-151 MB (with pandas and patsy) and 0.3 s of import for a single short function.
+The tests are scipy's. Holm's correction is implemented here: scipy has none, and statsmodels, which has it, would add
+151 MB (with pandas and patsy) and 0.3 s of import for one short function.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 from scipy import stats
 
 Aim = Literal["lower", "higher", "one", "zero"]
-"""Which value of a figure is good: a small or a large one, or the one nearest to 1 (a ratio to the truth) or to 0."""
+"""Which values of a figure are good: low or high ones, or those near 1 (a ratio to the truth) or near 0."""
 SeedScores = Mapping[str, Mapping[int, Mapping[str, float]]]
 """By run and seed, the figures by name."""
 
 MIN_SEEDS = 3
-"""Two differences have one degree of freedom: their interval spans 12.7 standard errors and says nothing."""
+"""With two differences, there is one degree of freedom, and the interval of ± 12.7 standard errors is useless."""
 CONFIDENCE = 0.95
 SIGNIFICANT = 0.05
 
@@ -42,9 +42,9 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """An ablation's figure less the base's, over the seeds that both have.
+    """An ablation's figure minus the base's, over the seeds that both have.
 
-    Where the aim is 1 or 0, it is the distance from it that is compared: 1.2 is as good as 0.8.
+    If the aim is 1 or 0, the distances from it are compared: 1.2 is as good as 0.8.
     """
 
     difference: Estimate
@@ -53,11 +53,11 @@ class Comparison:
     p_corrected: float | None
     """The same after Holm's correction for the number of ablations compared in this figure."""
     direction: Literal["better", "worse", ""]
-    """What the difference is to the aim; empty where there is none, or no aim is known."""
+    """Of the difference, by the aim; empty if there is no difference or no aim."""
 
     @property
     def is_significant(self) -> bool:
-        """After the correction."""
+        """Whether the corrected p is below ``SIGNIFICANT``."""
         return self.p_corrected is not None and self.p_corrected < SIGNIFICANT
 
 
@@ -69,16 +69,16 @@ class Cell:
     """By seed."""
     estimate: Estimate
     comparison: Comparison | None
-    """None for the base itself, and where no seed is shared with it."""
+    """None for the base itself, and for a run without a seed in common with it."""
 
 
 def compare_runs(results: SeedScores, base: str, aims: Mapping[str, Aim]) -> dict[str, dict[str, Cell]]:
     """Every figure of every run, compared with the base's.
 
     Args:
-        results: Of the base and its ablations; a figure that is NaN or missing for a seed is left out.
-        base: Which of the runs is the base.
-        aims: By figure; figures that are not named are compared, but not called better or worse.
+        results: Of the base and its ablations; figures that are NaN or missing for a seed are left out.
+        base: Name of the base run.
+        aims: By figure; a figure without an aim is compared, but not called better or worse.
 
     Returns:
         By figure, then by run, in the order of ``results``.
@@ -126,7 +126,7 @@ def _direction(difference: float, aim: Aim | None) -> Literal["better", "worse",
 
 
 def estimate_mean(values: Sequence[float]) -> Estimate:
-    """The mean of at least one value, with its interval where there are enough."""
+    """The mean of at least one value, with its interval if there are enough values."""
     mean = float(np.mean(values))
     if len(values) < MIN_SEEDS:
         return Estimate(mean, None, None)
@@ -135,11 +135,11 @@ def estimate_mean(values: Sequence[float]) -> Estimate:
 
 
 def paired_p_value(differences: Sequence[float]) -> float | None:
-    """Two-sided p of the paired t test; None with fewer than ``MIN_SEEDS`` pairs, 1 where nothing differs."""
+    """Two-sided p of the paired t test; None with fewer than ``MIN_SEEDS`` pairs, 1 if all differences are 0."""
     if len(differences) < MIN_SEEDS:
         return None
     if not any(differences):
-        return 1.0  # the statistic is 0 / 0, as for an ablation of what the base does not use
+        return 1.0  # the statistic is 0 / 0, for example in an ablation of a part that the base does not use
     return float(_t_test(differences).pvalue)
 
 
@@ -150,10 +150,10 @@ def _t_test(values: Sequence[float]) -> Any:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down correction (1979): the chance of even one false claim among all stays below the level.
+    """Holm's step-down correction (1979): bounds the probability of one or more false claims.
 
     Args:
-        p_values: Of the tests that belong together; None for those that could not be made, which stay so.
+        p_values: Of the tests of one family; None for tests that could not be made, which stay None.
     """
     tested = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from readavatar.config_paths import find_config
-from readavatar.data.store import has_part
+from readavatar.data.store import ClipStore, has_part
 from readavatar.errors import UserError
+from readavatar.files import sha256_of_file
 from readavatar.training import train
 
 _LOGGER = logging.getLogger(__name__)
@@ -25,19 +27,19 @@ def train_once(
     made_of: str,
     what: str,
 ) -> tuple[Path, bool]:
-    """Train an avatar's stage, unless that was done before; a training that was stopped goes on.
+    """Train a stage of an avatar if that was not done yet; a training that was stopped is resumed.
 
     Args:
-        stage: Of ``train``.
-        clips: Likewise.
-        configs: Put over the stage's default, one after the other.
-        overrides: Of ``train``.
-        folder: For avatars of this kind; its name begins theirs.
-        made_of: All that the avatar depends on, the configs apart, which are read.
-        what: For people.
+        stage: As for ``train``.
+        clips: As for ``train``.
+        configs: Applied over the stage's default, one after the other.
+        overrides: As for ``train``.
+        folder: The avatar's folder without the hash that is appended to its name.
+        made_of: Text that identifies everything that the avatar depends on, except the configs.
+        what: Description for the log.
 
     Returns:
-        The avatar's folder, and whether it was trained now, all of it.
+        The avatar's folder, and whether the whole training was done now.
 
     Raises:
         UserError: The training was stopped.
@@ -54,3 +56,25 @@ def train_once(
     if not has_part(avatar, stage):
         raise UserError(f"Expected a trained avatar in '{avatar}', but its training was stopped; run this again.")
     return avatar, not was_begun
+
+
+def train_on_footage(
+    store: ClipStore, held_out: float, configs: Sequence[str], work: Path
+) -> tuple[Path, float | None]:
+    """Train on a clip without its end if that was not done yet; a training that was stopped is resumed.
+
+    Args:
+        store: A fitted clip.
+        held_out: Seconds at the end.
+        configs: Applied over the default, one after the other.
+        work: Folder for the avatars. Their names hold a hash of the clip's fit and the configs.
+
+    Returns:
+        The avatar's folder, and the minutes that its training took; None if the training was not done as a whole now.
+    """
+    clip = store.path.resolve()
+    made_of = f"{clip} {held_out:g} {sha256_of_file(clip / 'tracking.safetensors')}"
+    settings, folder = {"data.held_out_seconds": held_out}, work / "avatars" / clip.name
+    start = time.perf_counter()
+    avatar, is_new = train_once("appearance", [store.path], configs, settings, folder, made_of, "on all but the end")
+    return avatar, (time.perf_counter() - start) / 60 if is_new else None

@@ -1,4 +1,4 @@
-"""Before training, not after: whether a prepared or fitted clip will train, and what to do where it will not."""
+"""The doctor: checks before a training whether a prepared or fitted clip is suitable, and says what to do if not."""
 
 from readavatar.doctor.checks import Check, Status
 from readavatar.doctor.examination import ClipExamination, Examination, correct_offset, examine

@@ -1,11 +1,12 @@
-"""By how many frames a clip's picture is late against its sound.
+"""The offset between a clip's picture and its sound, in frames.
 
-At each offset a ridge regression learns the lips from the sound on four fifths of a window and is heard on the held-out
-fifth; where sound and lips belong together, it generalises. Nothing is learnt beforehand, so that no language, voice or
-face is favoured. With r the held-out correlation, −½ log(1 − r²) is the evidence (nats a frame) of a Gaussian channel
-from sound to lips; it is summed over three curves of the lips (opening, its speed, width), averaged over the kinds of
-speech features and summed over the windows of a long clip. The regression hears one feature vector a frame and none of
-its neighbours: with them it would itself shift the sound to where it belongs.
+For each candidate offset, a ridge regression predicts the lips from the sound: it is trained on four fifths of a window
+and tested on the held-out fifth. Sound and lips that belong together give a high held-out correlation r. No model is
+trained in advance, so that the measure does not depend on the language, voice or face. The evidence
+−½ log(1 − r²) (nats for each frame) is that of a Gaussian channel from sound to lips. It is summed over three curves of
+the lips (opening, its speed, width), averaged over the kinds of speech features, and summed over the windows of a long
+clip. The regression gets the features of one frame only: with those of neighbouring frames it could compensate an
+offset by itself.
 """
 
 from __future__ import annotations
@@ -22,39 +23,40 @@ from torch import Tensor
 from readavatar.doctor.measurements import lip_opening, lip_width
 
 MAX_OFFSET = 15
-"""Frames searched to either side."""
+"""Largest offset that is searched, frames to either side."""
 WINDOW_SECONDS, MOST_WINDOWS = 20.0, 6
-"""A longer clip is measured in windows, spread evenly where they are too many."""
+"""A longer clip is measured in windows, at most so many, spread evenly."""
 LEAST_SECONDS = 4.0
-"""With less, a fifth held out is too short to tell anything."""
+"""With less, the held-out fifth is too short."""
 LEAST_MARGIN = 36.0
-"""Nats between the peak and the next best place. Windows of 5 to 20 s with another sound than their own, or one played
-backwards, reached 29 in 87 trials; with their own, nine in ten windows of 10 s reach 55, half of those of 5 s 40."""
+"""Least evidence of the peak above the next best offset, nats. With a wrong or reversed sound, windows of 5 to 20 s
+reached at most 29 in 87 trials; with their own sound, 90 % of the windows of 10 s reach 55 and half of those of 5 s
+40."""
 MOST_SPREAD = 2.0
-"""Frames between a long clip's windows; more is a drift, which no shift corrects."""
+"""Largest difference between a long clip's windows, frames; more is a drift, which no shift can correct."""
 _PEAK_HALF_WIDTH = 4
-"""Frames beside the peak that belong to it."""
+"""Frames to either side that belong to the peak."""
 _FOLDS = 5
 _FOLD_GAP = 0.32
-"""Seconds left out beside a held-out part, whose lips its neighbours' still resemble."""
+"""Seconds left out beside a held-out part, since its neighbours have similar lips."""
 _RIDGE = 2.0
-"""Of a feature's variance, times the number of components."""
+"""Relative to a feature's variance, times the number of components."""
 _COMPONENTS = 64
-"""Features are reduced to as many principal components: as exact as all of them, and the fits cost next to nothing."""
+"""Number of principal components of the features: as accurate as all features, and much faster."""
 _TREND_SECONDS = 2.0
-"""Slower movement of the lips (a smile, a turn of the head) says nothing of sync."""
+"""Slower motion of the lips (a smile, a head turn) is removed, since it does not depend on the sound."""
 
 
 @dataclass(frozen=True)
 class AudioOffset:
-    """What was measured."""
+    """The result of a measurement."""
 
     frames: float
-    """By how many frames the picture comes after the sound; negative where the sound is late."""
+    """By how many frames the picture is late; negative if the sound is late."""
     evidence: Float[Tensor, " offsets"]
     """Nats at each offset from −``MAX_OFFSET`` to ``MAX_OFFSET``."""
     margin: float
-    """The peak's evidence above the best at another place, nats."""
+    """Evidence of the peak above the best other offset, nats."""
     windows: tuple[float, ...]
     """Each window's own offset, frames."""
 
@@ -65,12 +67,12 @@ class AudioOffset:
 
     @property
     def is_sure(self) -> bool:
-        """Whether it is no chance peak and the same throughout the clip."""
+        """Whether the peak is significant and the same throughout the clip."""
         return self.margin >= LEAST_MARGIN and self.spread <= MOST_SPREAD
 
 
 def lip_curves(landmarks: Float[Tensor, "T 68 2"], fps: float) -> Float[Tensor, "T 3"]:
-    """Opening, its speed, and width of the lips, in inter-ocular distances, without their slow movement."""
+    """Opening, its speed, and width of the lips, in inter-ocular distances, without slow motion."""
     opening, width = (_without_trend(curve, fps) for curve in (lip_opening(landmarks), lip_width(landmarks)))
     kernel = torch.tensor([[[0.25, 0.5, 0.25]]], dtype=opening.dtype)
     smooth = F.conv1d(F.pad(opening[None, None], (1, 1), mode="replicate"), kernel)[0, 0]
@@ -79,7 +81,7 @@ def lip_curves(landmarks: Float[Tensor, "T 68 2"], fps: float) -> Float[Tensor, 
 
 
 def with_change(features: Float[Tensor, "T D"]) -> Float[Tensor, "T 2*D"]:
-    """Features and their change from frame to frame, for an encoder that sees less than a frame."""
+    """Features and their change from frame to frame, for an encoder whose frames are shorter than the video's."""
     return torch.cat([features, F.pad((features[2:] - features[:-2]) / 2, (0, 0, 1, 1))], 1)
 
 
@@ -94,13 +96,13 @@ def measure_audio_offset(
 
     Args:
         kinds: One or more kinds of speech features of every frame.
-        curves: Of ``lip_curves``.
-        seen: Where there is a face.
-        fps: Frames a second.
-        tick: Is told the share that is done.
+        curves: From ``lip_curves``.
+        seen: Frames with a face.
+        fps: Frames per second.
+        tick: Called with the share that is done.
 
     Returns:
-        None where the clip is too short or its lips do not move.
+        None if the clip is too short or its lips do not move.
     """
     num_frames = len(curves)
     if num_frames < LEAST_SECONDS * fps or num_frames < 4 * MAX_OFFSET or bool((curves[seen].std(0) < 1e-4).any()):
@@ -130,19 +132,19 @@ def _evidence(
     features = _principal_components(features)
     result = []
     for offset in range(-MAX_OFFSET, MAX_OFFSET + 1):
-        heard = torch.arange(max(0, -offset), len(curves) - max(0, offset))
-        heard = heard[seen[heard + offset]]
-        if len(heard) < 2 * _FOLDS:
+        frames = torch.arange(max(0, -offset), len(curves) - max(0, offset))
+        frames = frames[seen[frames + offset]]
+        if len(frames) < 2 * _FOLDS:
             return torch.zeros(2 * MAX_OFFSET + 1)
-        correlation = _held_out_correlation(features[heard], curves[heard + offset], round(_FOLD_GAP * fps))
-        result.append(-0.5 * len(heard) * torch.log1p(-correlation.clamp(0, 0.999).square()).sum())
+        correlation = _held_out_correlation(features[frames], curves[frames + offset], round(_FOLD_GAP * fps))
+        result.append(-0.5 * len(frames) * torch.log1p(-correlation.clamp(0, 0.999).square()).sum())
     return torch.stack(result)
 
 
 def _held_out_correlation(
     features: Float[Tensor, "n D"], curves: Float[Tensor, "n 3"], gap: int
 ) -> Float[Tensor, " 3"]:
-    """Correlation of the curves with what is predicted of each fold from the others."""
+    """Correlation of the curves with their prediction for each fold from the others."""
     count, dimensions = features.shape
     predicted = torch.zeros_like(curves)
     ridge = _RIDGE * dimensions * torch.eye(dimensions)
@@ -161,7 +163,7 @@ def _held_out_correlation(
 
 
 def _principal_components(features: Float[Tensor, "n D"]) -> Float[Tensor, "n K"]:
-    """Of the standardised features; their variances stay, so that a ridge on them is one on the features."""
+    """Principal components of the standardised features, with their variances, so that a ridge has the same meaning."""
     scaled = (features - features.mean(0)) / features.std(0).clamp(min=1e-4)
     if scaled.shape[1] <= _COMPONENTS:
         return scaled
@@ -170,7 +172,7 @@ def _principal_components(features: Float[Tensor, "n D"]) -> Float[Tensor, "n K"
 
 
 def _peak(evidence: Float[Tensor, " offsets"]) -> tuple[float, float]:
-    """Where the evidence is greatest (a parabola through the neighbours), and by how much."""
+    """The offset of the greatest evidence (by a parabola through the neighbours), and its margin."""
     best = int(evidence.argmax())
     fraction = 0.0
     if 0 < best < len(evidence) - 1:

@@ -1,4 +1,4 @@
-"""What a check says: a measured value beside its threshold, why it matters and what to do."""
+"""Checks: a measured value, its threshold, why it matters, and what to do."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numbers import Real
 
 
 class Status(StrEnum):
-    """How a check ended, the worst first."""
+    """The result of a check, the worst first."""
 
     FAIL = "fail"
-    """The training will not give what it is for."""
+    """The training will not give a useful result."""
     WARN = "warn"
-    """It will train, and something will be missing or worse than it need be."""
+    """The training will work, but something will be missing or worse than necessary."""
     PASS = "pass"
     NOT_APPLICABLE = "not applicable"
 
@@ -28,52 +28,52 @@ class Check:
     measured: str
     threshold: str
     reason: str
-    """One sentence: why the threshold is what it is."""
+    """One sentence: why the threshold matters."""
     remedy: str
-    """One sentence: what to do; with the command, where there is one."""
+    """One sentence: what to do, with the command if there is one."""
     value: float | None = None
     """The measured number, for programs."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A check before anything is measured: what is fixed of it."""
+    """The fixed parts of a check."""
 
     name: str
     threshold: str
     reason: str
     remedy: str
 
-    def judge(self, status: Status, measured: str, value: float | None = None, remedy: str | None = None) -> Check:
-        """The check, measured."""
+    def check(self, status: Status, measured: str, value: float | None = None, remedy: str | None = None) -> Check:
+        """The check with its measured result."""
         return Check(self.name, status, measured, self.threshold, self.reason, remedy or self.remedy, value)
 
     def skip(self, why: str) -> Check:
-        """The check where it cannot apply."""
-        return self.judge(Status.NOT_APPLICABLE, why)
+        """The check where it does not apply."""
+        return self.check(Status.NOT_APPLICABLE, why)
 
 
 def at_least(value: Real, warn: Real, fail: Real | None = None) -> Status:
-    """Grade a value of which there should be much."""
+    """Grade a value that should be high."""
     if fail is not None and value < fail:
         return Status.FAIL
     return Status.WARN if value < warn else Status.PASS
 
 
 def at_most(value: Real, warn: Real, fail: Real | None = None) -> Status:
-    """Grade a value of which there should be little."""
+    """Grade a value that should be low."""
     if fail is not None and value > fail:
         return Status.FAIL
     return Status.WARN if value > warn else Status.PASS
 
 
 def with_status(checks: Sequence[Check], status: Status) -> list[Check]:
-    """Those that ended so."""
+    """The checks with a given status."""
     return [check for check in checks if check.status == status]
 
 
 def verdict(checks: Sequence[Check], subject: str = "This clip") -> str:
-    """One sentence: whether it will train, and what stands in the way."""
+    """One sentence: whether the clip will train well, and which checks do not pass."""
     failed, warned = with_status(checks, Status.FAIL), with_status(checks, Status.WARN)
     passed = with_status(checks, Status.PASS)
     applicable = len(failed) + len(warned) + len(passed)

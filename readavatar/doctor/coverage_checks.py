@@ -1,4 +1,4 @@
-"""What a person's clips have to show together: enough speech, poses, mouth shapes, emotions, closures and blinks."""
+"""Checks of all clips of a person together: enough speech, poses, mouth shapes, emotions, lip closures and blinks."""
 
 from __future__ import annotations
 
@@ -14,73 +14,73 @@ from readavatar.doctor.measurements import SHAPES, count_times, lid_opening, mou
 from readavatar.emotion import NEUTRAL
 
 _SOUNDS_A_SECOND = 12.0
-"""Of running speech (Crystal & House 1990)."""
+"""In running speech (Crystal & House 1990)."""
 _RARE_SHARE = 0.01
-"""Of all sounds: what a rare one (English zh, th, oi …) has."""
+"""Share of a rare sound among all sounds (English zh, th, oi …)."""
 LITTLE_SPEECH = round(1 / (_SOUNDS_A_SECOND * _RARE_SHARE))
 """Seconds in which one rare sound is expected."""
 ENOUGH_SPEECH = 5 * LITTLE_SPEECH
 SHAPE_TIMES = 5
-"""How often each mouth shape should be seen: once is a chance, and the last of a clip are held out."""
+"""Least number of times for each mouth shape: one may be chance, and the end of a clip is held out."""
 SHAPE_FLUTTER = 2
-"""Frames; a landmark's noise opens and closes lips for one."""
+"""Frames; shorter openings and closings are noise of the landmarks."""
 BILABIALS_A_MINUTE = 0.075 * _SOUNDS_A_SECOND * 60
 """English m, b and p are 7.5 % of all sounds (Mines et al. 1978)."""
 _BLINKING = 0.5
-"""Of the usual opening of the lids."""
+"""Relative to the usual opening of the lids."""
 _LONGEST_BLINK = 0.6
-"""Seconds; longer is looking down or shut eyes."""
+"""Seconds; a longer closing is not a blink."""
 _BLINK_SECONDS = 20.0
-"""With less, no blink may be chance."""
+"""In less time, having no blink may be chance."""
 _SHOWN_STRENGTH = 0.3
-"""Of an emotion that it is labelled with."""
+"""Least strength of a labelled emotion that counts as shown."""
 _EMOTION_SECONDS = 2.0
 TURNED = 6.0
-"""Degrees of range: they move the nose's tip, 30 mm before the eyes, by 3 mm or the two pixels that tell its depth."""
+"""Least range in degrees: it moves the nose's tip, 30 mm in front of the eyes, by 3 mm or two pixels."""
 _SIDEWAYS = 45.0
 """Degrees of yaw beyond which half of the face is hidden."""
 
 SPEECH = Rule(
     "usable speech",
     f"≥ {ENOUGH_SPEECH} s with the face visible; fails below {LITTLE_SPEECH} s",
-    "At 12 sounds a second a rare one (1 %) is expected once in 8 s; it takes a few to learn its mouth shape.",
+    "At 12 sounds per second, a rare one (1 %) occurs about once in 8 s; several are needed to learn its mouth shape.",
     "Record more: a minute or two of reading aloud; several clips of one person count together.",
 )
 POSES = Rule(
     "head poses",
     f"yaw and pitch each range over ≥ {TURNED:g}°; ≤ 5 % of the frames beyond {_SIDEWAYS:g}° of yaw",
-    "A head that never turns leaves the sides of the face without pixels, and its shape unknown to the fit.",
+    "If the head never turns, the sides of the face are not visible, and the fit cannot determine its shape.",
     "Let the person turn and nod a little while they speak; leave out frames from the side.",
 )
 VISEMES = Rule(
     "mouth shapes",
     f"closed, rounded, spread, wide open and slightly open, each ≥ {SHAPE_TIMES} times; fails with under three",
-    "The network shows no mouth that it never saw; the five groups are what landmarks can tell of visemes.",
+    "The network cannot generate mouth shapes that were not recorded; landmarks distinguish five groups of visemes.",
     "Record a text with all sounds of the language, spoken clearly.",
 )
 EMOTIONS = Rule(
     "emotions",
     f"labelled, with one or more besides neutral for ≥ {_EMOTION_SECONDS:g} s",
-    "An avatar can be directed only to emotions that its person showed under that name.",
+    "An avatar can only show emotions that are labelled in its person's clips.",
     "Record and prepare a clip of each: 'readavatar prepare VIDEO --emotion happy:1 --out CLIP', or label this one.",
 )
 CLOSURES = Rule(
     "closed mouth",
     f"≥ {BILABIALS_A_MINUTE / 4:.0f} closures a minute of speech; fails without any",
-    f"m, b and p close the lips some {BILABIALS_A_MINUTE:.0f} times a minute; where a quarter is left, they were lost.",
-    "Look at the lips' curve: a beard, a low rate or blur hides closures; lips that stay apart are learnt so.",
+    f"m, b and p close the lips about {BILABIALS_A_MINUTE:.0f} times a minute; below a quarter, most are missed.",
+    "Look at the lips' curve: a beard, a low frame rate or blur hides closures, and the network learns open lips.",
 )
 BLINKS = Rule(
     "blinks",
     "2 to 60 a minute",
-    "People blink 10 to 30 times a minute; an avatar learnt from a stare stares, and from flutter flutters.",
-    "Use a longer take; glasses that mirror and a low resolution hide blinks.",
+    "People blink 10 to 30 times a minute; an avatar blinks as often as its training clips.",
+    "Use a longer take; reflections on glasses and a low resolution hide blinks.",
 )
 RULES = (SPEECH, POSES, VISEMES, EMOTIONS, CLOSURES, BLINKS)
 
 
 def coverage_checks(clips: Sequence[Evidence]) -> list[Check]:
-    """Of one person's clips together."""
+    """All checks of one person's clips."""
     return [_speech(clips), _poses(clips), _visemes(clips), _emotions(clips), _closures(clips), _blinks(clips)]
 
 
@@ -91,7 +91,7 @@ def blinks(evidence: Evidence) -> list[tuple[int, int]]:
 
 
 def closures(evidence: Evidence) -> list[tuple[int, int]]:
-    """Stretches [first, last) of usable speech with closed lips; one frame between two is flutter."""
+    """Stretches [first, last) of usable speech with closed lips; single open frames between them are ignored."""
     closed = mouth_shapes(evidence.landmarks, evidence.usable)["closed"]
     merged: list[tuple[int, int]] = []
     for first, last in runs(closed & evidence.usable_speech):
@@ -118,8 +118,8 @@ def _speech(clips: Sequence[Evidence]) -> Check:
         measured += ", no sound" if silent == len(clips) == 1 else f", {silent} of {len(clips)} clips without sound"
     remedy = SPEECH.remedy
     if seconds == 0 and silent == len(clips):
-        remedy = "Without sound a clip serves the fit and the appearance alone; add clips of the person that speak."
-    return SPEECH.judge(at_least(seconds, ENOUGH_SPEECH, LITTLE_SPEECH), measured, seconds, remedy)
+        remedy = "A clip without sound can only be used for the fit and the appearance; add clips with speech."
+    return SPEECH.check(at_least(seconds, ENOUGH_SPEECH, LITTLE_SPEECH), measured, seconds, remedy)
 
 
 def _poses(clips: Sequence[Evidence]) -> Check:
@@ -133,11 +133,11 @@ def _poses(clips: Sequence[Evidence]) -> Check:
     status = at_least(min(ranges), TURNED)
     if sideways > 0.05:
         status, measured = Status.WARN, f"{measured}; {100 * sideways:.0f} % beyond {_SIDEWAYS:g}°"
-    return POSES.judge(status, measured, min(ranges))
+    return POSES.check(status, measured, min(ranges))
 
 
 def shape_times(clips: Sequence[Evidence]) -> dict[str, int]:
-    """How often each group of mouth shapes is taken in usable speech."""
+    """How often each group of mouth shapes occurs in usable speech."""
     times = dict.fromkeys(SHAPES, 0)
     for evidence in clips:
         for name, flags in mouth_shapes(evidence.landmarks, evidence.usable).items():
@@ -151,7 +151,7 @@ def _visemes(clips: Sequence[Evidence]) -> Check:
     times = shape_times(clips)
     enough = sum(count >= SHAPE_TIMES for count in times.values())
     measured = ", ".join(f"{name} {count}×" for name, count in times.items())
-    return VISEMES.judge(at_least(enough, len(SHAPES), 3), measured, float(enough))
+    return VISEMES.check(at_least(enough, len(SHAPES), 3), measured, float(enough))
 
 
 def _emotions(clips: Sequence[Evidence]) -> Check:
@@ -172,24 +172,24 @@ def _emotions(clips: Sequence[Evidence]) -> Check:
     notes += [f"{late} with labels after the clip's end"] if late else []
     enough = [name for name, value in seconds.items() if name != NEUTRAL and value >= _EMOTION_SECONDS]
     status = Status.PASS if enough and not unlabelled and not late else Status.WARN
-    return EMOTIONS.judge(status, ", ".join(named + notes) or "unlabelled", float(len(enough)))
+    return EMOTIONS.check(status, ", ".join(named + notes) or "unlabelled", float(len(enough)))
 
 
 def _closures(clips: Sequence[Evidence]) -> Check:
     minutes = _speech_seconds(clips) / 60
     if minutes * 60 < LITTLE_SPEECH:
-        return CLOSURES.skip(f"{minutes * 60:.1f} s of speech are too few to count in")
+        return CLOSURES.skip(f"{minutes * 60:.1f} s of speech are too short")
     count = sum(len(closures(evidence)) for evidence in clips)
     rate = count / minutes
     status = Status.FAIL if count == 0 else at_least(rate, BILABIALS_A_MINUTE / 4)
-    return CLOSURES.judge(status, f"{count}, {rate:.0f} a minute of speech", rate)
+    return CLOSURES.check(status, f"{count}, {rate:.0f} a minute of speech", rate)
 
 
 def _blinks(clips: Sequence[Evidence]) -> Check:
     minutes = sum(_seconds(evidence.seen, evidence) for evidence in clips) / 60
     count = sum(len(blinks(evidence)) for evidence in clips)
     if minutes * 60 < _BLINK_SECONDS:
-        return BLINKS.skip(f"{count} in {minutes * 60:.1f} s, too short to tell")
+        return BLINKS.skip(f"{count} in {minutes * 60:.1f} s, too short")
     rate = count / minutes
     status = Status.WARN if at_least(rate, 2) == Status.WARN else at_most(rate, 60)
-    return BLINKS.judge(status, f"{count}, {rate:.0f} a minute", rate)
+    return BLINKS.check(status, f"{count}, {rate:.0f} a minute", rate)

@@ -1,7 +1,4 @@
-"""Moving a clip's sound to where its lips are.
-
-Clips in, judgement out.
-"""
+"""Examine the clips of a person: run all checks, and correct the offset of a clip's sound."""
 
 from __future__ import annotations
 
@@ -18,33 +15,32 @@ from readavatar.doctor.sound_checks import sound_checks
 from readavatar.errors import UserError
 
 NOTICEABLE_FRAMES = 1.0
-"""Less is within the measurement's own error, and is left alone; so a corrected clip is not corrected again."""
+"""A smaller offset is not corrected: it is within the error of the measurement."""
 
 
 def correct_offset(store: ClipStore, evidence: Evidence) -> str:
-    """Move the sound by the measured offset where that is sure and more than a frame.
+    """Shift the sound by the measured offset if that is sure and more than a frame.
 
-    ``clip.json`` alone is replaced, at once; it says by how much the sound is moved, the samples stay as they came, and
-    the speech features that depend on them are computed anew.
+    Only the delay in ``clip.json`` changes, not the samples. Cached speech features are computed again when needed.
 
     Args:
         store: The clip.
-        evidence: Measured from it as it is now.
+        evidence: Its current measurements.
 
     Returns:
-        One line that says what was done, or why nothing was.
+        One line that says what was done, or why nothing was done.
     """
     offset = evidence.offset
     if evidence.waveform is None:
-        return f"{store.path}: no sound to move"
+        return f"{store.path}: no sound to shift"
     if offset is None or not offset.is_sure:
-        return f"{store.path}: the sound stays where it is, since its offset is not sure"
+        return f"{store.path}: the sound is not shifted, since its offset is not sure"
     if abs(offset.frames) <= NOTICEABLE_FRAMES:
-        return f"{store.path}: the sound stays where it is, {abs(offset.frames):.1f} frames from the lips"
+        return f"{store.path}: the sound is not shifted: it is {abs(offset.frames):.1f} frames from the lips"
     seconds = offset.frames / store.fps
     store.delay_audio(seconds)
     return (
-        f"{store.path}: the sound is moved by {seconds * 1000:+.0f} ms ({offset.frames:+.1f} frames), in all by "
+        f"{store.path}: the sound is shifted by {seconds * 1000:+.0f} ms ({offset.frames:+.1f} frames), in all by "
         f"{store.info.audio_delay * 1000:+.0f} ms"
     )
 
@@ -55,26 +51,26 @@ class ClipExamination:
 
     name: str
     evidence: Evidence | None
-    """None where the clip is too damaged to be measured."""
+    """None if the clip is too damaged to be measured."""
     checks: tuple[Check, ...]
 
 
 @dataclass(frozen=True)
 class Examination:
-    """Of the clips of one person."""
+    """All checks of one person's clips."""
 
     clips: tuple[ClipExamination, ...]
     together: tuple[Check, ...]
-    """What the clips show together."""
+    """Checks of all clips together."""
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """All of them."""
+        """All checks."""
         return tuple(check for clip in self.clips for check in clip.checks) + self.together
 
     @property
     def verdict(self) -> str:
-        """One sentence."""
+        """One sentence for all checks."""
         return verdict(self.checks, "This clip" if len(self.clips) == 1 else f"These {len(self.clips)} clips")
 
     @property
@@ -84,21 +80,21 @@ class Examination:
 
 
 def examine(stores: Sequence[ClipStore], tick: Tick = lambda what, share: None) -> Examination:
-    """Measure and judge one person's clips.
+    """Measure one person's clips and run all checks.
 
     Args:
         stores: Prepared clips, fitted or not.
-        tick: Is told what is being done and the share of all that is done.
+        tick: Called with a description of the current work and the share that is done.
     """
     clips = []
     for store in stores:
         name = str(store.path)
 
-        def told(what: str, share: float, name: str = name) -> None:
+        def report(what: str, share: float, name: str = name) -> None:
             tick(f"{name}: {what}", share)
 
         try:
-            evidence = gather(store, told)
+            evidence = gather(store, report)
         except UserError as error:
             clips.append(ClipExamination(name, None, (damaged(str(error)),)))
             continue

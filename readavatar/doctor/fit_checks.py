@@ -1,4 +1,4 @@
-"""What a clip's fit has to be."""
+"""Checks of a clip's fit."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from readavatar.types import TrackedFace
 FIT = "readavatar fit --config configs/tracking/default.yaml --data.clips"
 NOT_FITTED = "not fitted yet"
 _INNER = slice(17, 68)
-"""iBUG without the jaw line, which slides over the cheeks as the head turns."""
+"""iBUG without the jaw line, whose points depend on the head's rotation."""
 _BATCH = 64
 _JITTER_HERTZ = 8.0
-"""Syllables come at 4 to 5 Hz and lips hardly move faster than 8 (Chandrasekaran et al. 2009)."""
+"""Syllables have 4 to 5 Hz, and lip motion is almost all below 8 (Chandrasekaran et al. 2009)."""
 _AT_LIMIT = 0.01
-"""Of the range between the bounds."""
+"""Relative to the range between the bounds."""
 _OFTEN = 0.10
-"""Of the frames."""
+"""Share of the frames."""
 
 MODEL = Rule(
     "fit and model",
     "the model's own coefficients; truth and fit of one model",
-    "Coefficients mean nothing to a model with other expressions.",
+    "Coefficients have no meaning for a model with other expressions.",
     f"Fit the clip again with the model that you train with: '{FIT} CLIP'.",
 )
 LANDMARKS = Rule(
     "landmark error of the fit",
     "≤ 2 % of the inter-ocular distance; fails above 5 %",
-    "2 % is as much as two detectors differ by; beyond 5 % the mesh is not on the face.",
+    "Two detectors differ by about 2 %; above 5 % the mesh is not on the face.",
     f"Look at the fit with 'readavatar view CLIP' and fit again: '{FIT} CLIP'.",
 )
 LIMITS = Rule(
     "coefficients at their limits",
     "none in over 10 % of the frames; fails with 5 or more",
-    "A coefficient at its limit makes up for something else: identity, pose or a lost landmark.",
+    "A coefficient at its limit compensates another error: identity, pose or a wrong landmark.",
     f"Fit again, with several clips of the person for their identity: '{FIT} CLIP CLIP …'.",
 )
 JITTER = Rule(
     "jitter of the fit",
     "≤ 6 % of the lips' motion is faster than 8 Hz; fails above 15 %",
-    "Lips hardly move faster, and white noise as strong as speech gives 18 %; the avatar would learn to tremble.",
+    "Lips move more slowly (white noise as strong as speech gives 18 %); the avatar would learn the jitter.",
     f"Fit again with more temporal smoothness: '{FIT} CLIP'.",
 )
 RULES = (MODEL, LANDMARKS, LIMITS, JITTER)
 
 
 def fit_checks(evidence: Evidence) -> list[Check]:
-    """All of them; not applicable before the clip is fitted."""
+    """All checks of the fit; not applicable before the clip is fitted."""
     face = evidence.tracking
     if face is None:
         why = "its file is damaged" if evidence.store.is_tracked else NOT_FITTED
@@ -63,13 +63,13 @@ def fit_checks(evidence: Evidence) -> list[Check]:
     try:
         model = load_morphable_model(face.morphable_model)
     except UserError as error:
-        return [MODEL.judge(Status.FAIL, str(error))] + [rule.skip("its model is not here") for rule in RULES[1:]]
+        return [MODEL.check(Status.FAIL, str(error))] + [rule.skip("its model is not installed") for rule in RULES[1:]]
     mismatch = _mismatch(evidence, face, model)
     if mismatch:
-        return [MODEL.judge(Status.FAIL, mismatch)] + [rule.skip("it is of another model") for rule in RULES[1:]]
+        return [MODEL.check(Status.FAIL, mismatch)] + [rule.skip("it belongs to another model") for rule in RULES[1:]]
     landmarks = fitted_landmarks(face, model)
     return [
-        MODEL.judge(Status.PASS, f"{face.morphable_model}, {model.num_expressions} expressions"),
+        MODEL.check(Status.PASS, f"{face.morphable_model}, {model.num_expressions} expressions"),
         _landmark_error(evidence, landmarks),
         _limits(face, model),
         _jitter(evidence, face, landmarks),
@@ -78,7 +78,7 @@ def fit_checks(evidence: Evidence) -> list[Check]:
 
 @torch.no_grad()
 def fitted_landmarks(face: TrackedFace, model: MorphableModel) -> Float[Tensor, "T 68 2"]:
-    """Where the fit's landmarks lie in the frames, pixels."""
+    """The fit's landmarks in the frames, pixels."""
     parts = []
     for start in range(0, face.coefficients.num_frames, _BATCH):
         part = face.coefficients.frames(slice(start, start + _BATCH))
@@ -106,29 +106,29 @@ def _landmark_error(evidence: Evidence, fitted: Float[Tensor, "T 68 2"]) -> Chec
         return LANDMARKS.skip("no usable frame")
     distance = (fitted - evidence.landmarks)[:, _INNER].norm(dim=-1).mean(1) / interocular(evidence.landmarks)
     error = 100 * float(distance[use].mean())
-    return LANDMARKS.judge(at_most(error, 2, 5), f"{error:.2f} %", error)
+    return LANDMARKS.check(at_most(error, 2, 5), f"{error:.2f} %", error)
 
 
 def _limits(face: TrackedFace, model: MorphableModel) -> Check:
     values, bounds = face.coefficients.expression_coefficients, model.expression_bounds
     low, high = bounds.T
     reach = _AT_LIMIT * (high - low)
-    # A blendshape's 0 is its rest; only a lower bound that means an expression is a limit.
+    # 0 is a blendshape at rest: a lower bound only counts as a limit if it is not 0.
     at_limit = (values >= high - reach) | ((values <= low + reach) & (low < 0))
     shares = at_limit.float().mean(0)
     often = torch.nonzero(shares > _OFTEN)[:, 0].tolist()
     often.sort(key=lambda index: -float(shares[index]))
     names = ", ".join(f"{face.expression_names[index]} {100 * float(shares[index]):.0f} %" for index in often[:4])
-    return LIMITS.judge(at_most(len(often), 0, 4), f"{len(often)}{': ' + names if names else ''}", float(len(often)))
+    return LIMITS.check(at_most(len(often), 0, 4), f"{len(often)}{': ' + names if names else ''}", float(len(often)))
 
 
 def _jitter(evidence: Evidence, face: TrackedFace, fitted: Float[Tensor, "T 68 2"]) -> Check:
     fps = evidence.store.fps
     if fps <= 2.5 * _JITTER_HERTZ or face.coefficients.num_frames < fps:
-        return JITTER.skip(f"{face.coefficients.num_frames} frames at {fps:g} fps show nothing above 8 Hz")
+        return JITTER.skip(f"{face.coefficients.num_frames} frames at {fps:g} fps cannot show motion above 8 Hz")
     inner = fitted[:, 60:68] - fitted[:, 27:36].mean(1, keepdim=True)
     curves = (inner / interocular(fitted)[:, None, None]).flatten(1)
     energy = curves.var(0)
     fast = high_frequency_energy(curves, fps, _JITTER_HERTZ) * energy
     share = 100 * float(fast.sum() / energy.sum().clamp(min=1e-12))
-    return JITTER.judge(at_most(share, 6, 15), f"{share:.1f} % above 8 Hz", share)
+    return JITTER.check(at_most(share, 6, 15), f"{share:.1f} % above 8 Hz", share)

@@ -1,14 +1,9 @@
-"""Curves of a face's landmarks over time: lips, lids, size. Lengths are in inter-ocular distances.
+"""Measurements on a clip: lips, lids, mouth shapes and head angles from landmarks, and statistics of the pictures.
 
-Groups of mouth shapes that speech needs, from what can be measured of the lips: their gap and their width.
-
-Phonemes that look alike are one viseme (Fisher 1968). Five groups can be told by the gap between the inner lips and the
-width of the mouth against the person's own middle: closed (m, b, p), rounded (w, oo, sh), spread (ee, s), wide open
-(ah) and slightly open (the rest). Teeth and tongue, which tell f and th, are not among the landmarks.
-
-Where the head looks, from the fit or else from the landmarks.
-
-One pass over a clip's pictures: how bright, how sharp, how different from the one before.
+Lengths on the face are in inter-ocular distances. Phonemes that look alike are one viseme (Fisher 1968). Landmarks
+distinguish five groups by the gap between the inner lips and the width of the mouth relative to the person's median:
+closed (m, b, p), rounded (w, oo, sh), spread (ee, s), wide open (ah) and slightly open (the rest). Teeth and tongue,
+which distinguish f and th, are not among the landmarks.
 """
 
 from __future__ import annotations
@@ -36,7 +31,7 @@ _INNER_LIPS = ((61, 67), (62, 66), (63, 65))
 _LIP_CORNERS = (48, 54)
 _EYES = (36, 42)
 _OPEN_QUANTILE = 0.8
-"""Of the lids' opening: how far a person's eyes are usually open, whatever the share of the time they are closed."""
+"""Quantile of the lids' opening that counts as usual; it does not depend on how often the eyes are closed."""
 
 
 def interocular(landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, " T"]:
@@ -57,7 +52,7 @@ def lip_width(landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, " T"]:
 
 
 def lid_opening(landmarks: Float[Tensor, "T 68 2"], seen: Bool[Tensor, " T"]) -> Float[Tensor, " T"]:
-    """Height over width of the eyes (Soukupová & Čech 2016, eq. 1), 1 where they are as open as usual."""
+    """Height over width of the eyes (Soukupová & Čech 2016, eq. 1), 1 at the usual opening."""
     ratios = []
     for first in _EYES:
         eye = landmarks[:, first : first + 6]
@@ -69,7 +64,7 @@ def lid_opening(landmarks: Float[Tensor, "T 68 2"], seen: Bool[Tensor, " T"]) ->
 
 
 def fill_unseen(landmarks: Float[Tensor, "T L 2"], seen: Bool[Tensor, " T"]) -> Float[Tensor, "T L 2"]:
-    """Landmarks on a line between the neighbours where there is no face; unchanged where there is none at all."""
+    """Interpolate landmarks linearly in frames without a face; unchanged if no frame has one."""
     known = torch.nonzero(seen)[:, 0]
     if len(known) in (0, len(seen)):
         return landmarks
@@ -88,20 +83,20 @@ def runs(flags: Bool[Tensor, " T"]) -> list[tuple[int, int]]:
 
 
 CLOSED_MILLIMETRES = 2.2
-"""Between the inner lips: the detector's landmarks of closed lips lie up to a pixel apart."""
+"""Gap between the inner lips; the detector's landmarks of closed lips are up to a pixel apart."""
 WIDE_OPEN_MILLIMETRES = 9.0
-"""A finger is twice as thick; speech reaches it in stressed open vowels."""
+"""Gap of stressed open vowels."""
 ROUNDED, SPREAD = 0.93, 1.06
-"""Of the usual width."""
+"""Relative to the usual width."""
 SHAPES = ("closed", "rounded", "spread", "wide open", "slightly open")
 
 
 def mouth_shapes(landmarks: Float[Tensor, "T 68 2"], seen: Bool[Tensor, " T"]) -> dict[str, Bool[Tensor, " T"]]:
-    """Which frames show which group; each frame with a face shows one.
+    """The frames of each group; every frame with a face is in one group.
 
     Args:
         landmarks: Pixels.
-        seen: Where there is a face.
+        seen: Frames with a face.
     """
     gap = lip_opening(landmarks) * EYE_CORNERS_MILLIMETRES
     width = lip_width(landmarks)
@@ -122,12 +117,12 @@ def mouth_shapes(landmarks: Float[Tensor, "T 68 2"], seen: Bool[Tensor, " T"]) -
 
 
 def count_times(flags: Bool[Tensor, " T"]) -> int:
-    """How often a shape is taken: stretches of frames, however long."""
+    """The number of stretches in which ``flags`` holds."""
     return len(runs(flags))
 
 
 _WEIGHTS = torch.cat([torch.full((count,), weight) for count, weight in ((17, 0.0), (10, 0.2), (21, 1.0), (20, 0.2))])
-"""Jaw line, brows, nose and eyes, mouth: what moves with the head alone."""
+"""Of jaw line, brows, nose and eyes, mouth: high for points that move only with the head."""
 
 
 def head_angles(landmarks: Float[Tensor, "T 68 2"], size: int, tracking: TrackedFace | None) -> Float[Tensor, "T 2"]:
@@ -136,8 +131,8 @@ def head_angles(landmarks: Float[Tensor, "T 68 2"], size: int, tracking: Tracked
     Args:
         landmarks: Pixels.
         size: Of the frames, pixels.
-        tracking: The fit, where there is one; without it the average head is put onto the landmarks, whose pitch is off
-            by some degrees for another face, the same in all frames.
+        tracking: The fit, if there is one. Otherwise the average head is aligned with the landmarks, which gives a
+            constant error of some degrees in pitch for other faces.
     """
     if tracking is not None:
         return _angles(tracking.coefficients.rotation)
@@ -159,14 +154,14 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _SHARPNESS_SCALE = 1.0
 """Pixels; finer detail is sensor noise."""
 _UPPER_FACE = slice(17, 48)
-"""iBUG's brows, nose and eyes, whose sharpness does not depend on what the mouth does."""
+"""iBUG's brows, nose and eyes, whose sharpness does not depend on the mouth."""
 _SMALLEST_PATCH = 8
 """Pixels."""
 
 
 @dataclass(frozen=True)
 class FrameStatistics:
-    """By frame; NaN where a picture cannot be read."""
+    """Statistics of each frame; NaN if its picture cannot be read."""
 
     contrast: Float[Tensor, " T"]
     """Standard deviation of the luminance of the whole frame, levels of 255."""
@@ -175,7 +170,7 @@ class FrameStatistics:
     change: Float[Tensor, " T"]
     """Mean absolute difference of the face from the frame before, levels; infinite for the first."""
     errors: tuple[str, ...]
-    """Of the pictures that cannot be read."""
+    """Messages about the pictures that cannot be read."""
 
     @property
     def unreadable(self) -> Bool[Tensor, " T"]:
@@ -189,13 +184,13 @@ def measure_frames(
     seen: Bool[Tensor, " T"],
     tick: Callable[[float], None] = lambda share: None,
 ) -> FrameStatistics:
-    """Look at every picture once.
+    """Measure every picture, in one pass.
 
     Args:
         store: The clip.
-        landmarks: Where the face is, pixels.
-        seen: Where there is one.
-        tick: Is told the share that is done.
+        landmarks: Of the face, pixels.
+        seen: Frames with a face.
+        tick: Called with the share that is done.
     """
     contrast = torch.full((store.num_frames,), torch.nan)
     sharpness, change = contrast.clone(), contrast.clone()
@@ -209,7 +204,7 @@ def measure_frames(
             continue
         contrast[index] = float(luminance.std())
         points = landmarks[index].numpy()
-        # A wall behind the face may well stand still.
+        # Only the face: the background may be still.
         where = _box(points, luminance.shape) if seen[index] else (slice(None), slice(None))
         change[index] = float(np.abs(luminance - before)[where].mean()) if before is not None else torch.inf
         if seen[index]:
@@ -220,7 +215,7 @@ def measure_frames(
 
 
 def _box(points: Float[np.ndarray, "n 2"], shape: tuple[int, int]) -> tuple[slice, slice]:
-    """The pixels around some points; the whole picture where these are too few."""
+    """The box around some points; the whole picture if the box is too small."""
     upper = np.array([shape[1], shape[0]])
     left, top = np.floor(points.min(0)).clip(0, upper).astype(int)
     right, bottom = np.ceil(points.max(0)).clip(0, upper).astype(int)

@@ -1,4 +1,4 @@
-"""How well the measurement of an offset can be trusted: known offsets, found again."""
+"""A test of the offset measurement: shift the sound by known offsets and measure them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from readavatar.media.waveform import SAMPLE_RATE
 
 TRIAL_SECONDS = (5, 10, 20)
 SHIFTS = (-8, -5, -2, 0, 2, 5, 8)
-"""Frames by which the sound is moved."""
+"""Frames by which the sound is shifted."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,21 @@ class Trial:
 
     clip: str
     own_offset: float
-    """Measured over the whole clip as it is, frames: what errors are counted from."""
+    """Measured over the whole unshifted clip, frames; errors are relative to it."""
     is_sure: bool
-    """Whether that is."""
+    """Whether that measurement is sure."""
     seconds: int
     errors: tuple[float, ...]
-    """Found less true offset of every window and shift, frames."""
+    """Measured minus true offset of every window and shift, frames."""
     sure: tuple[bool, ...]
-    """Whether the measurement trusted itself."""
+    """Whether each measurement was sure."""
 
 
 def try_offsets(stores: Sequence[ClipStore], tick: Tick = lambda what, share: None) -> list[Trial]:
-    """Move each clip's sound by known offsets and measure them in windows.
+    """Shift each clip's sound by known offsets and measure them in windows.
 
     Raises:
-        UserError: A clip has no sound, or no offset can be measured of it.
+        UserError: A clip has no sound, or its offset cannot be measured.
     """
     trials = []
     for store in stores:
@@ -51,8 +51,8 @@ def try_offsets(stores: Sequence[ClipStore], tick: Tick = lambda what, share: No
 
 
 def print_trial(trials: Sequence[Trial], console: Console | None = None) -> None:
-    """Print a table: mean absolute error in frames, and how often the measurement was sure and yet far off."""
-    table = Table(title="known offsets, found again (errors in frames)", title_justify="left")
+    """Print a table: mean absolute error in frames, and how often the measurement was sure but wrong."""
+    table = Table(title="known offsets, measured again (errors in frames)", title_justify="left")
     for column in ("clip", "own offset", "window", "trials", "error", "sure", "error if sure", "sure, but > 2 off"):
         table.add_column(column, no_wrap=column in ("clip", "window"))
     for trial in trials:
@@ -84,7 +84,7 @@ def _try(store: ClipStore, tick: Tick) -> list[Trial]:
     errors: dict[int, list[float]] = {length: [] for length in lengths}
     sure: dict[int, list[bool]] = {length: [] for length in lengths}
     for number, shift in enumerate(SHIFTS):
-        tick(f"{store.path}: sound moved by {shift:+d} frames", number / len(SHIFTS))
+        tick(f"{store.path}: sound shifted by {shift:+d} frames", number / len(SHIFTS))
         moved = torch.zeros_like(waveform)
         samples = round(shift / store.fps * SAMPLE_RATE)
         moved[max(samples, 0) : len(moved) + min(samples, 0)] = waveform[

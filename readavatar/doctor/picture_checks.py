@@ -1,4 +1,4 @@
-"""What a clip's files and pictures have to be."""
+"""Checks of a clip's files and pictures."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections import Counter
 import numpy as np
 
 from readavatar.doctor.checks import Check, Rule, Status, at_least, at_most
-from readavatar.doctor.evidence import Evidence
-from readavatar.doctor.leaving_out import DUPLICATE
+from readavatar.doctor.evidence import DUPLICATE, Evidence
 from readavatar.doctor.measurements import EYE_CORNERS_MILLIMETRES, interocular
 from readavatar.errors import UserError
 from readavatar.media.container import open_media, reading, video_stream
 from readavatar.media.frame_rate import JITTER
 
 _GAP_MILLIMETRES = 2.0
-"""A gap between the lips that viewers take for open."""
+"""A gap between the lips that viewers see as open."""
 SMALL_FACE = EYE_CORNERS_MILLIMETRES / _GAP_MILLIMETRES
 """Pixels between the eyes' outer corners at which that gap is one pixel."""
 TINY_FACE = SMALL_FACE / 2
@@ -23,14 +22,14 @@ TINY_FACE = SMALL_FACE / 2
 FILES = Rule(
     "files",
     "all whole",
-    "A file that is missing or damaged stops a training in its midst, or is silence to it.",
+    "A missing or damaged file stops the training, or is treated as silence.",
     "Prepare the clip again from its video: 'readavatar prepare VIDEO --out CLIP'.",
 )
 RESOLUTION = Rule(
     "resolution of the face",
     f"≥ {SMALL_FACE:.0f} pixels between the eyes' outer corners; fails below {TINY_FACE:.0f}",
-    "Lips 2 mm apart are then one pixel; a smaller gap is not seen, and so not learnt.",
-    "Give a larger or closer video, or prepare with a larger --size where the video has the pixels.",
+    "A gap of 2 mm between the lips is then one pixel; smaller gaps are not visible.",
+    "Give a larger or closer video, or prepare with a larger --size if the video has the pixels.",
 )
 CONFIDENCE = Rule(
     "face found",
@@ -41,20 +40,20 @@ CONFIDENCE = Rule(
 LEAVE_OUT = Rule(
     "frames to leave out",
     "≤ 2 %; fails above 20 %",
-    "Cuts, blurred, frozen or blank pictures and lost landmarks teach what never happens.",
+    "Cuts, wrong landmarks, and blurred, frozen or blank pictures are wrong training data.",
     "Cut the listed times out of the video and prepare the rest; single frames do little harm.",
 )
 RATE = Rule(
     "frame rate",
     "≤ 2 % of the frames repeat the one before; fails above 12 %",
-    "A rate that was converted, or varies, repeats frames: the lips stop while the sound goes on.",
+    "A converted or variable frame rate repeats frames: the lips stop while the sound continues.",
     "Prepare from the original, or at its real rate: 'readavatar prepare VIDEO --fps 25 --out CLIP'.",
 )
 RULES = (FILES, RESOLUTION, CONFIDENCE, LEAVE_OUT, RATE)
 
 
 def picture_checks(evidence: Evidence) -> list[Check]:
-    """All of them."""
+    """All checks of files and pictures."""
     return [
         _files(evidence),
         _resolution(evidence),
@@ -65,15 +64,15 @@ def picture_checks(evidence: Evidence) -> list[Check]:
 
 
 def damaged(problem: str) -> Check:
-    """The one check of a clip of which nothing can be said."""
-    return FILES.judge(Status.FAIL, problem)
+    """The only check of a clip that cannot be measured."""
+    return FILES.check(Status.FAIL, problem)
 
 
 def _files(evidence: Evidence) -> Check:
     if not evidence.problems:
-        return FILES.judge(Status.PASS, "all whole", 0.0)
+        return FILES.check(Status.PASS, "all whole", 0.0)
     more = f" (and {len(evidence.problems) - 1} more)" if len(evidence.problems) > 1 else ""
-    return FILES.judge(Status.FAIL, evidence.problems[0] + more, float(len(evidence.problems)))
+    return FILES.check(Status.FAIL, evidence.problems[0] + more, float(len(evidence.problems)))
 
 
 def _resolution(evidence: Evidence) -> Check:
@@ -84,12 +83,12 @@ def _resolution(evidence: Evidence) -> Check:
     source = stored * info.crop.size / info.size
     measured = f"{source:.0f} pixels in the video, {stored:.0f} in the clip"
     value = min(stored, source)
-    return RESOLUTION.judge(at_least(value, SMALL_FACE, TINY_FACE), measured, value)
+    return RESOLUTION.check(at_least(value, SMALL_FACE, TINY_FACE), measured, value)
 
 
 def _confidence(evidence: Evidence) -> Check:
     share = 100 * float(evidence.seen.float().mean())
-    return CONFIDENCE.judge(at_least(share, 99, 90), f"in {share:.1f} % of the frames", share)
+    return CONFIDENCE.check(at_least(share, 99, 90), f"in {share:.1f} % of the frames", share)
 
 
 def _leave_out(evidence: Evidence) -> Check:
@@ -100,7 +99,7 @@ def _leave_out(evidence: Evidence) -> Check:
         frames[part.reason.partition(":")[0]] += part.last - part.first
     reasons = ", ".join(f"{reason}: {number}" for reason, number in frames.most_common(3))
     measured = f"{count} of {len(evidence.usable)} ({share:.1f} %){': ' + reasons if reasons else ''}"
-    return LEAVE_OUT.judge(at_most(share, 2, 20), measured, share)
+    return LEAVE_OUT.check(at_most(share, 2, 20), measured, share)
 
 
 def _rate(evidence: Evidence) -> Check:
@@ -113,11 +112,11 @@ def _rate(evidence: Evidence) -> Check:
     if varying is not None and varying > 0.02:
         measured += f"; {100 * varying:.0f} % of the video's own frames last longer or shorter than the rest"
         status = Status.WARN if status == Status.PASS else status
-    return RATE.judge(status, measured, share)
+    return RATE.check(status, measured, share)
 
 
 def _varying_share(evidence: Evidence) -> float | None:
-    """Of the source's frames, those whose duration is not the usual one; None without a source that can be read."""
+    """Share of the source's frames with another duration than the usual one; None if the source cannot be read."""
     source = evidence.store.source
     if source is None or not source.exists():
         return None

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import readavatar
-from readavatar.data.datasets.expression_specification import ExpressionSpecification
+from readavatar.data.datasets.expression import ExpressionSpecification
 from readavatar.data.store.avatar import Avatar, AvatarPart
 from readavatar.errors import UserError
 from readavatar.expression.distillation import EmotionDistillation
@@ -210,14 +210,8 @@ def _generator(
         len(specification.emotion_names),
         model.num_expressions,
         specification.fps,
-        kind=sizes.kind,
-        width=sizes.width,
-        reaches=sizes.reaches,
-        num_noise=sizes.num_noise,
         num_people=len(specification.people),
-        code_width=sizes.code_width,
-        dropout=sizes.dropout,
-        speech_noise=sizes.speech_noise,
+        **sizes.generator_sizes,
     )
     speech, expressions = specification.training_speech(), specification.training_expressions()
     generator.standardise_by(speech, expressions, model.expression_bounds)

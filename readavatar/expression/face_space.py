@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from readavatar.metrics import motion_std, pearson_correlation
 from readavatar.morphable import MorphableModel
-from readavatar.morphable.expressions import expression_displacements
+from readavatar.morphable.model import expression_displacements
 
 FACE_PARTS = ("lips", "face", "upper_face", "eyes", "brows")
 _LANDMARKS = {"eyes": slice(36, 48), "brows": slice(17, 27)}

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from readavatar.data.datasets.blinks import blink_pulses
+from readavatar.data.datasets.annotations import blink_pulses
 from readavatar.data.datasets.speech_features import load_described_encoder
 from readavatar.data.store.avatar import Avatar, load_network
 from readavatar.emotion import EmotionTrack

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from readavatar.data.datasets.expression_specification import ExpressionSpecification
+from readavatar.data.datasets.expression import ExpressionSpecification
 from readavatar.data.datasets.expression_windows import ExpressionBatch
 from readavatar.expression.build_networks import CRITICS, build_networks, find_prior
 from readavatar.expression.face_space import FaceSpace, describe_scores, score_motion

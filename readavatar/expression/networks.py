@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from readavatar.expression.settings import Kind, NetworkSettings
+from readavatar.expression.settings import Kind
 
 _CONDITION_WIDTH = 64
 _NUM_HEADS = 4
@@ -98,16 +98,17 @@ class ExpressionGenerator(nn.Module):
         num_emotions: int,
         num_expressions: int,
         fps: float,
-        kind: Kind = NetworkSettings.kind,
-        width: int = NetworkSettings.width,
-        reaches: Sequence[int] = NetworkSettings.reaches,
-        num_noise: int = NetworkSettings.num_noise,
-        num_people: int = 1,
-        code_width: int = NetworkSettings.code_width,
-        dropout: float = NetworkSettings.dropout,
-        speech_noise: float = NetworkSettings.speech_noise,
+        kind: Kind,
+        width: int,
+        reaches: Sequence[int],
+        num_noise: int,
+        num_people: int,
+        code_width: int,
+        dropout: float,
+        speech_noise: float,
     ) -> None:
-        """
+        """All sizes are given: their defaults are those of ``NetworkSettings``.
+
         Args:
             num_speech_features: D.
             num_emotions: N.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 Kind = Literal["convolution", "transformer"]
 Train = Literal["all", "code"]
@@ -30,6 +30,12 @@ class NetworkSettings:
     discriminator_width: int = 64
     discriminator_scales: int = 3
     """Discriminators, each of which sees the motion at half the rate of the one before."""
+
+    @property
+    def generator_sizes(self) -> dict[str, Any]:
+        """What ``ExpressionGenerator`` takes of these, by its parameters' names."""
+        sizes = asdict(self)
+        return {name: size for name, size in sizes.items() if not name.startswith("discriminator_")}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from readavatar.morphable import MorphableModel
-from readavatar.morphable.expressions import expression_displacements
+from readavatar.morphable.model import expression_displacements
 
 SpokenMotion = tuple[Tensor, Tensor]
 """Speech features (T, D) and expression coefficients (T, E) of the same frames."""

@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from readavatar.errors import UserError
-from readavatar.morphable.expressions import EXPRESSION_NAMES, arkit_name
-from readavatar.morphable.model import MASK_NAMES, REGION_NAMES, MorphableData, MorphableModel
+from readavatar.morphable.model import (
+    EXPRESSION_NAMES,
+    MASK_NAMES,
+    REGION_NAMES,
+    MorphableData,
+    MorphableModel,
+    arkit_name,
+)
 
 __all__ = [
     "EXPRESSION_NAMES",

@@ -31,10 +31,16 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from scipy.spatial import cKDTree
 
 from readavatar.errors import UserError
-from readavatar.morphable.landmarks import NUM_LANDMARKS, checked_landmarks, face_origin
 from readavatar.morphable.model import REGION_NAMES, MorphableData
-from readavatar.morphable.storage import cached_data, files_key
-from readavatar.morphable.surface import corner_landmarks, cylindrical_uvs, landmark_masks
+from readavatar.morphable.model_files import cached_data, files_key
+from readavatar.morphable.surface import (
+    NUM_LANDMARKS,
+    checked_landmarks,
+    corner_landmarks,
+    cylindrical_uvs,
+    face_origin,
+    landmark_masks,
+)
 
 MODEL_FILE = "01_MorphableModel.mat"
 EXPRESSION_FILE, DEVIATIONS_FILE = "Exp_Pca.bin", "std_exp.txt"

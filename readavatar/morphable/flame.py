@@ -26,13 +26,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from readavatar.errors import UserError
-from readavatar.morphable.landmarks import checked_landmarks, face_origin
 from readavatar.morphable.model import REGION_NAMES, MorphableData, MorphableModel, gaze_rotation
-from readavatar.morphable.obj import read_obj
+from readavatar.morphable.model_files import read_obj
 from readavatar.morphable.surface import (
+    checked_landmarks,
     connected_parts,
     corner_landmarks,
     cylindrical_uvs,
+    face_origin,
     landmark_masks,
 )
 from readavatar.pickles import as_array, read_array_pickle

@@ -9,7 +9,7 @@ What is left out: the lacrimal fluid, eye blend, eye occlusion and lash strips (
 opaque, they would hide the eyes) and the iris discs, which lie behind the eyeball's cornea: the iris is painted on the
 eyeball. Neck and back of the head stay: without them it would still be nine tenths of the vertices.
 
-The head frame's origin is ``landmarks.face_origin``.
+The head frame's origin is ``surface.face_origin``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,9 @@ import numpy as np
 import torch
 
 from readavatar.errors import UserError
-from readavatar.morphable.landmarks import face_origin
 from readavatar.morphable.model import REGION_NAMES, MorphableData
-from readavatar.morphable.obj import ObjMesh, read_obj, read_obj_vertices
-from readavatar.morphable.storage import cached_data, files_key
-from readavatar.morphable.surface import connected_parts, corner_landmarks, landmark_masks
+from readavatar.morphable.model_files import ObjMesh, cached_data, files_key, read_obj, read_obj_vertices
+from readavatar.morphable.surface import connected_parts, corner_landmarks, face_origin, landmark_masks
 
 NEUTRAL_FILE = "generic_neutral_mesh.obj"
 INDICES_FILE = "vertex_indices.json"

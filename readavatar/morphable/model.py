@@ -1,7 +1,12 @@
-"""The one form that every 3D morphable model takes here: coefficients → vertices."""
+"""The interface of all 3D morphable models: coefficients → vertices, and the names of the shared expressions.
+
+The expressions' names are ICT-FaceKit's (Li et al. 2020): ARKit's, with ``_L`` and ``_R`` for the subject's left and
+right, and with the symmetric ``browInnerUp`` and ``cheekPuff`` split in two.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import torch
@@ -11,10 +16,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class MorphableData:
-    """A linear face model's arrays, as its loader read them (head frame, metres)."""
+    """The arrays of a linear face model (head frame, metres)."""
 
     name: str
-    """What ``load_morphable_model`` loads it from."""
+    """The argument of ``load_morphable_model``."""
     template: Float[Tensor, "V 3"]
     """The mean identity's neutral vertices."""
     shape_basis: Float[Tensor, "S V 3"]
@@ -24,7 +29,7 @@ class MorphableData:
     expression_names: tuple[str, ...]
     """E names; the ARKit-named ones are spelt as in ``EXPRESSION_NAMES``."""
     expression_bounds: Float[Tensor, "E 2"]
-    """The least and greatest value that means something: (0, 1) for blendshapes."""
+    """The least and greatest meaningful value: (0, 1) for blendshapes."""
     faces: Int[Tensor, "F 3"]
     """Counter-clockwise from outside."""
     uvs: Float[Tensor, "U 2"]
@@ -47,7 +52,7 @@ REGION_NAMES = (
     "face", "head", "mouth_socket", "eye_socket_left", "eye_socket_right", "gums", "tongue", "teeth_upper",
     "teeth_lower", "eyeball_left", "eyeball_right", "lashes", "brows", "other",
 )  # fmt: skip
-"""Surfaces that are apart in every model that has them. *left* is the subject's."""
+"""Separate surfaces of the models. *left* is the subject's."""
 
 MASK_NAMES = ("face", "lips", "eyes", "upper_face", "mouth_interior")
 """``face``: the skin from brow to chin and ear to ear. ``lips``: the vermilion and a finger's width around it.
@@ -76,7 +81,7 @@ def gaze_rotation(gaze: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 3 3"
 class MorphableModel(nn.Module):
     """Coefficients → vertices in the head frame, for any model; buffers only, no parameters.
 
-    ``vertices = template + shape · shape_basis + expression · expression_basis``, then each eyeball turns rigidly about
+    ``vertices = template + shape · shape_basis + expression · expression_basis``, then each eyeball is rotated about
     its own centre by the gaze (Li et al. 2020, ICT-FaceKit; Blanz & Vetter 1999, eq. 1). Models that articulate beyond
     that (FLAME's jaw) subclass it and override ``deform``.
     """
@@ -122,7 +127,7 @@ class MorphableModel(nn.Module):
     def deform(
         self, shape_coefficients: Float[Tensor, "#B S"], expression_coefficients: Float[Tensor, "#B E"]
     ) -> Float[Tensor, "B V 3"]:
-        """Vertices before the eyes turn; the head frame, metres.
+        """Vertices before the eyes are rotated; head frame, metres.
 
         Args:
             shape_coefficients: Standard deviations; of one identity, or of each of B.
@@ -157,15 +162,15 @@ class MorphableModel(nn.Module):
                 continue
             eyeball = vertices[:, index]
             lowest, highest = eyeball.amin(1, keepdim=True), eyeball.amax(1, keepdim=True)
-            # The extent, unlike the mean, does not depend on how densely iris and back are meshed. In depth it is
-            # counted from the back, since at the front the cornea bulges out of the globe.
+            # The centre of the extent, unlike the mean, does not depend on the density of the mesh. In depth it is
+            # measured from the back, since the cornea bulges out of the globe at the front.
             radius = (highest - lowest)[..., :2].mean(-1, keepdim=True) / 2
             centre = torch.cat([(lowest + highest)[..., :2] / 2, lowest[..., 2:] + radius], -1)
             turned = turned.index_copy(1, index, (eyeball - centre) @ rotation.mT + centre)
         return turned
 
     def region(self, name: str) -> Int[Tensor, " n"]:
-        """Indices of a region's vertices; empty where the model has no such region."""
+        """Indices of a region's vertices; empty if the model has no such region."""
         if name not in self.region_names:
             return torch.zeros(0, dtype=torch.long, device=self.vertex_regions.device)
         return torch.nonzero(self.vertex_regions == self.region_names.index(name))[:, 0]
@@ -186,3 +191,58 @@ class MorphableModel(nn.Module):
     def landmarks_3d(self, vertices: Float[Tensor, "B V 3"]) -> Float[Tensor, "B 68 3"]:
         """The 68 iBUG landmarks on the surface, in the vertices' own frame."""
         return torch.einsum("blkc,lk->blc", vertices[:, self.landmark_vertices], self.landmark_barycentrics)
+
+
+_PAIRS = (
+    "browDown", "browInnerUp", "browOuterUp", "cheekPuff", "cheekSquint", "eyeBlink", "eyeLookDown", "eyeLookIn",
+    "eyeLookOut", "eyeLookUp", "eyeSquint", "eyeWide", "mouthDimple", "mouthFrown", "mouthLowerDown", "mouthPress",
+    "mouthSmile", "mouthStretch", "mouthUpperUp", "noseSneer",
+)  # fmt: skip
+_SINGLES = (
+    "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel", "mouthLeft", "mouthPucker",
+    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
+)  # fmt: skip
+
+EXPRESSION_NAMES = tuple(sorted([f"{name}_{side}" for name in _PAIRS for side in "LR"] + list(_SINGLES)))
+"""53 names, sorted: the columns of a blendshape model's ``expression_coefficients``."""
+
+
+def arkit_name(expression_name: str) -> str:
+    """ARKit's spelling: ``eyeBlink_L`` → ``eyeBlinkLeft``; the halves of a symmetric ARKit shape give the same name.
+
+    Example:
+        >>> from readavatar.morphable import arkit_name
+        >>> arkit_name("eyeBlink_L"), arkit_name("cheekPuff_R"), arkit_name("jawOpen")
+        ('eyeBlinkLeft', 'cheekPuff', 'jawOpen')
+    """
+    base = re.sub(r"_[LR]$", "", expression_name)
+    if base in ("browInnerUp", "cheekPuff"):
+        return base
+    return base + {"_L": "Left", "_R": "Right"}.get(expression_name[-2:], "")
+
+
+def expression_displacements(model: MorphableModel) -> Float[Tensor, "E V 3"]:
+    """Displacement for one unit of each expression, metres; articulated models are linearised at the neutral face."""
+    step, device = 1e-2, model.template.device
+    neutral, eye = torch.zeros(1, model.num_shape, device=device), torch.eye(model.num_expressions, device=device)
+    rest = model.deform(neutral, torch.zeros_like(eye[:1]))
+    return torch.cat([(model.deform(neutral, step * unit[None]) - rest) / step for unit in eye])
+
+
+LID_REACH = 0.55
+"""Radians of gaze at which an eyeLook* expression is 1."""
+
+
+def look_expressions(gaze: Float[Tensor, "T 2"]) -> dict[str, Float[Tensor, " T"]]:
+    """The ``eyeLook*`` coefficients (lids that follow the eyes), by name, in [0, 1].
+
+    Args:
+        gaze: Yaw to the subject's left and pitch up, radians.
+    """
+    yaw, pitch = (gaze / LID_REACH).unbind(1)
+    to_left, to_right = yaw.clamp(0, 1), (-yaw).clamp(0, 1)
+    expressions = {"eyeLookOut_L": to_left, "eyeLookIn_R": to_left, "eyeLookIn_L": to_right, "eyeLookOut_R": to_right}
+    for side in "LR":
+        expressions[f"eyeLookUp_{side}"] = pitch.clamp(0, 1)
+        expressions[f"eyeLookDown_{side}"] = (-pitch).clamp(0, 1)
+    return expressions

@@ -1,6 +1,8 @@
-"""What a mesh and its landmarks alone give: masks, connected parts, landmark triangles, substitute uvs."""
+"""Geometry of a mesh and its 68 iBUG landmarks: landmark checks, masks, connected parts, cylindrical uvs."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components as graph_components
 from scipy.sparse.csgraph import dijkstra
 
+from readavatar.errors import UserError
 from readavatar.morphable.model import MASK_NAMES, MorphableData
 
 LIP_WIDTH = 0.012
@@ -16,9 +19,9 @@ LIP_WIDTH = 0.012
 LID_WIDTH = 0.009
 """Metres along the skin around the eyes' landmarks: the lids up to their creases."""
 BROW_MARGIN = 0.012
-"""Metres above the brows' landmarks that still belong to the face mask (the brows' hair)."""
+"""Metres above the brows' landmarks that belong to the face mask (the hair of the brows)."""
 JAW_MARGIN = 0.006
-"""Metres outside the jaw's landmarks that do (the line of the chin itself)."""
+"""Metres outside the jaw's landmarks that belong to the face mask (the line of the chin)."""
 JAW_LANDMARKS, BROW_LANDMARKS, NOSE_TIP = range(0, 17), range(17, 27), 30
 EYE_RINGS, MOUTH_RINGS = (range(36, 42), range(42, 48)), (range(48, 60), range(60, 68))
 SKIN_REGIONS = ("face", "head", "brows")
@@ -28,7 +31,7 @@ MOUTH_REGIONS = ("mouth_socket", "gums", "tongue", "teeth_upper", "teeth_lower")
 def edge_graph(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]) -> csr_matrix:
     """The mesh's edges as a (V, V) graph weighted by their lengths, in the vertices' unit."""
     edges = np.unique(np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1), axis=0)
-    # Duplicate vertices would give zero weights, which a sparse graph takes for no edge.
+    # Duplicate vertices would give weights of zero, which a sparse graph treats as no edge.
     lengths = np.maximum(np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1), 1e-9)
     return csr_matrix((lengths, (edges[:, 0], edges[:, 1])), shape=(len(vertices), len(vertices)))
 
@@ -151,3 +154,45 @@ def cylindrical_uvs(
     u = (u - u.min()) / max(np.ptp(u), 1e-9)
     uvs = np.stack([u, np.concatenate([height, height[extra]])], axis=1)
     return torch.from_numpy(uvs).float(), torch.from_numpy(uv_faces)
+
+
+NUM_LANDMARKS = 68
+
+MIRRORED = np.array(
+    [
+        *range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31,
+        45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+        54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
+    ]
+)  # fmt: skip
+"""The landmark on the face's other side, for each landmark (Sagonas et al. 2013, 300-W)."""
+
+
+def checked_landmarks(
+    corners: Int[np.ndarray, "68 3"], barycentrics: Float[np.ndarray, "68 3"], vertices: Float[np.ndarray, "V 3"]
+) -> tuple[Int[np.ndarray, "68 3"], Float[np.ndarray, "68 3"]]:
+    """Check landmarks on a mesh (y up, x to the subject's left) and bring them into the iBUG order.
+
+    A list that starts at the subject's left is mirrored. Landmarks of a face are symmetric, and chin, mouth, nose, eyes
+    and brows follow each other from bottom to top.
+
+    Raises:
+        UserError: The landmarks are not those of a face: they belong to another mesh.
+    """
+    points = np.einsum("lkc,lk->lc", vertices[corners], barycentrics)
+    if points[36:42, 0].mean() > points[42:48, 0].mean():
+        corners, barycentrics, points = corners[MIRRORED], barycentrics[MIRRORED], points[MIRRORED]
+    heights = [points[part, 1].mean() for part in ([8], range(48, 68), range(31, 36), range(36, 48), range(17, 27))]
+    reflected = points[MIRRORED] * np.array([-1, 1, 1]) + np.array([2 * points[27:31, 0].mean(), 0, 0])
+    asymmetry = np.linalg.norm(reflected - points, axis=1).max() / np.ptp(points[:, 0])
+    if any(low >= high for low, high in pairwise(heights)) or asymmetry > 0.2:
+        raise UserError(
+            "Expected landmark indices that lie on this model's face, but they do not (the topology differs); "
+            "put the model's own landmark file beside it."
+        )
+    return corners, barycentrics
+
+
+def face_origin(landmarks: Float[np.ndarray, "68 3"]) -> Float[np.ndarray, " 3"]:
+    """The head frame's origin: midway between the two ends of the jaw line (beside the ears), at the eyes' height."""
+    return np.array([landmarks[[0, 16], 0].mean(), landmarks[36:48, 1].mean(), landmarks[[0, 16], 2].mean()])

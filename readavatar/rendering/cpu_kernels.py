@@ -39,7 +39,7 @@ NUM_BANDS_PER_THREAD = 3
 """Uneven pieces of an image are shared out better when there are more of them than threads."""
 
 
-log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 _decorating = Lock()
 
 
@@ -69,7 +69,7 @@ def _own_folder() -> Path | None:
     try:
         return kernel_folder(cache_folder() / "kernels", sources) if sources else None  # none in a zipped package
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
-        log.warning(
+        _LOGGER.warning(
             "Compiled kernels cannot be kept (%s): every start takes seconds longer; set READAVATAR_CACHE to a folder "
             "that can be written to.",
             error,

@@ -21,7 +21,7 @@ from readavatar.rendering import nvdiffrast_backend, pytorch3d_backend, torch_ba
 _GPU_BACKENDS = {"nvdiffrast": nvdiffrast_backend, "pytorch3d": pytorch3d_backend}
 """The faster first."""
 BACKENDS = ("cpu", *_GPU_BACKENDS, "torch")
-log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 _ranges = WeakTensorKeyDictionary()
 """Of the indices, by faces: meshes keep theirs from frame to frame."""
 
@@ -198,7 +198,7 @@ def _working_gpu_backend() -> str | None:
             reason = "a triangle was not drawn"
         except Exception as error:  # a library that was built for another driver, GPU or PyTorch fails in its own way
             reason = (str(error) or type(error).__name__).splitlines()[0]
-        log.warning("%s is installed but does not work here (%s); going on without it.", module.LIBRARY, reason)
+        _LOGGER.warning("%s is installed but does not work here (%s); going on without it.", module.LIBRARY, reason)
     return None
 
 
@@ -207,6 +207,6 @@ def _compiles() -> bool:
     try:
         import readavatar.rendering.cpu  # noqa: F401
     except ImportError as error:
-        log.warning("numba does not import (%s); rasterising with PyTorch alone, which is very slow.", error)
+        _LOGGER.warning("numba does not import (%s); rasterising with PyTorch alone, which is very slow.", error)
         return False
     return True

@@ -1,4 +1,10 @@
-"""The interface of every speech encoder, and what they share: level, chunks, alignment, fingerprint."""
+"""The interface of all speech encoders, and what they share: level, chunks, alignment to video frames, fingerprint.
+
+Encoder frame k is centred on sample ``k · hop + centre``; video frame i lasts from ``i / fps`` to ``(i + 1) / fps`` and
+is centred on ``(i + 0.5) / fps`` seconds. A video frame is a weighted mean of encoder frames under a triangle around
+its centre, whose half width is the longer of the two periods. This is linear interpolation if the video has the higher
+rate, and a low-pass filter against aliasing if it has the lower one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +12,7 @@ import hashlib
 import itertools
 import json
 import math
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -14,37 +21,92 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from readavatar.errors import UserError
-from readavatar.speech.alignment import Clock
 from readavatar.speech.silence import speech_level
 
+
+@dataclass(frozen=True)
+class Clock:
+    """The timing of an encoder's frames, in samples.
+
+    Example:
+        >>> from readavatar.speech.encoder import Clock
+        >>> clock = Clock(sample_rate=16_000, hop=160, span=400, centre=200.0)
+        >>> clock.position(seconds=0.5)
+        48.75
+        >>> clock.support(first=0, last=1, fps=25.0)
+        (-4, 6)
+    """
+
+    sample_rate: int
+    """Hz."""
+    hop: int
+    """Samples from one frame to the next."""
+    span: int
+    """Samples that one frame needs: n frames from frame k on are computed from ``(n - 1) · hop + span`` samples,
+    beginning at sample ``k · hop``."""
+    centre: float
+    """Offset of a frame's centre from the start of its span, samples."""
+
+    def position(self, seconds: float) -> float:
+        """The (fractional) encoder frame whose centre is at ``seconds``."""
+        return (seconds * self.sample_rate - self.centre) / self.hop
+
+    def support(self, first: int, last: int, fps: float) -> tuple[int, int]:
+        """The encoder frames [k, l) that video frames [first, last) are computed from."""
+        reach = self._half_width(fps)
+        begin = math.floor(self.position((first + 0.5) / fps) - reach)
+        end = math.ceil(self.position((last - 0.5) / fps) + reach)
+        return begin, end + 1
+
+    def _half_width(self, fps: float) -> float:
+        """Of the triangle, in encoder frames."""
+        return max(1.0, self.sample_rate / self.hop / fps)
+
+    def align(
+        self, features: Float[Tensor, "F D"], begin: int, first: int, last: int, fps: float
+    ) -> Float[Tensor, "T D"]:
+        """Video frames [first, last) from encoder frames [begin, begin + F), which cover their support."""
+        half_width = self._half_width(fps)
+        seconds = (torch.arange(first, last, dtype=torch.float64) + 0.5) / fps
+        position = (seconds * self.sample_rate - self.centre) / self.hop - begin
+        offset = torch.arange(math.ceil(2 * half_width) + 1)
+        index = (position - half_width).floor().long()[:, None] + offset
+        weight = (1 - (index - position[:, None]).abs() / half_width).clamp(min=0)
+        weight = (weight / weight.sum(1, keepdim=True)).to(features)
+        index = index.clamp(0, features.shape[0] - 1).to(features.device)  # the weight of a clamped index is 0
+        # One tap at a time: gathering all at once would take several times the memory of the features.
+        taps = (weight[:, tap, None] * features[index[:, tap]] for tap in range(len(offset)))
+        return sum(taps, features.new_zeros(()))
+
+
 _EDGE_SECONDS = 0.3
-"""Silence put before and after the sound, so that the first and last frames have something on both sides."""
+"""Silence added before and after the sound, so that the first and last frames have context on both sides."""
 
 
 class SpeechEncoder(nn.Module):
-    """Waveform → one feature vector a video frame.
+    """Waveform → one feature vector for each video frame.
 
-    The sound is brought to a common speech level, cut into chunks of equal length with context on both sides, encoded,
-    and aligned to the centres of the video's frames; memory does not grow with the sound but for the result. A subclass
-    sets the attributes below and computes ``encoder_frames``.
+    The sound is scaled to a common speech level, cut into chunks of equal length with context on both sides, encoded,
+    and aligned to the centres of the video's frames. Apart from the result, memory does not depend on the sound's
+    length. A subclass sets the attributes below and implements ``encoder_frames``.
     """
 
     name: str
-    """What ``load_speech_encoder`` calls it."""
+    """The name for ``load_speech_encoder``."""
     clock: Clock
-    """When its frames are."""
+    """The timing of its frames."""
     num_features: int
     """D."""
     settings: dict
-    """JSON values; with the weights, all that the features depend on."""
+    """JSON values. Settings and weights determine the features."""
     level: float
-    """Root mean square that speech is brought to."""
+    """Root mean square to which speech is scaled."""
     chunk_seconds: float = 20.0
-    """The longest stretch encoded at once, without its context."""
+    """Longest chunk, without its context."""
     context_seconds: float = 1.0
-    """Sound before and after a chunk that its frames may look at."""
+    """Context before and after a chunk."""
     description: str = ""
-    """Which encoder it is and why it was chosen, for people."""
+    """The encoder and why it was chosen, as text."""
 
     def encoder_frames(self, samples: Float[Tensor, " num_samples"]) -> Float[Tensor, "F D"]:
         """Features at the encoder's own rate: F frames from ``(F - 1) · hop + span`` samples."""
@@ -61,10 +123,10 @@ class SpeechEncoder(nn.Module):
 
     @torch.no_grad()
     def encode(self, waveform: Float[Tensor, " num_samples"], fps: float, num_frames: int) -> Float[Tensor, "T D"]:
-        """Features of ``num_frames`` video frames; sound that is missing at the end is silence.
+        """Features of ``num_frames`` video frames; missing sound at the end counts as silence.
 
         Args:
-            waveform: 16 kHz, in [−1, 1]; any length but 0.
+            waveform: 16 kHz, in [−1, 1], not empty.
             fps: Of the video, frames a second.
             num_frames: T.
 
@@ -95,7 +157,7 @@ class SpeechEncoder(nn.Module):
         return waveform * (self.level / speech_level(waveform))
 
     def _encode_chunk(self, waveform: Tensor, first: int, last: int, num_frames: int, fps: float) -> Tensor:
-        """Video frames [first, last), from their sound and the context that there is."""
+        """Video frames [first, last), computed from their sound and the available context."""
         rate = self.clock.sample_rate / self.clock.hop
         begin, end = self.clock.support(first, last, fps)
         lower, upper = self.clock.support(0, num_frames, fps)
@@ -104,7 +166,7 @@ class SpeechEncoder(nn.Module):
         start = begin * self.clock.hop
         stop = start + (end - begin - 1) * self.clock.hop + self.clock.span
         num_samples = len(waveform)
-        heard = waveform[max(start, 0) : max(min(stop, num_samples), 0)]
+        inside = waveform[max(start, 0) : max(min(stop, num_samples), 0)]
         before = max(-start, 0)
-        samples = F.pad(heard, (before, stop - start - before - len(heard)))
+        samples = F.pad(inside, (before, stop - start - before - len(inside)))
         return self.clock.align(self.encoder_frames(samples), begin, first, last, fps)

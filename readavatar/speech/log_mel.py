@@ -1,4 +1,4 @@
-"""Log-mel energies: a speech encoder without weights, and the front end of Whisper's."""
+"""Log-mel energies: a speech encoder without weights, and the input of Whisper's encoder."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from readavatar.media.waveform import SAMPLE_RATE
-from readavatar.speech.alignment import Clock
-from readavatar.speech.encoder import SpeechEncoder
+from readavatar.speech.encoder import Clock, SpeechEncoder
 
 WINDOW, HOP = 400, 160
-"""Samples: 25 ms every 10 ms, the field's habit and Whisper's."""
+"""Samples: 25 ms every 10 ms, as usual and as in Whisper."""
 _FLOOR = 1e-5
-"""Power below which there is nothing to hear, against speech at a level of 0.1: −60 dB or so in a mel band."""
+"""Least power of a mel band: inaudible, about −60 dB against speech at a level of 0.1."""
 
 
 class MelSpectrogram(nn.Module):
@@ -21,7 +20,7 @@ class MelSpectrogram(nn.Module):
 
     def __init__(self, num_bands: int = 80) -> None:
         super().__init__()
-        from librosa.filters import mel  # a matrix alone: librosa's own spectrogram compiles for 15 s on first use
+        from librosa.filters import mel  # only the matrix: librosa's spectrogram compiles for 15 s on first use
 
         self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
         filters = mel(sr=SAMPLE_RATE, n_fft=WINDOW, n_mels=num_bands)
@@ -34,7 +33,7 @@ class MelSpectrogram(nn.Module):
 
 
 class LogMelEncoder(SpeechEncoder):
-    """80 log-mel energies in the range of about [−1, 1]: no weights, no download, and the least to tell a mouth."""
+    """80 log-mel energies, about in [−1, 1]: no weights and no download, but the least accurate lip motion."""
 
     name = "log_mel"
     clock = Clock(SAMPLE_RATE, HOP, WINDOW, WINDOW / 2)

@@ -1,4 +1,4 @@
-"""The level of the speech in a sound, and where nobody speaks."""
+"""The level of the speech in a sound, and its silences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BLOCK = 800
 _ACTIVE = 1e-3
 """Blocks within 30 dB of the loud ones count as speech (the idea of ITU-T P.56's active speech level)."""
 _SILENCE = 1e-3
-"""−60 dB of full scale: a sound below it holds no speech, and is not to be amplified into some."""
+"""−60 dB of full scale: a quieter sound contains no speech and is not amplified."""
 
 
 def block_power(waveform: Float[Tensor, " num_samples"], block: int = _BLOCK) -> Float[Tensor, " blocks"]:
@@ -26,7 +26,7 @@ def block_power(waveform: Float[Tensor, " num_samples"], block: int = _BLOCK) ->
 
 
 def speech_level(waveform: Float[Tensor, " num_samples"]) -> float:
-    """Root mean square of the blocks in which somebody speaks, at least −60 dB of full scale."""
+    """Root mean square of the blocks with speech, at least −60 dB of full scale."""
     power = block_power(waveform)
     loud = power.topk(max(1, len(power) // 100)).values.min()
     return max(float(power[power >= _ACTIVE * loud].mean().sqrt()), _SILENCE)
@@ -37,8 +37,8 @@ _STEP = 160
 _SMOOTHING = 3
 """Measurements averaged: 30 ms, longer than a low voice's pitch period."""
 _SILENT, _SPEAKING = -34.0, -26.0
-"""Decibels against the speech level: silence begins below the first and ends above the second (hysteresis, so that a
-level near one threshold does not flicker)."""
+"""Decibels against the speech level: silence begins below the first and ends above the second (hysteresis, against
+flicker near a threshold)."""
 
 
 def is_silent(
@@ -46,7 +46,7 @@ def is_silent(
 ) -> Bool[Tensor, " T"]:
     """For each video frame, whether its centre lies in a silence of ``min_seconds`` or more.
 
-    Shorter gaps (the closures of p, t, k) belong to the speech. Beyond the sound's end is silence.
+    Shorter gaps (the closures of p, t, k) count as speech. After the sound's end there is silence.
 
     Args:
         waveform: 16 kHz.
@@ -72,7 +72,7 @@ def is_silent(
 
 
 def _hysteresis(on: Tensor, off: Tensor) -> Tensor:
-    """Switched on by ``on``, off by ``off``, unchanged elsewhere; an undecided beginning is off."""
+    """Set by ``on``, cleared by ``off``, otherwise unchanged; False at the beginning."""
     decided = torch.where(on | off, torch.arange(len(on)), -1).cummax(0).values
     return (decided >= 0) & on[decided.clamp(min=0)]
 

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from readavatar.errors import UserError
 from readavatar.media.waveform import SAMPLE_RATE
-from readavatar.speech.alignment import Clock
-from readavatar.speech.encoder import SpeechEncoder
+from readavatar.speech.encoder import Clock, SpeechEncoder
 
 DEFAULT_WEIGHTS = "facebook/wav2vec2-base-960h"
 
@@ -18,7 +17,7 @@ class Wav2Vec2Encoder(SpeechEncoder):
     """Intermediate hidden layers of Wav2Vec2, side by side (READ Avatars, sec. 3.3): 50 Hz, 768 features each for base.
 
     Attention (and, in the base models, a normalisation over time) spans a whole chunk: features of a long sound depend
-    a little on where it is cut.
+    slightly on where it is cut.
     """
 
     name = "wav2vec2"
@@ -31,9 +30,9 @@ class Wav2Vec2Encoder(SpeechEncoder):
         Args:
             model: A ``transformers.Wav2Vec2Model``.
             layers: Which hidden layers to give; 0 is the transformer's input, k the output of its layer k. By default
-                two around the middle (6 and 8 of 12): the paper's choice, and where phones are told best (Pasad et al.
+                two around the middle (6 and 8 of 12): the paper's choice, and best for recognising phones (Pasad et al.
                 2021, *Layer-wise analysis of a self-supervised speech representation model*).
-            source: What the weights are called, for people.
+            source: Name of the weights, for the description.
         """
         super().__init__()
         num_layers = model.config.num_hidden_layers
@@ -61,7 +60,7 @@ class Wav2Vec2Encoder(SpeechEncoder):
 
 
 def has_local_wav2vec2() -> bool:
-    """Whether the default weights were downloaded to this machine; looks at no network."""
+    """Whether the default weights were downloaded to this machine; without network access."""
     try:
         from huggingface_hub import try_to_load_from_cache  # comes with transformers, which takes seconds to import
     except ImportError:
@@ -78,7 +77,7 @@ def load_wav2vec2(
     Args:
         weights: A local folder (``config.json`` and weights) or a name on the model hub.
         layers: See ``Wav2Vec2Encoder``.
-        local_files_only: Do not look at the network: only a folder or what an earlier run has downloaded.
+        local_files_only: Do not download: use a folder or an earlier download.
 
     Raises:
         UserError: transformers is not installed, or the weights are not there.

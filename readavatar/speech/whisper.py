@@ -1,10 +1,10 @@
 """Whisper's encoder (Radford et al. 2022), from OpenAI's own checkpoint files.
 
-Its middle layers tell the mouth much better than log-mel energies do. Module names are the checkpoint's.
+Its middle layers predict the mouth much better than log-mel energies. Module names are the checkpoint's.
 
-The network is written out here, and not transformers' ``WhisperEncoder``, though both give the same layers (a test
-holds it): transformers is optional, takes 2.5 s to import where 10 s of speech take 0.4 s to encode (0.6 s there; 2
-cores), and its encoder refuses sound of another length than the one it was built for, which chunks are not.
+The network is implemented here instead of using transformers' ``WhisperEncoder``, although both give the same layers (a
+test checks it): transformers is optional, takes 2.5 s to import (10 s of speech take 0.4 s to encode here and 0.6 s
+there, on 2 cores), and its encoder accepts only one length of sound, while chunks differ in length.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from torch import Tensor, nn
 
 from readavatar.errors import UserError
 from readavatar.media.waveform import SAMPLE_RATE
-from readavatar.speech.alignment import Clock
-from readavatar.speech.encoder import SpeechEncoder
+from readavatar.speech.encoder import Clock, SpeechEncoder
 from readavatar.speech.log_mel import HOP, WINDOW, MelSpectrogram
 
 _FLOOR = -6.5
@@ -80,16 +79,16 @@ class AudioEncoder(nn.Module):
 class WhisperEncoder(SpeechEncoder):
     """Hidden layers of Whisper's encoder, side by side: 50 Hz, 384 features a layer for the tiny model.
 
-    Whisper always hears 30 s, padded with zeros; here a sound is cut into chunks of at most 8 s and their context, and
-    a shorter one is not padded. Its features depend on the position in the chunk (those of 3 s alone and within 60 s
-    are half a standard deviation apart): with short chunks, training sees the positions that use will see. Attention
-    spans a whole chunk: features of a long sound depend a little on where it is cut.
+    Whisper's own input is 30 s, padded with zeros. Here a sound is cut into chunks of at most 8 s with context, and
+    shorter ones are not padded. Features depend on the position in the chunk (those of 3 s alone and within 60 s differ
+    by half a standard deviation); with short chunks, training covers the positions that occur in use. Attention spans a
+    whole chunk, so features of a long sound depend slightly on where it is cut.
     """
 
     name = "whisper"
     clock = Clock(SAMPLE_RATE, 2 * HOP, HOP + WINDOW, WINDOW / 2)
     # Two mel frames a step, and a frame is centred on the first of its two: conv2 (stride 2, padding 1) at step k
-    # looks at mel frames 2k − 1, 2k, 2k + 1.
+    # sees mel frames 2k − 1, 2k, 2k + 1.
     level = 0.1
     chunk_seconds = 8.0
     context_seconds = 1.0
@@ -97,9 +96,9 @@ class WhisperEncoder(SpeechEncoder):
     def __init__(self, encoder: AudioEncoder, layers: tuple[int, ...], source: str) -> None:
         """
         Args:
-            encoder: With its weights.
+            encoder: The network with its weights.
             layers: Which hidden layers to give; 0 is the convolutions' output, k that of block k.
-            source: What the weights are called, for people.
+            source: Name of the weights, for the description.
         """
         super().__init__()
         num_layers = len(encoder.blocks)

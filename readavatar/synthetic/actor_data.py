@@ -7,9 +7,9 @@ import itertools
 import torch
 
 from readavatar.assets import find_asset
+from readavatar.data.datasets.annotations import EmotionCoding, coded
 from readavatar.data.datasets.expression import ExpressionData
 from readavatar.data.datasets.expression_windows import ExpressionClip
-from readavatar.data.store.emotion_labels import EmotionCoding, coded
 from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace
 from readavatar.errors import UserError
 from readavatar.morphable import load_morphable_model

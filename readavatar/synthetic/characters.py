@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from readavatar.emotion import MEAD_EMOTIONS
-from readavatar.morphable.expressions import EXPRESSION_NAMES
+from readavatar.morphable.model import EXPRESSION_NAMES
 from readavatar.synthetic.emotions import PATTERNS
 from readavatar.synthetic.performance import Style
 from readavatar.synthetic.voice import Voice

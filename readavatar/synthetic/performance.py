@@ -12,7 +12,7 @@ from torch import Tensor
 
 from readavatar.emotion import EmotionTrack
 from readavatar.media.waveform import SAMPLE_RATE
-from readavatar.morphable.expressions import EXPRESSION_NAMES, look_expressions
+from readavatar.morphable.model import EXPRESSION_NAMES, look_expressions
 from readavatar.synthetic.behaviour import Gestures, behave
 from readavatar.synthetic.emotions import (
     BROW_BEATS,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from readavatar.data.datasets.tracking import Observations
 from readavatar.detection.landmark_sets import ARKIT_NAMES
-from readavatar.morphable.expressions import arkit_name
+from readavatar.morphable.model import arkit_name
 from readavatar.types import Tensors
 
 DEVIATION = 0.15

@@ -1,6 +1,7 @@
-"""Where the detector sees a model's 68 landmarks beside where the model has them: a table a model, from known faces.
+"""Tables of the offset between the detector's 68 landmarks and a model's, measured on faces with known geometry.
 
-``python -m readavatar.benchmarks.calibrate_landmarks MODEL`` makes it. A model without a table has no known difference.
+``python -m readavatar.benchmarks.tracking.calibrate_landmarks MODEL`` makes a table. For a model without one, the
+offset is taken to be zero.
 """
 
 from __future__ import annotations

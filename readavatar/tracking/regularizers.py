@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from readavatar.morphable.expressions import look_expressions
+from readavatar.morphable.model import look_expressions
 from readavatar.tracking.objective import FitObjective
 from readavatar.tracking.parameters import FaceParameters
 from readavatar.tracking.projection import NUM_POSE

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from readavatar.data.datasets.annotations import read_emotion
 from readavatar.data.store import Avatar, ClipStore
-from readavatar.data.store.emotion_labels import read_emotion
 from readavatar.emotion import EmotionTrack
 from readavatar.expression.inference import generate_motion, with_footage_gaze
 from readavatar.files import sha256_of_file

@@ -1,6 +1,6 @@
-"""Looking at a clip and its fit: an overlay video and all curves in one page that a browser opens offline.
+"""The viewer of a clip and its fit: an overlay video and all curves, in one HTML page that works offline.
 
-The tracking stage's numbers say how good a fit is on average; this shows where it is wrong.
+It shows where a fit is wrong, which the tracking stage's mean errors do not.
 """
 
 from readavatar.viewer.view import ViewSummary, view_clip, view_clips

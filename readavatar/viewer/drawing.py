@@ -1,8 +1,6 @@
-"""Where a clip's landmarks, lids and gaze are in its frames: the detector's, and those of a fit.
+"""Landmarks, lids and gaze of the detector and of a fit, drawn over frames; and close-ups of eyes and mouth.
 
-Landmarks, lids and lines of sight drawn over frames.
-
-Close-ups of eyes and mouth: a window that follows them smoothly, cut from the frames and from the camera.
+A close-up is a window that follows the landmarks smoothly.
 """
 
 from __future__ import annotations
@@ -25,10 +23,10 @@ from readavatar.tracking.model_part import LandmarkModel
 from readavatar.types import Camera, TrackedFace
 
 GAZE_LENGTH = 0.04
-"""Metres that the line of sight is drawn in front of a pupil."""
+"""Length of the line of sight that is drawn from a pupil, metres."""
 _BATCH = 256
 _INNER = slice(17, 68)
-"""The landmarks within the face: those of the jaw line slide over the skin as a head turns."""
+"""The landmarks within the face, without the jaw line, whose points depend on the head's rotation."""
 _LIPS = ((61, 67), (62, 66), (63, 65))
 _RIGHT_LIDS, _LEFT_LIDS = ((37, 41), (38, 40)), ((43, 47), (44, 46))
 """Pairs of iBUG landmarks, upper and lower."""
@@ -37,26 +35,26 @@ OPENINGS = {"lip gap": _LIPS, "left lid gap": _LEFT_LIDS, "right lid gap": _RIGH
 
 @dataclass(frozen=True)
 class SeenPoints:
-    """What the detector saw in T frames."""
+    """The detector's points in T frames."""
 
     landmarks: Float[Tensor, "T 68 2"]
     """Frame sides."""
     irises: Float[Tensor, "T 2 5 2"] | None
     """Centre and rim of the subject's left and right iris, frame sides; None if the detector gives none."""
     found: Bool[Tensor, " T"]
-    """Where there is a face; elsewhere the points mean nothing."""
+    """Frames with a face; the other frames' points are not valid."""
 
 
 @dataclass(frozen=True)
 class FittedPoints:
-    """What a fit says of the same frames."""
+    """A fit's points in the same frames."""
 
     landmarks: Float[Tensor, "T 68 2"]
     """Frame sides."""
     pupils: Float[Tensor, "T P 2"]
     """P = 2, left and right, or 0 for a model without eyeballs; frame sides."""
     sight: Float[Tensor, "T P 2"]
-    """Where the line of sight ends that is drawn from each pupil."""
+    """End of the line of sight that is drawn from each pupil."""
 
 
 def seen_points(store: ClipStore) -> SeenPoints:
@@ -86,15 +84,15 @@ def fitted_points(face: TrackedFace, model: MorphableModel) -> FittedPoints:
 
 
 def landmark_errors(fitted: FittedPoints, seen: SeenPoints) -> Float[Tensor, " T"]:
-    """Mean over the 51 landmarks within the face, per cent of the inter-ocular distance; NaN where none was seen."""
+    """Mean over the 51 landmarks within the face, per cent of the inter-ocular distance; NaN without one."""
     errors = landmark_error(fitted.landmarks, seen.landmarks)[:, _INNER].mean(1) * 100
     return torch.where(seen.found, errors, torch.nan)
 
 
 def jumps(landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, " T"]:
-    """How far the inner landmarks are from midway between their neighbours in time, per cent of the eyes' distance.
+    """Distance of the inner landmarks from the mean of their neighbours in time, per cent of the inter-ocular distance.
 
-    A blink or a plosive jumps too; a frame that jumps where the person does not is a glitch of the fit.
+    Blinks and plosives have high values, too; a high value without motion of the person is an error of the fit.
     """
     if len(landmarks) < 3:
         return torch.full((len(landmarks),), torch.nan)
@@ -115,7 +113,7 @@ def openings(landmarks: Float[Tensor, "T 68 2"]) -> dict[str, Float[Tensor, " T"
 
 
 def filled(values: Float[Tensor, " T *c"], known: Bool[Tensor, " T"]) -> Float[Tensor, " T *c"]:
-    """Values of all frames, those of frames that are not ``known`` interpolated; unchanged where none is known."""
+    """Values of all frames, interpolated in frames that are not ``known``; unchanged if none is."""
     if bool(known.all()) or not bool(known.any()):
         return values
     flat, times = values.flatten(1).double().numpy(), np.arange(len(values))
@@ -136,7 +134,7 @@ CONTOURS = (
     (range(48, 60), True, FITTED),
     (range(60, 68), True, FITTED),
 )
-"""Runs of iBUG landmarks that are lines on the face, and whether each is closed (Sagonas et al. 2013)."""
+"""Runs of iBUG landmarks that form lines, and whether each line is closed (Sagonas et al. 2013)."""
 _SUPERSAMPLING = 2
 _DOT = 0.0038
 """Radius of the detector's points, frame sides."""
@@ -149,11 +147,11 @@ def draw_points(
 ) -> UInt8[np.ndarray, "H W 3"]:
     """One frame with the fit's contours and gaze (lines) and the detector's landmarks and irises (dots, rings).
 
-    Where they agree the dots lie on the lines. A frame without a face gets a red border.
+    If both agree, the dots are on the lines. A frame without a face has a red border.
 
     Args:
         image: The frame, of any size.
-        index: Which of the points' frames it is.
+        index: Index of the frame.
         seen: The detector's points.
         fitted: The fit's, if there is one.
     """
@@ -183,7 +181,7 @@ def draw_points(
 
 
 def _pixels(points: Float[Tensor, "n 2"], size: int) -> list[tuple[float, float]]:
-    # Pillow draws through pixel centres, which it counts from 0; ours lie at 0.5.
+    # Pillow's pixel centres are at 0, ours at 0.5.
     return [tuple(point) for point in (points * size - 0.5).tolist()]
 
 
@@ -195,13 +193,13 @@ def _dot(draw: ImageDraw.ImageDraw, centre: tuple[float, float], radius: float, 
 EYES, MOUTH = [*range(36, 48)], [*range(48, 68)]
 """Of the 68 iBUG landmarks."""
 WIDTHS = {"eyes": 1.9, "mouth": 1.6}
-"""Of the windows, in inter-ocular distances: brows' ends, and the chin's top of an open mouth, are in them."""
+"""Of the windows, in inter-ocular distances; they include the brows and an open mouth."""
 STEADY_SECONDS = 0.12
-"""Standard deviation of the Gaussian that smooths the windows' way."""
+"""Standard deviation of the Gaussian that smooths the windows' motion."""
 
 
 def window_centres(landmarks: Float[Tensor, "T 68 2"], part: str, fps: float) -> Float[Tensor, "T 2"]:
-    """Where the close-up of ``eyes`` or ``mouth`` looks in each frame; in the landmarks' unit."""
+    """Centre of the close-up of ``eyes`` or ``mouth`` in each frame, in the landmarks' unit."""
     chosen = landmarks[:, EYES if part == "eyes" else MOUTH].mean(1)
     radius = min(max(1, round(3 * STEADY_SECONDS * fps)), len(chosen) - 1)
     if radius < 1:
@@ -218,7 +216,7 @@ def window_width(landmarks: Float[Tensor, "T 68 2"], part: str) -> float:
 
 
 def window_camera(camera: Camera, centre: Float[Tensor, " 2"], width: float, resolution: tuple[int, int]) -> Camera:
-    """The camera of a window: the same view, cut out and enlarged.
+    """The camera of a window: the same view, cropped and enlarged.
 
     Args:
         camera: Of the whole frame.
@@ -236,7 +234,7 @@ def window_camera(camera: Camera, centre: Float[Tensor, " 2"], width: float, res
 def cut_window(
     frame: Float[Tensor, "3 H W"], centre: Float[Tensor, " 2"], width: float, resolution: tuple[int, int]
 ) -> Float[Tensor, "3 h w"]:
-    """The window of a frame; beyond the frame its edge is repeated. Arguments as for ``window_camera``."""
+    """The window of a frame; outside the frame its edge is repeated. Arguments as for ``window_camera``."""
     theta = torch.zeros(1, 2, 3)
     theta[0, 0, 0], theta[0, 1, 1] = width, width * resolution[0] / resolution[1]
     theta[0, :, 2] = centre * 2 - 1

@@ -1,4 +1,4 @@
-"""The overlay video's frames: each is a sheet of panels, drawn a batch of frames at a time."""
+"""The frames of the overlay video: each is a sheet of panels. They are drawn in batches."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from readavatar.viewer.drawing import (
 from readavatar.viewer.rendering import GEOMETRIC_RANGE, PHOTOMETRIC_RANGE, FaceRenderer, Surface, heat, over
 
 BATCH = 12
-"""Frames drawn together: enough to share the set-up, few enough for any memory."""
+"""Frames in a batch: enough to share the set-up, few enough for little memory."""
 _Job, _Result = TypeVar("_Job"), TypeVar("_Result")
 CLOSE_UPS = ("eyes", "mouth")
 _DIMMED = 0.35
@@ -45,9 +45,9 @@ class Panel:
 
     name: str
     title: str
-    """What it shows."""
+    """Description of the content."""
     shown: bool = True
-    """At first, in the page."""
+    """Whether the page shows it at first."""
 
 
 FOOTAGE = Panel("footage", "as filmed")
@@ -63,11 +63,11 @@ _SEEN_CLOSE_UPS = (Panel("eyes", "eyes"), Panel("mouth", "mouth"))
 
 @dataclass(frozen=True)
 class DrawnFrame:
-    """What became of one frame."""
+    """A drawn frame and its errors."""
 
     sheet: UInt8[np.ndarray, "rows columns 3"]
     photometric: float
-    """Root of the mean square difference inside the face, per cent of white; NaN where no pixel shows a face."""
+    """Root of the mean square difference inside the face, per cent of white; NaN if no pixel shows a face."""
     geometric: float
     """Mean distance of the face's vertices from the truth's, millimetres; NaN without a truth."""
 
@@ -90,10 +90,10 @@ class Sheet:
             store: The clip.
             size: Of a panel, pixels; even.
             seen: The detector's points.
-            face: The fit, where there is one; then ``model`` and ``fitted`` too.
+            face: The fit, if there is one; it needs ``model`` and ``fitted``.
             model: The fit's morphable model.
             fitted: The fit's points.
-            truth: A digital actor's truth in the same model, to be compared with.
+            truth: A digital actor's truth in the same model, for comparison.
         """
         self.store, self.size, self.seen, self.fitted, self.truth = store, size, seen, fitted, truth
         self._square = (size, size)
@@ -166,7 +166,7 @@ class Sheet:
             near = renderer.see(surfaces, place, number, window_camera(camera, *window, half))
             filmed = cut_window(full, *window, half)
             pictures[part] = torch.cat([filmed, over(filmed, near.pixels, renderer.lit(near))], 1)
-        return pictures, float(difference.square().mean().sqrt()) * 100  # NaN where nothing is seen
+        return pictures, float(difference.square().mean().sqrt()) * 100  # NaN if no pixel shows a face
 
     def _window(self, part: str, number: int) -> tuple[Float[Tensor, " 2"], float]:
         centres, width = self._windows[part]
@@ -184,9 +184,9 @@ class Sheet:
 
 
 def in_threads(work: Callable[[_Job], _Result], jobs: Sequence[_Job]) -> Iterator[_Result]:
-    """Results in the jobs' order, a few ahead of what is taken, on as many threads as PyTorch has.
+    """Results in the order of the jobs, computed a few jobs ahead, on as many threads as PyTorch has.
 
-    One thread a job: small tensors gain nothing from more, and stay in its own cache.
+    Each job runs on one thread, since small tensors gain nothing from more.
     """
     num_threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,))
@@ -200,7 +200,7 @@ def in_threads(work: Callable[[_Job], _Result], jobs: Sequence[_Job]) -> Iterato
             yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(num_threads)  # the workers' setting is also that of threads to come
+        torch.set_num_threads(num_threads)  # the workers' setting also applies to later threads
 
 
 def _dimmed(frame: Float[Tensor, "3 H W"]) -> Float[Tensor, "1 H W"]:

@@ -1,4 +1,4 @@
-"""Pictures of a batch of frames' fitted faces: re-rendered in their light, as bare shape, and where they are wrong."""
+"""Rendering of fitted faces: in their own light, as bare shape, and as maps of errors."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ CLAY = 0.6
 CLAY_LIGHT = (0.5, 0.25, 0.5)
 """Ambient, from above, from the viewer."""
 GRID = 0.008
-"""Metres between the lines on the bare shape; they are drawn on the neutral face and move with the skin."""
+"""Metres between the grid lines on the bare shape, which are attached to the skin."""
 _LINE = 0.8
 """Width of a line, pixels."""
 PHOTOMETRIC_RANGE = 0.25
-"""Mean absolute difference of the colour channels, of full white, that is shown brightest."""
+"""Mean absolute difference of the colour channels, relative to white, that has the brightest colour."""
 GEOMETRIC_RANGE = 0.003
-"""Metres from the truth that are shown brightest."""
+"""Distance from the truth that has the brightest colour, metres."""
 _MAP = "inferno"
 
 
 @dataclass(frozen=True)
 class Surface:
-    """Some frames' faces."""
+    """The faces of some frames."""
 
     head: Float[Tensor, "B n 3"]
     """Vertices in the head frame, metres."""
@@ -47,10 +47,10 @@ class Surface:
 
 @dataclass(frozen=True)
 class Seen:
-    """The N pixels of one picture that see a face; they are drawn in a row of their own, as they are a third of all."""
+    """The N pixels of a picture that show a face, as one row, since they are only a third of the picture."""
 
     pixels: Int[Tensor, " N"]
-    """Their places, row by row."""
+    """Their indices, row by row."""
     fragments: Fragments
     """Of a picture of 1 × N pixels."""
     normals: Float[Tensor, "1 3 1 N"]
@@ -58,19 +58,19 @@ class Seen:
 
 
 class FaceRenderer:
-    """Draws a fitted face; the part of the model that footage shows."""
+    """Renders the part of a fitted face that footage shows."""
 
     def __init__(self, model: MorphableModel, face: TrackedFace) -> None:
         """
         Args:
             model: The morphable model that ``face`` is of.
-            face: Its identity, albedo and light are drawn.
+            face: The fit, with identity, albedo and lighting.
         """
         self.surface, self.face = FaceSurface(model), face
         part = self.surface.part
         on_face = part.model.vertex_mask("face")
         self.on_face = on_face if part.kept is None else on_face[part.kept]
-        """Which vertices are the face's skin."""
+        """Whether each vertex is on the face's skin."""
         self._neutral = self.neutral_vertices(face)
 
     def surfaces(self, index: slice) -> Surface:
@@ -81,7 +81,7 @@ class FaceRenderer:
         return Surface(head, world, vertex_normals(world, self.surface.faces))
 
     def head_vertices(self, face: TrackedFace, index: slice) -> Float[Tensor, "B n 3"]:
-        """The vertices that ``surfaces`` has, of another face of the same model too; head frame, metres."""
+        """The vertices of ``surfaces`` for any face of the same model; head frame, metres."""
         some = face.coefficients.frames(index)
         return self.surface(some.shape_coefficients[None], some.expression_coefficients, some.gaze)
 
@@ -91,17 +91,17 @@ class FaceRenderer:
         return self.surface(face.coefficients.shape_coefficients[None], nothing, torch.zeros(1, 2))
 
     def distances(self, surfaces: Surface, truth: TrackedFace, index: slice) -> Float[Tensor, "B n"]:
-        """How far each vertex is from the truth's, metres.
+        """Distance of each vertex from the truth's, metres.
 
-        The two heads are laid over each other by their faces at rest, once for all frames: aligned in every frame, a
-        jaw that is wrong would show as a wrong forehead.
+        Both heads are aligned once by their faces at rest. If every frame were aligned, an error of the jaw would also
+        appear on the forehead.
         """
         rest = self.neutral_vertices(truth)
         rotation, translation = rigid_alignment(self._neutral, rest, self.on_face[None].float())
         return (surfaces.head @ rotation.mT + translation - self.head_vertices(truth, index)).norm(dim=-1)
 
     def see(self, surfaces: Surface, place: int, frame: int, camera: Camera) -> Seen:
-        """What a camera sees of the face at ``place`` in the batch, which is that of frame number ``frame``."""
+        """The pixels of a camera that show face number ``place`` of the batch, which is that of frame ``frame``."""
         one = slice(place, place + 1)
         faces, size = self.surface.faces, (camera.height, camera.width)
         whole = rasterize(world_to_clip(surfaces.world[one], camera), faces, size)
@@ -117,7 +117,7 @@ class FaceRenderer:
         return Seen(pixels, row, normals, self.face.lighting[frame : frame + 1])
 
     def lit(self, seen: Seen) -> Float[Tensor, "3 N"]:
-        """The albedo in its light, gamma-encoded, in [0, 1]."""
+        """The albedo in the fitted light, gamma-encoded, in [0, 1]."""
         uvs = interpolate(self.surface.uvs[None], self.surface.uv_faces, seen.fragments)
         albedo = sample_texture(self.face.albedo[None], uvs)
         return linear_to_srgb(shade(albedo, seen.normals, seen.lighting).clamp(0, 1))[0, :, 0]
@@ -133,7 +133,7 @@ class FaceRenderer:
         return linear_to_srgb((grey * (1 - 0.75 * lines)).clamp(0, 1))
 
     def painted(self, values: Float[Tensor, " n"], seen: Seen, limit: float) -> Float[Tensor, "3 N"]:
-        """One value a vertex as colours, black at 0 and brightest at ``limit``."""
+        """One value for each vertex as a colour, black at 0 and brightest at ``limit``."""
         return heat(interpolate(values[None, :, None], self.surface.faces, seen.fragments)[0, 0, 0] / limit)
 
 
@@ -145,9 +145,9 @@ def over(picture: Float[Tensor, "C H W"], pixels: Int[Tensor, " N"], colours: Fl
 
 
 def grid_lines(places: Float[Tensor, "2 H W"]) -> Float[Tensor, "H W"]:
-    """How much of each pixel is line: where x or y (metres) on the neutral face is a multiple of ``GRID``.
+    """The share of each pixel that is a grid line: x or y (metres) on the neutral face is a multiple of ``GRID``.
 
-    Lines are as wide in the picture everywhere; where the surface turns away until they would merge, they fade.
+    All lines have the same width in the picture. They fade where the surface is so oblique that they would merge.
     """
     steps = places / GRID
     across = F.pad(steps[..., 1:] - steps[..., :-1], (0, 1))
@@ -159,7 +159,7 @@ def grid_lines(places: Float[Tensor, "2 H W"]) -> Float[Tensor, "H W"]:
 
 
 def heat(values: Float[Tensor, " N"]) -> Float[Tensor, "3 N"]:
-    """Values in [0, 1] (beyond it, the nearest) as colours from black to light yellow."""
+    """Values, clamped to [0, 1], as colours from black to light yellow."""
     return _colours()[:, (values.clamp(0, 1) * 255).round().long()]
 
 

@@ -1,4 +1,4 @@
-"""A clip store → its overlay video and its page."""
+"""Write the viewer's page of a clip store: the overlay video, the curves and the script in one HTML file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -17,34 +18,158 @@ from torch import Tensor
 from readavatar.data.store import ClipStore
 from readavatar.errors import UserError
 from readavatar.files import replacing_folder
+from readavatar.media.page import base64_pieces, write_page
 from readavatar.media.video_writer import VideoWriter
 from readavatar.media.waveform import SAMPLE_RATE
 from readavatar.progress import track
-from readavatar.viewer.page import View, write_index, write_view
 from readavatar.viewer.panels import Sheet
-from readavatar.viewer.series import LANDMARK_ERROR, Series
-from readavatar.viewer.subject import all_series, notes, open_subject
+from readavatar.viewer.series import (
+    JUMP,
+    LANDMARK_ERROR,
+    PHOTOMETRIC_ERROR,
+    SHAPE_ERROR,
+    Series,
+    all_series,
+    notes,
+    open_subject,
+    worst_frames,
+)
+
+DIGITS = 3
+"""Decimals of coefficients."""
+ENVELOPE_RATE = 100
+"""Drawn pairs of lowest and highest sample of the sound per second."""
+WORST = 8
+"""Number of frames in a list."""
+APART_SECONDS = 0.3
+"""Least distance between the frames of a list."""
+WORST_GROUPS = (LANDMARK_ERROR, PHOTOMETRIC_ERROR, JUMP, SHAPE_ERROR)
+
+
+@dataclass(frozen=True)
+class View:
+    """The content of a page."""
+
+    title: str
+    notes: Sequence[str]
+    """Plain text."""
+    fps: Fraction
+    first: int
+    """Index of the clip's frame at which the video begins."""
+    size: int
+    """Side of a panel, pixels."""
+    sheet: Sheet
+    """The panels and their places."""
+    series: Sequence[Series]
+    waveform: Float[Tensor, " num_samples"] | None
+    """As long as the frames, in [−1, 1]."""
+    video: Path
+    """MP4."""
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        return len(self.series[0].values)
+
+
+def write_view(path: str | Path, view: View) -> None:
+    """Write the page; the video is copied in pieces, to save memory."""
+    write_page(
+        path,
+        "viewer/viewer.html.j2",
+        title=view.title,
+        notes=view.notes,
+        worst=_worst_lists(view),
+        data=page_data(view),
+        video=base64_pieces(view.video),
+    )
+
+
+def write_index(path: str | Path, rows: Sequence[tuple[str, int, float, float]]) -> None:
+    """Write an index of several clips' pages in the same folder.
+
+    Args:
+        path: The HTML file.
+        rows: Name, number of frames, landmark error (per cent) and PSNR (dB) of each; NaN without a fit.
+    """
+    shown = [
+        (name, num_frames, *("–" if math.isnan(v) else f"{v:.2f}" for v in (error, likeness)))
+        for name, num_frames, error, likeness in rows
+    ]
+    write_page(path, "viewer/index.html.j2", title="Clips", rows=shown)
+
+
+def page_data(view: View) -> dict:
+    """The script's data as JSON values: rounded numbers, None for NaN."""
+    series = [
+        {
+            "name": one.name,
+            "group": one.group,
+            "unit": one.unit,
+            "shown": one.shown,
+            "values": _numbers(one.values),
+            "references": {name: _numbers(values) for name, values in one.references.items()},
+        }
+        for one in view.series
+    ]
+    panels = []
+    for number, panel in enumerate(view.sheet.panels):
+        left, top = view.sheet.place(number)
+        panels.append({"name": panel.name, "title": panel.title, "shown": panel.shown, "left": left, "top": top})
+    return {
+        "fps": float(view.fps),
+        "first": view.first,
+        "frames": view.num_frames,
+        "size": view.size,
+        "panels": panels,
+        "series": series,
+        "waveform": None if view.waveform is None else envelope(view.waveform, view.num_frames, float(view.fps)),
+    }
+
+
+def envelope(waveform: Float[Tensor, " num_samples"], num_frames: int, fps: float) -> list[list[float]]:
+    """The lowest and the highest sample of stretches of equal length, ``ENVELOPE_RATE`` per second."""
+    count = max(1, min(len(waveform), round(num_frames / fps * ENVELOPE_RATE)))
+    edges = torch.linspace(0, len(waveform), count + 1).round().long().tolist()
+    pieces = [waveform[a : max(b, a + 1)] for a, b in pairwise(edges)]
+    return [[round(float(piece.min()), 2) for piece in pieces], [round(float(piece.max()), 2) for piece in pieces]]
+
+
+def _worst_lists(view: View) -> list[dict]:
+    lists = []
+    apart = max(1, round(APART_SECONDS * view.fps))
+    for one in view.series:
+        frames = worst_frames(one.values, WORST, apart) if one.group in WORST_GROUPS else []
+        if frames:
+            found = [(view.first + frame, f"{float(one.values[frame]):.3g}") for frame in frames]
+            lists.append({"name": one.name, "unit": one.unit, "frames": found})
+    return lists
+
+
+def _numbers(values: Float[Tensor, " T"]) -> list[float | None]:
+    return [round(value, DIGITS) if math.isfinite(value) else None for value in values.tolist()]
+
 
 KEYFRAME_INTERVAL = 5
-"""Frames: a browser decodes four more at most to show one, and shows exactly the one that is asked for."""
+"""Frames: to show a frame exactly, a browser decodes at most four others."""
 CRF = 25
-"""x264's quality of the overlay: dots and lips stay sharp, and a minute of 256² panels takes 20 MB of page."""
+"""x264's quality: dots and lips are sharp, and a minute of 256² panels takes 20 MB."""
 PRESET = "veryfast"
-"""x264's; with so many key frames the slower ones (medium: 45 ms a frame more) save no bytes."""
+"""x264's preset. With so many key frames, slower presets do not save bytes (medium takes 45 ms more for each frame)."""
 SIZES = (64, 1024)
 
 
 @dataclass(frozen=True)
 class ViewSummary:
-    """What a page says of its clip."""
+    """A summary of a clip's page."""
 
     page: Path
     name: str
     num_frames: int
     landmark_error: float
-    """Mean, per cent of the inter-ocular distance; NaN where nothing was fitted."""
+    """Mean, per cent of the inter-ocular distance; NaN without a fit."""
     psnr: float
-    """Mean over the frames, inside the face, dB; NaN where nothing was fitted."""
+    """Mean over the frames, inside the face, dB; NaN without a fit."""
 
 
 def view_clip(
@@ -63,15 +188,15 @@ def view_clip(
     Args:
         clip: The clip store.
         out: The HTML file.
-        truth: Draw a digital actor's truth in place of the fit.
-        start: Seconds.
-        stop: Seconds; None is the end.
+        truth: Draw a digital actor's truth instead of the fit.
+        start: First second.
+        stop: Last second; None is the end.
         size: Of a panel, pixels.
-        video: Where to keep the overlay video as a file too.
+        video: Path at which to keep the overlay video as a file.
         progress: Draw a progress bar; by default only within ``progress_bars()``.
 
     Raises:
-        UserError: No clip store, no truth where one is asked for, an empty range or a size out of range.
+        UserError: There is no clip store or no truth, or the range is empty, or the size is out of range.
     """
     store = ClipStore(clip)
     if not SIZES[0] <= size <= SIZES[1] or size % 2:
@@ -103,13 +228,13 @@ def view_clip(
 
 
 def view_clips(clips: Sequence[str | Path], out: str | Path, **options) -> list[ViewSummary]:
-    """Write one page a clip and an index into a folder; options as for ``view_clip``, save ``video``."""
+    """Write one page for each clip and an index into a folder; options are those of ``view_clip`` except ``video``."""
     names = [Path(clip).resolve().name for clip in clips]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"Expected clips of different names, but got '{twice[0]}' twice; view them one by one.")
     for clip in clips:
-        ClipStore(clip)  # a mistake in the last name is said before the first is drawn
+        ClipStore(clip)  # raises before any page is drawn if there is no such clip
     with replacing_folder(out) as folder:
         found = [view_clip(clip, folder / f"{name}.html", **options) for clip, name in zip(clips, names, strict=True)]
         write_index(folder / "index.html", [(s.name, s.num_frames, s.landmark_error, s.psnr) for s in found])
@@ -129,7 +254,7 @@ def _frame_range(store: ClipStore, start: int | float, stop: int | float | None)
 def _write_overlay(
     path: Path, store: ClipStore, sheet: Sheet, first: int, last: int, progress: bool | None
 ) -> tuple[Float[Tensor, " T"], Float[Tensor, " T"]]:
-    """The video, and the photometric and geometric error of each frame."""
+    """Write the video; returns the photometric and geometric error of each frame."""
     waveform = _waveform(store, first, last)
     frames = track(sheet.draw(first, last), f"Drawing {store.path.name}", last - first, progress)
     errors = []

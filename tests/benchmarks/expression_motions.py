@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.benchmarks.expression.motion import Motion, true_motion
+from readavatar.benchmarks.expression.motion import MotionSource, true_motion
 from readavatar.benchmarks.expression.takes import Trial, make_trial
 from readavatar.morphable import EXPRESSION_NAMES
 from readavatar.synthetic import Take
@@ -21,12 +21,12 @@ def small_trial() -> Trial:
     return make_trial(901, "builtin", num_lines=2, minutes=0.7, training_minutes=0.7)
 
 
-def truth(trial: Trial) -> Motion:
+def truth(trial: Trial) -> MotionSource:
     """Another performance."""
     return true_motion(trial.character)
 
 
-def smoothed(trial: Trial, frames: int = 13) -> Motion:
+def smoothed(trial: Trial, frames: int = 13) -> MotionSource:
     """What a regression gives: peaks are flattened, what is random is averaged away."""
     act = truth(trial)
 
@@ -38,7 +38,7 @@ def smoothed(trial: Trial, frames: int = 13) -> Motion:
     return motion
 
 
-def delayed(trial: Trial, frames: int) -> Motion:
+def delayed(trial: Trial, frames: int) -> MotionSource:
     """All that the face does comes late."""
     act = truth(trial)
 
@@ -49,13 +49,13 @@ def delayed(trial: Trial, frames: int) -> Motion:
     return motion
 
 
-def feeling(trial: Trial, strength: float) -> Motion:
+def feeling(trial: Trial, strength: float) -> MotionSource:
     """The emotion that is asked for is shown so many times as strongly; not at all with 0."""
     act = truth(trial)
     return lambda take, emotion, seed: act(take, strength * emotion, seed)
 
 
-def trembling(trial: Trial, size: float = 0.03) -> Motion:
+def trembling(trial: Trial, size: float = 0.03) -> MotionSource:
     """Every coefficient trembles."""
     act = truth(trial)
 
@@ -66,7 +66,7 @@ def trembling(trial: Trial, size: float = 0.03) -> Motion:
     return motion
 
 
-def gaping(trial: Trial, width: float = 0.15) -> Motion:
+def gaping(trial: Trial, width: float = 0.15) -> MotionSource:
     """The mouth never closes."""
     act = truth(trial)
 
@@ -79,6 +79,6 @@ def gaping(trial: Trial, width: float = 0.15) -> Motion:
     return motion
 
 
-def asleep(trial: Trial) -> Motion:
+def asleep(trial: Trial) -> MotionSource:
     """A face that does nothing."""
     return lambda take, emotion, seed: torch.zeros(len(emotion), len(EXPRESSION_NAMES))

@@ -15,23 +15,24 @@ from readavatar.appearance.settings import NetworkSettings
 from readavatar.benchmarks import trained
 from readavatar.benchmarks.appearance import actor as appearance_actor
 from readavatar.benchmarks.appearance import actor_films as appearance_actor_films
-from readavatar.benchmarks.appearance import actor_scores as appearance_actor_scores
 from readavatar.benchmarks.appearance.actor import (
-    HEARS,
+    CONDITIONED,
     IMAGE,
     PLAIN,
     bench_appearance_actor,
     summarise_textures,
     train_on_film,
 )
-from readavatar.benchmarks.appearance.actor_films import Films, film_speaker, training_clip
-from readavatar.benchmarks.appearance.actor_scores import (
+from readavatar.benchmarks.appearance.actor_films import (
     ELSEWHERE,
     INTERIOR,
     LEAST_PIXELS,
     MOUTH_LPIPS,
     FilmPainter,
+    Films,
+    film_speaker,
     measure_on_film,
+    training_clip,
 )
 from readavatar.data.datasets.speech_features import describe_encoder
 from readavatar.data.store import ClipStore
@@ -97,8 +98,8 @@ def test_a_painter_that_gives_the_footage_back_has_no_error_and_blackening_the_m
     films, tmp_path, monkeypatch
 ):
     avatar = _write_untrained(tmp_path / "avatar", films)
-    monkeypatch.setattr(appearance_actor_scores, "find_asset", lambda name: None)
-    monkeypatch.setattr(appearance_actor_scores, "LEAST_PIXELS", 4)
+    monkeypatch.setattr(appearance_actor_films, "find_asset", lambda name: None)
+    monkeypatch.setattr(appearance_actor_films, "LEAST_PIXELS", 4)
 
     def measured(change) -> dict[str, float]:
         def paint(self, frames):
@@ -120,8 +121,8 @@ def test_a_painter_that_gives_the_footage_back_has_no_error_and_blackening_the_m
 
 def test_slits_of_mouths_do_not_count_inside(films, tmp_path, monkeypatch):
     avatar = _write_untrained(tmp_path / "avatar", films)
-    monkeypatch.setattr(appearance_actor_scores, "find_asset", lambda name: None)
-    monkeypatch.setattr(appearance_actor_scores, "LEAST_PIXELS", SIZE * SIZE)
+    monkeypatch.setattr(appearance_actor_films, "find_asset", lambda name: None)
+    monkeypatch.setattr(appearance_actor_films, "LEAST_PIXELS", SIZE * SIZE)
     assert LEAST_PIXELS < SIZE * SIZE
     values = measure_on_film(avatar, films.held_out)
     assert math.isnan(values[INTERIOR]) and math.isfinite(values[ELSEWHERE])
@@ -129,7 +130,7 @@ def test_slits_of_mouths_do_not_count_inside(films, tmp_path, monkeypatch):
 
 def test_gains_are_paired_over_actors_with_their_interval_and_aim():
     found = {
-        HEARS: {f"actor {i}": {INTERIOR: 25.0 + i, ELSEWHERE: 40.0} for i in range(3)},
+        CONDITIONED: {f"actor {i}": {INTERIOR: 25.0 + i, ELSEWHERE: 40.0} for i in range(3)},
         IMAGE: {f"actor {i}": {INTERIOR: 23.0 + i, ELSEWHERE: 40.3} for i in range(3)},
         PLAIN: {f"actor {i}": {INTERIOR: 24.0 + i * 0.5, ELSEWHERE: 39.0} for i in range(3)},
     }
@@ -141,7 +142,7 @@ def test_gains_are_paired_over_actors_with_their_interval_and_aim():
     assert over_plain.value == pytest.approx(1.5) and over_plain.low < 1.0 < 2.0 < over_plain.high
     assert scores[f"gain over {IMAGE}: {ELSEWHERE}"].holds is False
     assert scores[f"gain over {PLAIN}: {ELSEWHERE}"].holds is True
-    assert scores[f"actor 2, {HEARS}: {INTERIOR}"].value == 27.0
+    assert scores[f"actor 2, {CONDITIONED}: {INTERIOR}"].value == 27.0
 
 
 def test_the_three_textures_are_trained_alike_once_and_drawn(films, tmp_path, monkeypatch, capsys):
@@ -153,7 +154,7 @@ def test_the_three_textures_are_trained_alike_once_and_drawn(films, tmp_path, mo
 
     monkeypatch.setattr(trained, "train", train_nothing)
     monkeypatch.setattr(appearance_actor, "film_speaker", lambda seed, model, work: films)
-    monkeypatch.setattr(appearance_actor_scores, "LEAST_PIXELS", 4)
+    monkeypatch.setattr(appearance_actor_films, "LEAST_PIXELS", 4)
     options = {"morphable_model": "builtin", "actors": 1, "work": tmp_path}
     scores = bench_appearance_actor(**options, sheets=tmp_path / "sheets", console=Console())
     assert len(trainings) == 3 and len({each["avatar"] for each in trainings}) == 3

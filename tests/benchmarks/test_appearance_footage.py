@@ -14,8 +14,8 @@ from readavatar.benchmarks import bench_appearance, trained
 from readavatar.benchmarks.appearance import footage as appearance_footage
 from readavatar.benchmarks.appearance.footage import AVATAR, NEAREST, OVER_NEAREST, bench_appearance_footage
 from readavatar.benchmarks.appearance.likeness import LPIPS_ALEX, PAINTED, PSNR
-from readavatar.benchmarks.appearance.painting import AvatarPainter, check_unseen, heard
-from readavatar.benchmarks.appearance.training import train_on_footage
+from readavatar.benchmarks.appearance.painting import AvatarPainter, avatar_speech_features, check_unseen
+from readavatar.benchmarks.trained import train_on_footage
 from readavatar.cli import main
 from readavatar.data.store import ClipStore
 from readavatar.errors import UserError
@@ -33,7 +33,7 @@ FAST, DEFAULT = "configs/appearance/fast.yaml", "configs/appearance/default.yaml
 def _tiny(monkeypatch):
     """The tiny face, a distance without weights, and no detector, which would find no face here."""
     monkeypatch.setattr(appearance_footage, "load_morphable_model", lambda name: tiny_model())
-    monkeypatch.setattr(appearance_footage, "find_judges", lambda: {"alex": _Distance()})
+    monkeypatch.setattr(appearance_footage, "load_lpips_networks", lambda: {"alex": _Distance()})
     monkeypatch.setattr(appearance_footage, "find_asset", lambda name: None)
 
 
@@ -57,7 +57,7 @@ def test_an_avatar_is_judged_beside_the_baselines_and_drawn(store, tmp_path, cap
     assert gain.holds is False and gain.aim == "≥ 10"
     assert scores[f"{AVATAR}: {PAINTED}"].value > 90 and f"{NEAREST}: {LPIPS_ALEX}" in scores
     assert [sheet.name for sheet in (tmp_path / "sheets").iterdir()] == ["tiny.png"]
-    assert "may have seen" in caplog.text
+    assert "may have been trained on the frames" in caplog.text
 
 
 def test_what_is_not_painted_is_the_footage_to_the_bit_at_any_size(store, tmp_path):
@@ -79,7 +79,7 @@ def test_an_avatar_of_another_face_or_another_ear_is_refused(store, tmp_path):
     with pytest.raises(UserError, match="fitted with 'flame'"):
         AvatarPainter(other, store, tiny_model(), store.tracking())
     with pytest.raises(UserError, match="speech encoder 'log_mel'"):
-        heard(store, {"name": "log_mel", "layers": None, "fingerprint": "another", "num_features": 80})
+        avatar_speech_features(store, {"name": "log_mel", "layers": None, "fingerprint": "another", "num_features": 80})
 
 
 def test_an_avatar_that_saw_the_end_is_not_judged_on_it(store, tmp_path):

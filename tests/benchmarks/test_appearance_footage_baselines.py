@@ -9,7 +9,7 @@ import torch
 from tiny_face import tiny_model
 from tiny_footage import write_footage
 
-from readavatar.benchmarks.appearance.baselines import (
+from readavatar.benchmarks.appearance.painting import (
     AlbedoRender,
     NearestFrames,
     as_complex,

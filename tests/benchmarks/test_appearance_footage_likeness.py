@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 from tiny_footage import face_points
 
+from readavatar.benchmarks.appearance.footage import print_comparison, score_over_seconds, single
 from readavatar.benchmarks.appearance.likeness import (
     FLICKER,
     LIVELINESS,
@@ -25,7 +26,6 @@ from readavatar.benchmarks.appearance.likeness import (
     mouth_window,
 )
 from readavatar.benchmarks.appearance.painting import Painting
-from readavatar.benchmarks.appearance.table import print_comparison, score_over_seconds, single
 from readavatar.benchmarks.scorecard import Row
 
 SIZE = 96
@@ -35,9 +35,9 @@ MOMENT = Moment(7, FRAMES, POINTS.expand(2, -1, -1))
 HULL = landmark_hull(POINTS, SIZE, SIZE)
 
 
-def _measure(images: torch.Tensor, alphas: torch.Tensor | None = None, judges: dict | None = None) -> dict:
+def _measure(images: torch.Tensor, alphas: torch.Tensor | None = None, lpips: dict | None = None) -> dict:
     alphas = torch.ones(2, 1, SIZE, SIZE) if alphas is None else alphas
-    return measure_likeness(Painting(images, alphas), MOMENT, judges or {})
+    return measure_likeness(Painting(images, alphas), MOMENT, lpips or {})
 
 
 def test_the_footage_itself_is_flawless():
@@ -85,12 +85,12 @@ def test_flicker_is_change_that_the_footage_does_not_have():
 def test_lpips_sees_the_hulls_box_with_its_mask_and_crops_that_are_large_enough():
     seen = []
 
-    class Judge(torch.nn.Module):
+    class Distance(torch.nn.Module):
         def forward(self, predicted, target, mask=None):
             seen.append((predicted, mask))
             return (predicted - target).abs().mean((1, 2, 3))
 
-    values = _measure(FRAMES, judges={"alex": Judge()})
+    values = _measure(FRAMES, lpips={"alex": Distance()})
     assert values[LPIPS_ALEX] == values[MOUTH_LPIPS] == 0
     (face, mask), (mouth, no_mask) = seen
     assert mask is not None and no_mask is None and mask.shape[-2:] == face.shape[-2:]

@@ -10,9 +10,7 @@ import yaml
 from torch import nn
 
 from readavatar.benchmarks.appearance import speed as appearance_speed
-from readavatar.benchmarks.appearance import speed_rendering as appearance_speed_rendering
-from readavatar.benchmarks.appearance.speed import bench_appearance_speed, overhead
-from readavatar.benchmarks.appearance.speed_rendering import NetworkClock
+from readavatar.benchmarks.appearance.speed import NetworkClock, bench_appearance_speed, overhead
 from readavatar.cli import main
 from readavatar.morphable import load_morphable_model
 
@@ -76,8 +74,8 @@ def test_real_steps_and_a_real_animation_are_timed(tmp_path, monkeypatch):
     monkeypatch.setattr(appearance_speed, "FILM_SECONDS", 1.0)
     monkeypatch.setattr(appearance_speed, "SPOKEN_SECONDS", 1.2)
     monkeypatch.setattr(appearance_speed, "NUM_FRAMES", 2)
-    monkeypatch.setattr(appearance_speed_rendering, "BATCH_SIZES", (1, 2))
-    monkeypatch.setattr(appearance_speed_rendering, "load_speech_encoder", _log_mel)
+    monkeypatch.setattr(appearance_speed, "BATCH_SIZES", (1, 2))
+    monkeypatch.setattr(appearance_speed, "load_speech_encoder", _log_mel)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(yaml.safe_load(TINY)))
     figures = bench_appearance_speed(
         morphable_model="builtin", configs=[str(tmp_path / "tiny.yaml")], rungs=["default"], work=tmp_path

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from readavatar.benchmarks import rasterize as bench
+from readavatar.benchmarks import timings as bench
 from readavatar.benchmarks.scorecard import Figure
 
 

@@ -11,7 +11,7 @@ from expression_motions import small_trial
 from untrained_avatars import write_untrained
 
 from readavatar.benchmarks.expression import footage as expression_footage
-from readavatar.benchmarks.expression import recordings as expression_recordings
+from readavatar.benchmarks.expression import sync as expression_sync
 from readavatar.benchmarks.expression.footage import (
     OF_MEAN,
     OF_SAMPLES,
@@ -22,8 +22,12 @@ from readavatar.benchmarks.expression.footage import (
     predict_by_ridge,
     sample_scores,
 )
-from readavatar.benchmarks.expression.recordings import bench_expression_recordings, find_recordings
-from readavatar.benchmarks.expression.sync import JudgeSettings, find_judge
+from readavatar.benchmarks.expression.sync import (
+    JudgeSettings,
+    bench_expression_recordings,
+    find_judge,
+    find_recordings,
+)
 from readavatar.cli import main
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
@@ -48,7 +52,7 @@ def clip(tmp_path_factory):
 
 @pytest.fixture
 def judge(monkeypatch):
-    for module in (expression_footage, expression_recordings):
+    for module in (expression_footage, expression_sync):
         monkeypatch.setattr(module, "find_judge", lambda work: find_judge(work, TINY_JUDGE))
 
 

@@ -13,15 +13,14 @@ from readavatar.benchmarks import trained
 from readavatar.benchmarks.expression import bench as expression
 from readavatar.benchmarks.expression import dial as expression_dial
 from readavatar.benchmarks.expression import sync as expression_sync
-from readavatar.benchmarks.expression import training as expression_training
+from readavatar.benchmarks.expression import takes as expression_takes
+from readavatar.benchmarks.expression.bench import ROWS, over_twin, summarise_actors
 from readavatar.benchmarks.expression.cost import CHUNKS, COST_ROWS, measure_cost
 from readavatar.benchmarks.expression.lips import FACE_DISTANCE, LIP_ERROR
 from readavatar.benchmarks.expression.motion import SPACE, TrainedMotion
 from readavatar.benchmarks.expression.reader import ReaderSettings, find_reader
 from readavatar.benchmarks.expression.sync import OFFSET, JudgeSettings, find_judge, measure_sync
-from readavatar.benchmarks.expression.table import ROWS, over_twin, summarise_actors
-from readavatar.benchmarks.expression.takes import make_trial
-from readavatar.benchmarks.expression.training import GAN, TUNED, TWIN, train_actor
+from readavatar.benchmarks.expression.takes import GAN, TUNED, TWIN, make_trial, train_actor
 from readavatar.cli import main
 from readavatar.errors import UserError
 from readavatar.morphable import EXPRESSION_NAMES
@@ -105,7 +104,7 @@ def test_a_training_that_leaves_nothing_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(trained, "train", lambda *_, **__: None)
     with pytest.raises(UserError, match="run this again"):
         train_actor(0, TWIN, "builtin", tmp_path)
-    assert expression_training.FIRST_SEED == 901
+    assert expression_takes.FIRST_SEED == 901
 
 
 def test_emotions_are_asked_for_by_name_and_the_gaze_is_nobodys(tmp_path, trial):
@@ -113,7 +112,7 @@ def test_emotions_are_asked_for_by_name_and_the_gaze_is_nobodys(tmp_path, trial)
         TrainedMotion(write_untrained(tmp_path / "few", emotion_names=[*SPACE.names[:6], "shy"]))
     turned = [*SPACE.names[1:], SPACE.names[0]]
     motion = TrainedMotion(write_untrained(tmp_path / "turned", emotion_names=turned))
-    asked = motion.asked(torch.eye(7)[:1])
+    asked = motion.requested_emotion(torch.eye(7)[:1])
     assert turned[int(asked.argmax())] == SPACE.names[0]
     shown = motion(trial.lines[0], trial.lines[0].emotion, 0)
     gaze = [index for index, name in enumerate(EXPRESSION_NAMES) if name.startswith("eyeLook")]

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from readavatar.benchmarks import write_figures
 from readavatar.benchmarks.scorecard import Row, print_scores, summarise, summarise_subjects
-from readavatar.benchmarks.tracking.meaning import (
+from readavatar.benchmarks.tracking.footage import (
     Windows,
     emotion_transfer,
     expressions_at_limit,

@@ -14,14 +14,14 @@ from readavatar.benchmarks import bench_tracking
 from readavatar.benchmarks.tracking import actors as tracking_actors
 from readavatar.benchmarks.tracking import fit as tracking_fit
 from readavatar.benchmarks.tracking import footage as tracking_footage
-from readavatar.benchmarks.tracking.fit import link_clip
-from readavatar.benchmarks.tracking.likeness import (
+from readavatar.benchmarks.tracking.fit import (
     JITTER,
     LANDMARKS,
     OWN_LANDMARKS,
     PSNR,
     REJECTED,
     SEEN_JITTER,
+    link_clip,
     lip_jitter,
     longest_run,
 )
@@ -111,7 +111,7 @@ def test_a_folder_without_people_is_one_line(people, tmp_path, capsys, wrong):
     folder = {"missing": tmp_path / "none", "empty": tmp_path / "empty", "a store": people / "jane" / "happy"}[wrong]
     assert main(["bench", "tracking", "--actors", "0", "--footage", str(folder), "--work", str(tmp_path / "w")]) == 2
     error = capsys.readouterr().err.strip()
-    assert len(error.splitlines()) == 1 and str(folder) in error and "one folder a person" in error
+    assert len(error.splitlines()) == 1 and str(folder) in error and "one folder for each person" in error
 
 
 def test_nothing_to_measure_is_refused(tmp_path):

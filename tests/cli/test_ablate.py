@@ -230,8 +230,8 @@ def test_only_the_ablations_that_are_asked_for(trainings, folder):
     [
         (["--only", "regresion"], "Did you mean 'regression'?"),
         (["--seeds", "0"], "--seeds of 1 or more"),
-        (["--avatar=me"], "--avatar is each run's own"),
-        (["--seed_everything", "3"], "--seed_everything is each run's own"),
+        (["--avatar=me"], "--avatar is set by every run"),
+        (["--seed_everything", "3"], "--seed_everything is set by every run"),
     ],
 )
 def test_a_mistake_is_one_line(trainings, folder, capsys, options, said):
@@ -263,7 +263,7 @@ def test_the_appearance_stage_films_the_actor_that_it_learns_from(trainings, fol
         measured.append((avatar, actor, work))
         return {"psnr_mouth_inside": 25.0}
 
-    monkeypatch.setattr(ablation_stages.appearance, "score_appearance_avatar", score)
+    monkeypatch.setattr(ablation_stages, "score_appearance_avatar", score)
     chosen = ["--only", "siren_plain", "--seeds", "2", "--out", "runs"]
     assert main(["ablate", "configs/ablations/appearance", *chosen]) == 0
     first = ablation_stages.FIRST_ACTOR

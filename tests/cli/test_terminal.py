@@ -14,7 +14,7 @@ from readavatar.progress import track
 
 PACKAGE = Path(readavatar.__file__).parent
 LOGGER = logging.getLogger("readavatar.of_a_module")
-MAY_PRINT = {"cli", "training/progress.py", "benchmarks/calibrate_landmarks.py"}
+MAY_PRINT = {"cli", "training/progress.py", "benchmarks/tracking/calibrate_landmarks.py"}
 """The command line, Lightning's progress bar, and a program of its own."""
 
 

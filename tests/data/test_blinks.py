@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from readavatar.data.datasets.blinks import LidGap, blink_frames, blink_pulses, pulse_frames
+from readavatar.data.datasets.annotations import LidGap, blink_frames, blink_pulses, pulse_frames
 from readavatar.morphable import load_morphable_model
 from readavatar.synthetic import draw_takes, make_character
 from readavatar.synthetic.retarget import retarget

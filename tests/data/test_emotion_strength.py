@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from readavatar.data.datasets.emotion_strength import average_windows, measured_strengths
+from readavatar.data.datasets.annotations import average_windows, measured_strengths
 from readavatar.data.datasets.expression_windows import ExpressionClip
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError

@@ -135,7 +135,7 @@ def test_fewer_windows_than_a_batch_still_make_one(tmp_path):
     assert len(batches) == 1 and 0 < len(batches[0].speech) < 64
 
 
-def test_the_description_names_what_use_has_to_be_given(tmp_path):
+def test_the_description_names_the_networks_inputs_and_outputs(tmp_path):
     description = _data(write_talking_clip(tmp_path / "a")).specification().description()
     assert description["speech_encoder"]["name"] == "log_mel" and description["fps"] == 25.0
     assert description["expression_names"] == ["browInnerUp_L", "jawOpen", "mouthSmile_L"]

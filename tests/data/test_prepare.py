@@ -11,8 +11,7 @@ import pytest
 import torch
 from fake_faces import BACKGROUND, SKIN, DiscDetector, disc_face, disc_frame, disc_landmarks, write_discs
 
-from readavatar.data.preparation.face_crop import choose_crop, crop_frame, face_mask
-from readavatar.data.preparation.face_selection import describe_times, select_person
+from readavatar.data.preparation.faces import choose_crop, crop_frame, describe_times, face_mask, select_person
 from readavatar.data.preparation.prepare import prepare_clip
 from readavatar.data.store import ClipStore, Crop
 from readavatar.emotion import EmotionSpace, EmotionTrack

@@ -9,7 +9,7 @@ import torch
 
 from readavatar.doctor.checks import Status
 from readavatar.doctor.coverage_checks import coverage_checks
-from readavatar.doctor.leaving_out import LeftOut
+from readavatar.doctor.evidence import LeftOut
 from readavatar.emotion import EmotionSpace, EmotionTrack
 
 INNER_LIPS = ((61, 67), (62, 66), (63, 65))

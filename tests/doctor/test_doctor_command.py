@@ -76,10 +76,10 @@ def test_the_sound_is_moved_to_the_lips_once(late_sound, capsys):
     moved = round(-store.info.audio_delay * 16_000)
     assert torch.equal(store.waveform()[:-moved], before[moved:]) and bool((store.waveform()[-moved:] == 0).all())
     assert (store.path / "audio.wav").read_bytes() == samples
-    assert "is moved by" in " ".join(capsys.readouterr().out.split())
+    assert "is shifted by" in " ".join(capsys.readouterr().out.split())
     main(["doctor", str(late_sound.path), "--fix-offset"])
     assert ClipStore(late_sound.path).info == store.info
-    assert "stays where it is" in " ".join(capsys.readouterr().out.split())
+    assert "is not shifted" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_unsure_offset_is_never_corrected(good_take, tmp_path, capsys):

@@ -27,7 +27,7 @@ def test_the_truth_passes_everything(good):
     assert {check.status for check in fit_checks(good)} == {Status.PASS}
 
 
-def test_a_clip_that_is_not_fitted_is_not_judged_by_it(good):
+def test_a_clip_that_is_not_fitted_skips_the_checks_of_the_fit(good):
     checks = fit_checks(replace(good, tracking=None))
     assert len(checks) == len(RULES) and {check.status for check in checks} == {Status.NOT_APPLICABLE}
 

@@ -116,7 +116,7 @@ def test_a_face_cut_by_the_edge_is_left_out(good_take, tmp_path):
 
 
 @pytest.mark.parametrize(("crop", "status"), [(SIZE / 1.8, Status.WARN), (SIZE / 4, Status.FAIL)])
-def test_a_small_face_that_was_enlarged_is_judged_by_the_videos_pixels(good, crop, status):
+def test_the_resolution_of_an_enlarged_face_is_that_of_the_video(good, crop, status):
     store = type(good.store)(good.store.path)
     store.info = replace(store.info, crop=Crop(0.0, 0.0, crop))
     assert named(replace(good, store=store), "resolution of the face").status == status

@@ -42,7 +42,7 @@ def test_a_good_sound_passes_everything(good):
     assert {check.status for check in sound_checks(good)} == {Status.PASS}
 
 
-def test_a_clip_without_sound_is_not_judged_by_it(good):
+def test_a_clip_without_sound_skips_the_checks_of_the_sound(good):
     checks = sound_checks(replace(good, waveform=None, speaking=torch.zeros_like(good.speaking), offset=None))
     assert len(checks) == len(RULES) and {check.status for check in checks} == {Status.NOT_APPLICABLE}
 

@@ -8,7 +8,7 @@ from talking_clips import talking_model
 
 from readavatar.expression.face_space import FACE_PARTS, FaceSpace, describe_scores, score_motion
 from readavatar.expression.losses import closure_loss, energy_score
-from readavatar.morphable.expressions import expression_displacements
+from readavatar.morphable.model import expression_displacements
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import json
 import time
@@ -10,7 +9,7 @@ import time
 import pytest
 import torch
 
-from readavatar.data.datasets.blinks import blink_pulses, pulse_frames
+from readavatar.data.datasets.annotations import blink_pulses, pulse_frames
 from readavatar.expression import ExpressionDiscriminator, ExpressionGenerator, generate_expressions
 from readavatar.expression.inference import random_blinks, slow_noise
 from readavatar.expression.settings import NetworkSettings
@@ -22,7 +21,8 @@ BOUNDS = torch.tensor([[0.0, 1.0]] * 4 + [[-3.0, 3.0]])
 def generator(request):
     """Small, with statistics and random weights large enough to move."""
     torch.manual_seed(0)
-    network = ExpressionGenerator(6, 2, 5, 25.0, request.param, width=16, reaches=(1, 2, 4), num_noise=6, num_people=2)
+    sizes = NetworkSettings(request.param, width=16, reaches=(1, 2, 4), num_noise=6).generator_sizes
+    network = ExpressionGenerator(6, 2, 5, 25.0, num_people=2, **sizes)
     network.standardise_by(torch.randn(50, 6), 0.3 + 0.1 * torch.rand(50, 5), BOUNDS)
     return network.eval()
 
@@ -112,14 +112,11 @@ def test_the_configuration_rebuilds_the_network(generator):
     )
 
 
-def test_sizes_are_those_of_the_settings_unless_given():
-    parameters = inspect.signature(ExpressionGenerator).parameters
-    settings = dataclasses.asdict(NetworkSettings())
-    shared = settings.keys() & parameters.keys()
-    assert shared == {name for name in settings if not name.startswith("discriminator_")}
-    assert all(parameters[name].default == settings[name] for name in shared)
-    sizes = inspect.signature(ExpressionDiscriminator).parameters.values()
-    assert all(parameter.default is inspect.Parameter.empty for parameter in sizes)
+def test_the_settings_hold_all_default_sizes_of_the_networks():
+    assert NetworkSettings().generator_sizes.keys() < inspect.signature(ExpressionGenerator).parameters.keys()
+    for network in (ExpressionGenerator, ExpressionDiscriminator):
+        parameters = inspect.signature(network).parameters.values()
+        assert all(parameter.default is inspect.Parameter.empty for parameter in parameters)
 
 
 def test_generating_leaves_training_mode_and_global_random_numbers_alone(generator):
@@ -138,7 +135,8 @@ def test_noise_has_unit_variance_and_each_channel_its_pace():
 
 
 def test_without_noise_there_is_one_motion():
-    network = ExpressionGenerator(6, 2, 5, 25.0, width=8, reaches=(1,), num_noise=0)
+    sizes = NetworkSettings(width=8, reaches=(1,), num_noise=0).generator_sizes
+    network = ExpressionGenerator(6, 2, 5, 25.0, num_people=1, **sizes)
     speech, emotion = torch.randn(20, 6), torch.zeros(20, 2)
     first, second = (generate_expressions(network, speech, emotion, seed=seed) for seed in (0, 1))
     assert torch.equal(first, second)
@@ -158,7 +156,7 @@ def test_discriminators_judge_at_several_rates_and_hear_the_sound():
 
 @pytest.mark.parametrize("kind", ["convolution", "transformer"])
 def test_the_default_generator_is_fifty_times_faster_than_speech(kind):
-    network = ExpressionGenerator(768, 7, 53, 25.0, kind)
+    network = ExpressionGenerator(768, 7, 53, 25.0, num_people=1, **NetworkSettings(kind).generator_sizes)
     speech, emotion = torch.randn(1000, 768), torch.zeros(1000, 7)
     generate_expressions(network, speech, emotion)
     start = time.perf_counter()

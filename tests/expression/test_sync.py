@@ -12,7 +12,7 @@ from talking_takes import NUM_FEATURES, make_take, small_network
 from readavatar.errors import UserError
 from readavatar.expression.sync import SyncNetwork, contrastive_loss, lip_landmarks, sync_loss
 from readavatar.expression.sync_training import MOST_STEPS, _num_steps, train_sync_expert
-from readavatar.morphable.expressions import expression_displacements
+from readavatar.morphable.model import expression_displacements
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from other_device import other_device
 
 from readavatar.errors import UserError
 from readavatar.morphable import MASK_NAMES, load_morphable_model
-from readavatar.morphable.expressions import expression_displacements
 from readavatar.morphable.flame import LANDMARK_VERTICES, NUM_EXPRESSION, NUM_SHAPE, FlameModel
-from readavatar.morphable.landmarks import MIRRORED, face_origin
+from readavatar.morphable.model import expression_displacements
+from readavatar.morphable.surface import MIRRORED, face_origin
 
 pytestmark = pytest.mark.usefixtures("private_cache")
 

@@ -13,7 +13,7 @@ import torch
 from readavatar.errors import UserError
 from readavatar.morphable import EXPRESSION_NAMES, MASK_NAMES, load_morphable_model
 from readavatar.morphable.ict import _VERTEX_RANGES, NUM_VERTICES
-from readavatar.morphable.landmarks import MIRRORED
+from readavatar.morphable.surface import MIRRORED
 
 MATERIALS = {"M_Face": ("face",), "M_BackHead": ("head", "mouth_socket", "eye_socket_left", "eye_socket_right")}
 MATERIALS |= {"M_GumsTongue": ("gums",), "M_Teeth": ("teeth_upper", "teeth_lower")}

@@ -9,7 +9,7 @@ import torch
 
 from readavatar.morphable import EXPRESSION_NAMES, MASK_NAMES, MorphableData, MorphableModel, arkit_name
 from readavatar.morphable.model import gaze_rotation
-from readavatar.morphable.storage import read_data, write_data
+from readavatar.morphable.model_files import read_data, write_data
 
 
 def globe(centre, radius=0.012, cornea=0.0):

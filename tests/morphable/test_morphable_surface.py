@@ -11,7 +11,7 @@ import scipy.sparse
 import torch
 
 from readavatar.errors import UserError
-from readavatar.morphable.obj import read_obj, read_obj_vertices
+from readavatar.morphable.model_files import read_obj, read_obj_vertices
 from readavatar.morphable.surface import connected_parts, corner_landmarks, cylindrical_uvs
 from readavatar.pickles import as_array, read_array_pickle
 

@@ -7,8 +7,9 @@ import sys
 import pytest
 import torch
 
+from readavatar import speech
 from readavatar.errors import UserError
-from readavatar.speech import load_speech_encoder, loading
+from readavatar.speech import load_speech_encoder
 from readavatar.speech.log_mel import LogMelEncoder
 from readavatar.speech.wav2vec2 import Wav2Vec2Encoder, load_wav2vec2
 from readavatar.speech.whisper import WhisperEncoder, load_whisper
@@ -115,15 +116,15 @@ def test_without_transformers_the_extra_to_install_is_named(monkeypatch):
 
 
 def test_auto_takes_the_best_that_is_on_this_machine(monkeypatch, whisper_file, wav2vec2_model):
-    monkeypatch.setattr(loading, "has_local_wav2vec2", lambda: False)
-    monkeypatch.setattr(loading, "find_asset", lambda name: None)
+    monkeypatch.setattr(speech, "has_local_wav2vec2", lambda: False)
+    monkeypatch.setattr(speech, "find_asset", lambda name: None)
     assert load_speech_encoder().name == "log_mel"
     assert "readavatar assets get whisper_tiny_en" in load_speech_encoder().description
-    monkeypatch.setattr(loading, "find_asset", lambda name: whisper_file)
+    monkeypatch.setattr(speech, "find_asset", lambda name: whisper_file)
     assert load_speech_encoder().name == "whisper"
     assert "Wav2Vec2's weights are not on this machine" in load_speech_encoder().description
-    monkeypatch.setattr(loading, "has_local_wav2vec2", lambda: True)
-    monkeypatch.setattr(loading, "load_wav2vec2", lambda *a, **k: Wav2Vec2Encoder(wav2vec2_model(), (1,), "here"))
+    monkeypatch.setattr(speech, "has_local_wav2vec2", lambda: True)
+    monkeypatch.setattr(speech, "load_wav2vec2", lambda *a, **k: Wav2Vec2Encoder(wav2vec2_model(), (1,), "here"))
     assert load_speech_encoder().name == "wav2vec2"
 
 

@@ -11,7 +11,7 @@ import torch
 from readavatar.emotion import MEAD_EMOTIONS, EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 from readavatar.morphable import EXPRESSION_NAMES, load_morphable_model
-from readavatar.morphable.expressions import look_expressions
+from readavatar.morphable.model import look_expressions
 from readavatar.synthetic.behaviour import behave
 from readavatar.synthetic.emotions import LOWER_EXPONENT, PATTERNS, emotional_expressions
 from readavatar.synthetic.performance import perform

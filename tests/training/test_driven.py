@@ -13,6 +13,7 @@ from readavatar.data.datasets.speech_features import describe_encoder
 from readavatar.data.store.avatar import Avatar, write_avatar_part
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.expression import ExpressionGenerator
+from readavatar.expression.settings import NetworkSettings as ExpressionSizes
 from readavatar.speech import load_speech_encoder
 from readavatar.training import connect, driven
 from readavatar.training.driven import driven_expressions
@@ -21,7 +22,8 @@ from readavatar.training.driven import driven_expressions
 def _write_avatar(folder: Path, names: tuple[str, ...], seed: int = 0) -> Path:
     torch.manual_seed(seed)
     encoder = load_speech_encoder("log_mel")
-    network = ExpressionGenerator(encoder.num_features, 2, len(names), fps=25.0, width=8, reaches=(1, 2))
+    sizes = ExpressionSizes(width=8, reaches=(1, 2)).generator_sizes
+    network = ExpressionGenerator(encoder.num_features, 2, len(names), fps=25.0, num_people=1, **sizes)
     config = {
         "network": network.config,
         "speech_encoder": describe_encoder(encoder),

@@ -19,7 +19,7 @@ from readavatar.cli import main
 from readavatar.data.store import ClipStore
 from readavatar.errors import UserError
 from readavatar.viewer import view_clip, view_clips
-from readavatar.viewer.page import envelope
+from readavatar.viewer.view import envelope
 
 STUB = Path(__file__).with_name("stub_browser.js")
 

@@ -14,7 +14,7 @@ from readavatar.types import default_camera
 from readavatar.viewer.drawing import SEEN, cut_window, draw_points, landmark_errors, window_camera, window_centres
 from readavatar.viewer.panels import Sheet, in_threads
 from readavatar.viewer.rendering import GRID, grid_lines, heat
-from readavatar.viewer.subject import open_subject
+from readavatar.viewer.series import open_subject
 
 
 @pytest.fixture(scope="module")

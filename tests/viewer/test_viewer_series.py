@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from readavatar.detection import ARKIT_NAMES
-from readavatar.morphable.expressions import EXPRESSION_NAMES
+from readavatar.morphable.model import EXPRESSION_NAMES
 from readavatar.rendering.camera import matrix_to_axis_angle
 from readavatar.viewer.drawing import filled, jumps, openings
 from readavatar.viewer.series import ACTIVE_IN_GROUP, OTHER, euler_angles, expression_series, worst_frames

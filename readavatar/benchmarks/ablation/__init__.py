@@ -1,1 +1,1 @@
-"""Behind ``readavatar ablate``."""
+"""Ablations, behind ``readavatar ablate``."""

@@ -1,4 +1,7 @@
-"""Ablations: a base and what differs from it, each trained with the same seeds, measured, and compared in one table."""
+"""Ablation runs: plan them, train and measure each one, and read the results.
+
+A base configuration and each of its variants are trained with the same seeds.
+"""
 
 from __future__ import annotations
 
@@ -32,20 +35,20 @@ BASE = "base"
 _PRESET = "_base.yaml"
 _SETTINGS, _RESULT = "settings.json", "result.json"
 _OWN_OPTIONS = ("--avatar", "--seed_everything", "--fresh")
-"""Of every run's command line; given from outside, the runs would not be what their folders say."""
+"""Options that every run sets itself. A user cannot set them: the folders' names would no longer be true."""
 
 
 def find_ablations(folder: str) -> tuple[AblationStage, Path | None, dict[str, Path]]:
-    """What a folder of ablations holds.
+    """List the ablations in a folder.
 
     Args:
-        folder: The user's own, else one that comes with readavatar; its name is the stage's.
+        folder: The user's folder or one that ships with readavatar; it has the stage's name.
 
     Returns:
         The stage; the preset that all runs share (``_base.yaml``), if there is one; the ablations' files by name.
 
     Raises:
-        UserError: There is no such folder, no stage of its name, or nothing in it.
+        UserError: There is no such folder, no stage of that name, or the folder is empty.
     """
     path = find_config_folder(folder)
     stage = STAGES.get(path.resolve().name)
@@ -64,10 +67,10 @@ def find_ablations(folder: str) -> tuple[AblationStage, Path | None, dict[str, P
 
 
 def choose_ablations(files: dict[str, Path], only: Sequence[str] | None) -> dict[str, Path]:
-    """Those that are asked for, in the folder's order.
+    """The requested ablations, in the folder's order.
 
     Raises:
-        UserError: One of ``only`` is none of them; the message names the nearest.
+        UserError: A name in ``only`` is not in the folder; the message names the nearest.
     """
     if only is None:
         return files
@@ -86,22 +89,22 @@ def plan_runs(
     out: Path,
     overrides: Sequence[str] = (),
 ) -> list[AblationRun]:
-    """The base and each ablation with each seed; seed by seed, so that a stopped command leaves pairs to compare.
+    """The base and each ablation with each seed, seed by seed: a command that is stopped leaves complete pairs.
 
     Args:
         stage: What is trained.
-        preset: Put over the stage's configuration in all runs.
+        preset: Applied over the stage's configuration in all runs.
         ablations: By name, the files that hold only what differs.
-        seeds: Of the runs; on digital actors each seed has its own, the same for all ablations.
+        seeds: Of the runs. Without footage, each seed has its own digital actor, which all ablations share.
         out: A run's folder is ``out/name/seed``.
         overrides: Options of every run.
 
     Raises:
-        UserError: The stage needs footage and none is given, or an override that is each run's own.
+        UserError: The stage needs footage and none is given, or an override is one that each run sets itself.
     """
     for option in _OWN_OPTIONS:
         if any(word.partition("=")[0] == option for word in overrides):
-            raise UserError(f"Expected options for every run, but {option} is each run's own; give --out or --seeds.")
+            raise UserError(f"Expected options for every run, but {option} is set by every run; give --out or --seeds.")
     on_footage = names_footage(overrides)
     performs = stage.actor_config is not None
     if not (on_footage or performs or stage.actor_clip):
@@ -138,17 +141,17 @@ def _read(path: Path) -> dict:
 def run_ablations(runs: Sequence[AblationRun], run_stage: RunStage, scorer: Scorer, rescore: bool = False) -> None:
     """Train and measure every run that is not done yet, one after the other.
 
-    A run's settings are written before it is trained and its figures after it was measured, so that a run is done,
-    begun or of other settings (and then made anew) by what its folder holds.
+    A run's settings are written before the training and its figures after the measurement. From these two files the
+    function tells whether a run is done, unfinished, or has other settings (and is then repeated).
 
     Args:
         runs: Of ``plan_runs``.
-        run_stage: Trains; it goes on with a training that was stopped.
-        scorer: Measures.
-        rescore: Measure what is done, too.
+        run_stage: Trains; it resumes a training that was stopped.
+        scorer: Measures each run.
+        rescore: Also measure finished runs again.
 
     Raises:
-        UserError: A run failed; what is done is kept.
+        UserError: A run failed. The finished runs are kept.
     """
     for number, run in enumerate(runs, 1):
         if is_done(run, scorer) and not rescore:
@@ -163,7 +166,7 @@ def run_ablations(runs: Sequence[AblationRun], run_stage: RunStage, scorer: Scor
             scores = scorer.measure(run)
         except UserError as error:
             raise UserError(f"{run.label}: {error}") from error
-        # JSON knows no NaN, which stands for nothing to measure.
+        # JSON has no NaN, which means that there was nothing to measure.
         finite = {name: value for name, value in scores.items() if math.isfinite(value)}
         result = {"scorer": scorer.name, "seconds": time.perf_counter() - started, "scores": finite}
         with replacing_file(run.avatar / _RESULT) as temporary:
@@ -171,18 +174,18 @@ def run_ablations(runs: Sequence[AblationRun], run_stage: RunStage, scorer: Scor
 
 
 def is_done(run: AblationRun, scorer: Scorer) -> bool:
-    """Whether the run's figures are there, of these settings and this scorer."""
+    """Whether the run's figures exist for these settings and this scorer."""
     result = read_json(run.avatar / _RESULT)
     return result.get("scorer") == scorer.name and read_json(run.avatar / _SETTINGS) == _plain(run.settings)
 
 
 def _prepare_folder(run: AblationRun) -> None:
-    # The stage itself would go on with a checkpoint of another length or schedule: the whole folder goes.
+    # The stage would resume from a checkpoint with another length or schedule, so the whole folder is removed.
     begun = read_json(run.avatar / _SETTINGS)
     if begun == _plain(run.settings):
         return
     if begun:
-        _LOGGER.warning("'%s' holds a run with other settings; starting anew.", run.avatar)
+        _LOGGER.warning("'%s' holds a run with other settings; starting again.", run.avatar)
     elif run.avatar.exists() and any(run.avatar.iterdir()):
         raise UserError(f"Expected '{run.avatar}' to be an ablation's run or not to exist; give another --out.")
     shutil.rmtree(run.avatar, ignore_errors=True)
@@ -195,7 +198,7 @@ def _plain(settings: dict) -> dict:
 
 
 def read_json(path: Path) -> dict:
-    """A file's JSON object; empty where there is none or it is damaged."""
+    """A file's JSON object; empty if the file is missing or damaged."""
     try:
         found = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -206,15 +209,15 @@ def read_json(path: Path) -> dict:
 def read_results(
     out: Path, names: Sequence[str], seeds: Sequence[int] | None = None
 ) -> tuple[dict[str, dict[int, dict[str, float]]], list[str]]:
-    """The figures that are there, of the base and of the ablations that differ from it only as their files say.
+    """The figures of the base and of those ablations that differ from it only by their own files.
 
     Args:
         out: Of ``plan_runs``.
         names: The ablations.
-        seeds: Which; None for all that are there.
+        seeds: Which seeds; None for all that exist.
 
     Returns:
-        By run and seed, the figures by name; and what was left out, for people.
+        By run and seed, the figures by name; and a description of every run that was left out.
     """
     found: dict[str, dict[int, tuple[str, dict]]] = {}
     for name in (BASE, *names):

@@ -27,7 +27,7 @@ NOT_AVAILABLE = "n/a"
 
 
 def legend(num_seeds: int) -> str:
-    """What the signs mean."""
+    """Explain the signs in the table."""
     if num_seeds < MIN_SEEDS:
         return f"Mean over {num_seeds} seed(s); intervals and significance: n/a below {MIN_SEEDS} seeds."
     return (
@@ -38,7 +38,7 @@ def legend(num_seeds: int) -> str:
 
 
 def mark(comparison: Comparison | None) -> str:
-    """Whether a run differs from the base, and how: a filled sign after Holm's correction, a hollow one before it."""
+    """The sign of a difference from the base: filled after Holm's correction, hollow if only before it."""
     if comparison is None or comparison.p is None or comparison.p >= SIGNIFICANT:
         return ""
     return (_FILLED if comparison.is_significant else _HOLLOW)[comparison.direction]
@@ -52,21 +52,21 @@ def estimate_text(estimate: Estimate, signed: bool = False) -> str:
 
 
 def number(value: float, signed: bool = False) -> str:
-    """Three significant digits where they say something, none of a power of ten."""
+    """A number with one to three decimals, by its size."""
     size = abs(value)
     digits = 1 if size >= 100 else 2 if size >= 10 else 3
     return f"{value:{'+' if signed else ''}.{digits}f}"
 
 
 def p_text(p: float | None) -> str:
-    """Of a p value."""
+    """A p value as text."""
     if p is None:
         return NOT_AVAILABLE
     return "p < 0.001" if p < 0.001 else f"p {p:.3f}"
 
 
 def value_text(cell: Cell | None) -> str:
-    """A run's own figure with its mark."""
+    """A run's figure with its sign."""
     return "–" if cell is None else f"{estimate_text(cell.estimate)} {mark(cell.comparison)}".rstrip()
 
 
@@ -79,14 +79,14 @@ def difference_text(cell: Cell | None) -> str:
 
 
 def heading(figure: str, aims: Mapping[str, Aim]) -> str:
-    """A figure's name with the way to its aim."""
+    """A figure's name with the direction of its aim."""
     return figure.replace("_", " ") + _AIM_SIGNS[aims.get(figure)]
 
 
 def print_table(
     title: str, cells: Cells, aims: Mapping[str, Aim], base: str, console: Console, notes: Sequence[str] = ()
 ) -> None:
-    """Print the figures, a few columns at a time, and what they mean."""
+    """Print the figures, a few columns at a time, with the legend."""
     console = widened(console, _FILE_WIDTH)
     figures = list(cells)
     for first in range(0, len(figures), _FIGURES_A_TABLE):

@@ -1,1 +1,1 @@
-"""Behind ``readavatar bench appearance``."""
+"""The appearance scorecard, behind ``readavatar bench appearance``."""

@@ -1,7 +1,8 @@
-"""The appearance scorecard on digital actors: what a texture that hears is worth inside the mouth.
+"""The appearance scorecard on digital actors: what an audio-conditioned texture improves inside the mouth.
 
-An actor's tongue and bite are in the sound and in the picture, but in no coefficient. Three textures of one training
-(the default's, which hears; a learned image; a SIREN without ears) paint sentences that none of them saw.
+An actor's tongue and bite are in the sound and in the picture, but not in the coefficients. Three textures are trained
+in the same way and render sentences that none of them was trained on: the default's, which is conditioned on audio; a
+learned image; and a SIREN without audio.
 """
 
 from __future__ import annotations
@@ -13,9 +14,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from readavatar.benchmarks.appearance.actor_films import Films, default_model, film_speaker
-from readavatar.benchmarks.appearance.actor_pictures import write_mouth_sheet
-from readavatar.benchmarks.appearance.actor_scores import ELSEWHERE, EYES, INTERIOR, MOUTH_LPIPS, measure_on_film
+from readavatar.benchmarks.appearance.actor_films import (
+    ELSEWHERE,
+    EYES,
+    INTERIOR,
+    MOUTH_LPIPS,
+    Films,
+    default_model,
+    film_speaker,
+    measure_on_film,
+    write_mouth_sheet,
+)
 from readavatar.benchmarks.scorecard import Row, Score, widened
 from readavatar.benchmarks.statistics import estimate_mean
 from readavatar.benchmarks.trained import train_once
@@ -25,20 +34,20 @@ _LOGGER = logging.getLogger(__name__)
 
 FIRST_SEED = 301
 ACTOR_CONFIG = "configs/appearance/actor.yaml"
-HEARS, IMAGE, PLAIN = "texture that hears", "texture image", "plain SIREN"
+CONDITIONED, IMAGE, PLAIN = "audio-conditioned texture", "texture image", "plain SIREN"
 VARIANTS = {
-    HEARS: (),
+    CONDITIONED: (),
     IMAGE: ("configs/ablations/appearance/texture_image.yaml",),
     PLAIN: ("configs/ablations/appearance/siren_plain.yaml",),
 }
 _ROWS = {INTERIOR: Row("dB"), MOUTH_LPIPS: Row(""), ELSEWHERE: Row("dB"), EYES: Row("dB")}
 _GAINS = {INTERIOR: Row("dB", at_least=1.5), MOUTH_LPIPS: Row("", at_most=0.0), ELSEWHERE: Row("dB", at_least=-0.1)}
-"""Of the texture that hears over each deaf one: 1.5 dB in the mouth, and nothing lost elsewhere (0.1 dB is half of
-what two seeds of one training differ by)."""
+"""Gain of the audio-conditioned texture over each of the others: 1.5 dB inside the mouth and no loss elsewhere (0.1 dB
+is half of the difference between two seeds of the same training)."""
 _FILE_WIDTH = 150
 
 ByActor = dict[str, dict[str, float]]
-"""By actor, the measures."""
+"""By actor, the measured values by name."""
 
 
 def bench_appearance_actor(
@@ -52,14 +61,14 @@ def bench_appearance_actor(
 ) -> dict[str, Score]:
     """Train three textures on each actor's film with equal steps, and paint held-out sentences.
 
-    Films and trained avatars are kept in ``work``, so that another run only measures again.
+    Films and trained avatars are kept in ``work``, so that another run only repeats the measurement.
 
     Args:
         morphable_model: What actors are made of; by default ICT's head where it is here, else the built-in one.
-        actors: How many, with seeds from ``FIRST_SEED`` on; each is a training seed of its own, too.
-        configs: Put over the actor preset, for all three.
+        actors: How many, with seeds from ``FIRST_SEED`` on. Actor i is trained with the training seed i.
+        configs: Applied over the actor preset, for all three.
         work: Folder for films and avatars.
-        sheets: Folder for a contact sheet an actor.
+        sheets: Folder for one contact sheet for each actor.
         console: Where a table of the scores is printed; by default nowhere.
 
     Returns:
@@ -89,7 +98,7 @@ def bench_appearance_actor(
 
 
 def train_on_film(films: Films, variant: str, configs: Sequence[str], seed: int, work: Path) -> Path:
-    """Train one of ``VARIANTS``, unless that was done before; a training that was stopped goes on.
+    """Train one of ``VARIANTS`` if that was not done yet; a training that was stopped is resumed.
 
     Returns:
         The avatar's folder.
@@ -101,12 +110,12 @@ def train_on_film(films: Films, variant: str, configs: Sequence[str], seed: int,
 
 
 def summarise_textures(found: Mapping[str, ByActor]) -> dict[str, Score]:
-    """Means and paired differences over actors: each actor's network is a sample, as frames of one network are not."""
+    """Means and paired differences over actors. A sample is one actor's network: its frames are not independent."""
     scores: dict[str, Score] = {}
     for name, by_actor in found.items():
         for measure, row in _ROWS.items():
             scores |= _score(f"{name}: {measure}", row, [each.get(measure) for each in by_actor.values()])
-    ours = found[HEARS]
+    ours = found[CONDITIONED]
     for name in (IMAGE, PLAIN):
         for measure, row in _GAINS.items():
             pairs = [(ours[actor].get(measure), each.get(measure)) for actor, each in found[name].items()]
@@ -138,7 +147,7 @@ def print_textures(title: str, scores: Mapping[str, Score], console: Console) ->
     for column in ("unit", "aim", "holds"):
         table.add_column(column)
     for measure, row in _ROWS.items():
-        if f"{HEARS}: {measure}" not in scores:
+        if f"{CONDITIONED}: {measure}" not in scores:
             continue
         cells = [_text(scores.get(f"{name}: {measure}")) for name in VARIANTS]
         found = [scores.get(f"{gain}: {measure}") for gain in gains]

@@ -1,4 +1,4 @@
-"""The appearance scorecard: against a digital actor's truth, on held-out footage, and driven by speech."""
+"""The appearance scorecard: on digital actors, on held-out footage, or driven by a recording."""
 
 from __future__ import annotations
 
@@ -27,24 +27,25 @@ def bench_appearance(
     sheets: str | Path | None = None,
     console: Console | None = None,
 ) -> dict[str, Figure]:
-    """Measure what the appearance network paints.
+    """Measure what the appearance network renders.
 
-    With ``footage``: the clip's held-out end, painted from tracked coefficients by ``avatar``, or by one that is
-    trained on the rest. With ``speech``: ``avatar`` says it with every emotion at every strength. With neither: digital
-    actors whose tongue and teeth are in no coefficient.
+    With ``footage``: the clip's held-out end, rendered from its tracked coefficients by ``avatar``, or by an avatar
+    that is trained on the rest. With ``speech``: ``avatar`` speaks the recording with every emotion at every strength.
+    With
+    neither: digital actors, whose tongue and teeth are not in the coefficients.
 
     Args:
-        morphable_model: Of the digital actors; ``ict`` where it is here, else ``builtin``.
+        morphable_model: Of the digital actors; by default ``ict`` if it is installed, else ``builtin``.
         actors: How many of them.
         footage: A fitted clip with sound.
-        avatar: Trained on ``footage`` without its end; or whose expression part is to drive it.
+        avatar: Trained on ``footage`` without its end; or, with ``speech``, one with an expression part.
         speech: A recording.
-        emotions: Names with commas between, or ``all`` that the avatar knows.
-        strengths: Numbers in (0, 1] with commas between.
+        emotions: Names separated by commas, or ``all`` for those of the avatar.
+        strengths: Numbers in (0, 1], separated by commas.
         held_out: Seconds at the footage's end.
-        configs: Put over the training's defaults, one after the other.
-        others: With ``speech``: folder with clip stores of other people, to compare likenesses with.
-        work: Folder for what is made once and kept.
+        configs: Applied over the training's default, one after the other.
+        others: With ``speech``: a folder with clip stores of other people, to compare the likeness with.
+        work: Folder for films and avatars, which are kept.
         sheets: Folder for contact sheets.
         console: Where a table of the scores is printed; by default nowhere.
 
@@ -52,7 +53,7 @@ def bench_appearance(
         UserError: Speech without an avatar, or together with footage.
     """
     if speech is None and footage is None:
-        # Imported where they are needed: each kind brings networks of its own.
+        # Imported here, since each kind loads networks of its own.
         from readavatar.benchmarks.appearance.actor import bench_appearance_actor
 
         return bench_appearance_actor(
@@ -70,7 +71,9 @@ def bench_appearance(
             footage, avatar=avatar, held_out=held_out, configs=configs, work=work, sheets=sheets, console=console
         )
     if footage is not None or avatar is None:
-        raise UserError("Expected --speech FILE with --avatar FOLDER and without --footage: whose face is to say it?")
+        raise UserError(
+            "Expected --speech FILE with --avatar FOLDER and without --footage, to choose the avatar that speaks."
+        )
     from readavatar.benchmarks.appearance.driven import bench_appearance_driven
 
     return bench_appearance_driven(

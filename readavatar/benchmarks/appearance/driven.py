@@ -1,4 +1,4 @@
-"""The appearance scorecard on speech: an avatar says a recording with every emotion, beside what is real."""
+"""The appearance scorecard on a recording: an avatar speaks it with every emotion, and is compared with real frames."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ DRIVEN = "driven"
 REAL_FRAMES, OTHER_PEOPLE = "likeness: the person's real frames, to each other", "likeness: other people's, to them"
 ON_THE_WAY = "likeness of all emotions, from others' (0) to the person's own (100)"
 NUM_MOMENTS = 8
-"""Of each clip, spread evenly."""
+"""For each clip, spread evenly."""
 NUM_REFERENCES = 64
-"""Real frames of the person; of each other one as many as moments."""
+"""Real frames of the person. Of every other person there are ``NUM_MOMENTS``."""
 _ROW = Row("proxy")
 
 
 @dataclass(frozen=True)
 class Driven:
-    """Some moments of a clip that the avatar was driven in."""
+    """Some moments of a clip in which the avatar speaks."""
 
     emotion: str
     strength: float
     frames: Float[Tensor, "M 3 H W"]
     """In [0, 1]."""
     landmarks: list[Float[Tensor, "478 2"] | None]
-    """None where no face is found."""
+    """None where no face was detected."""
     seconds: list[float]
 
 
@@ -74,27 +74,27 @@ def bench_appearance_driven(
     sheets: str | Path | None = None,
     console: Console | None = None,
 ) -> dict[str, Score]:
-    """Let an avatar say a recording with each emotion at each strength, as ``animate`` does.
+    """Let an avatar speak a recording with each emotion at each strength, by ``animate``.
 
     Args:
-        avatar: With both parts.
-        speech: Any file with sound.
-        emotions: Names with commas between, or ``all``.
-        strengths: Numbers in (0, 1] with commas between.
-        others: Folder with clip stores of other people, however deep: what no likeness should be as low as.
+        avatar: An avatar with both parts.
+        speech: A file with sound.
+        emotions: Names separated by commas, or ``all``.
+        strengths: Numbers in (0, 1], separated by commas.
+        others: Folder that contains clip stores of other people, at any depth: their likeness is the lower bound.
         work: Folder for the clips.
         sheets: Folder for a contact sheet of each emotion.
         console: Where a table of the scores is printed; by default nowhere.
 
     Returns:
-        By ``driven: measure``: how much the painted faces look like the person's real ones, by a proxy (see
-        ``appearance_identity``), in clips that show a face.
+        By ``driven: measure``: how similar the rendered faces are to the person's real ones, by the proxy of
+        ``benchmarks.appearance.identity``, where a face was detected.
 
     Raises:
-        UserError: An emotion that the avatar does not know, a strength outside (0, 1], or a part that is missing.
+        UserError: The avatar lacks an emotion or a part, or a strength is outside (0, 1].
     """
     opened = Avatar(avatar)
-    opened.part_config("appearance")  # refused before anything is drawn
+    opened.part_config("appearance")  # raises before anything is rendered
     chosen, levels = parse_emotions(emotions, opened.emotion_space), parse_strengths(strengths)
     references, embed = gather_references(opened, others), load_embedding()
     references_seen = {name: embed(each.faces) for name, each in references.items()}
@@ -135,7 +135,7 @@ def parse_emotions(text: str, space: EmotionSpace) -> list[str]:
     """Names from ``happy,sad`` or ``all``.
 
     Raises:
-        UserError: A name that the space does not have, or more than names.
+        UserError: A name is not in the space, or the text holds more than names.
     """
     if text.strip() == "all":
         return list(space.names)
@@ -153,7 +153,7 @@ def parse_strengths(text: str) -> list[float]:
     """Numbers from ``0.3,0.6,1``, ascending.
 
     Raises:
-        UserError: Anything but numbers in (0, 1].
+        UserError: The text is not a list of numbers in (0, 1].
     """
     try:
         values = [float(part) for part in text.split(",") if part.strip()]
@@ -168,10 +168,10 @@ def gather_references(avatar: Avatar, others: str | Path | None) -> dict[str, Re
     """Real frames of the person's training clips, and of other people.
 
     Raises:
-        UserError: No clip store in ``others``.
+        UserError: ``others`` contains no clip store.
     """
-    told = training_data(avatar.path)
-    clips = [ClipStore(clip) for clip in (told[0] if told else []) if (clip / "clip.json").is_file()]
+    training = training_data(avatar.path)
+    clips = [ClipStore(clip) for clip in (training[0] if training else []) if (clip / "clip.json").is_file()]
     references = {REAL_FRAMES: real_faces(clips or [avatar.footage], NUM_REFERENCES)}
     if others is not None:
         own = {store.path.resolve() for store in clips}
@@ -183,12 +183,12 @@ def gather_references(avatar: Avatar, others: str | Path | None) -> dict[str, Re
 
 
 def look_at(path: Path, emotion: str, strength: float, detector: FaceDetector) -> Driven:
-    """Moments spread evenly over a clip, one frame in memory at a time, and where the face is in them."""
+    """Read moments spread evenly over a clip, one frame in memory at a time, and detect the face in each."""
     video = probe(path)
     places = (torch.arange(NUM_MOMENTS) + 0.5) * video.num_frames / NUM_MOMENTS
     wanted = set(places.long().tolist())
     frames, landmarks, seconds = [], [], []
-    reading = track(read_video(path, video.fps), "looking", video.num_frames)
+    reading = track(read_video(path, video.fps), "detecting faces", video.num_frames)
     for index, frame in enumerate(reading):
         if index in wanted:
             frames.append(torch.from_numpy(frame.copy()).permute(2, 0, 1).float() / 255)
@@ -198,7 +198,7 @@ def look_at(path: Path, emotion: str, strength: float, detector: FaceDetector) -
 
 
 def person_likeness(driven: Driven, person: Embedded, embed: Embed) -> list[float]:
-    """How much each moment with a face looks like the person."""
+    """The likeness of each moment with a face to the person."""
     pairs = zip(driven.frames, driven.landmarks, strict=True)
     faces = [aligned_face(frame, points) for frame, points in pairs if points is not None]
     return likeness_to(person, embed(join_faces(faces))).tolist() if faces else []
@@ -207,7 +207,7 @@ def person_likeness(driven: Driven, person: Embedded, embed: Embed) -> list[floa
 def reference_scores(
     references: dict[str, RealFaces], seen: dict[str, Embedded], painted: Sequence[float]
 ) -> dict[str, Score | None]:
-    """What likeness real frames have, what other people's, and where between them the painted ones are."""
+    """The likeness of real frames and of other people, and where the rendered faces lie between them."""
     own = likeness_among(seen[REAL_FRAMES], references[REAL_FRAMES])
     scores = {f"{DRIVEN}: {REAL_FRAMES}": summarise(_ROW, own.tolist())}
     if OTHER_PEOPLE in seen:
@@ -221,6 +221,6 @@ def reference_scores(
 
 
 def _share_missed(driven: Driven) -> Score | None:
-    """Per cent of the moments without a face; only where there are any."""
+    """Per cent of the moments without a face; None if every moment shows one."""
     missed = [100.0 * (points is None) for points in driven.landmarks]
     return summarise(Row("%"), missed) if any(missed) else None

@@ -1,18 +1,22 @@
-"""The appearance scorecard on footage: a clip's held-out end, painted from its tracked coefficients."""
+"""The appearance scorecard on footage: the held-out end of a clip, rendered from its tracked coefficients.
+
+A table compares the avatar with the nearest training frame and the tracker's albedo: means over frames, with intervals.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.table import Table
 from torch import Tensor, nn
 
 from readavatar.assets import find_asset
-from readavatar.benchmarks.appearance.baselines import AlbedoRender, NearestFrames
 from readavatar.benchmarks.appearance.likeness import (
     FLICKER,
     GAZE,
@@ -25,15 +29,15 @@ from readavatar.benchmarks.appearance.likeness import (
     measure_gaze,
     measure_likeness,
 )
-from readavatar.benchmarks.appearance.painting import AvatarPainter, Painter, check_unseen
+from readavatar.benchmarks.appearance.painting import AlbedoRender, AvatarPainter, NearestFrames, Painter, check_unseen
 from readavatar.benchmarks.appearance.pictures import write_painting_sheet
-from readavatar.benchmarks.appearance.table import print_comparison, score_over_seconds, single
-from readavatar.benchmarks.appearance.training import train_on_footage
-from readavatar.benchmarks.scorecard import Row, Score
+from readavatar.benchmarks.scorecard import Row, Score, widened
+from readavatar.benchmarks.trained import train_on_footage
 from readavatar.data.datasets.appearance import num_held_out
 from readavatar.data.store import ClipStore
 from readavatar.detection import FaceDetector
 from readavatar.errors import UserError
+from readavatar.metrics import bootstrap_interval
 from readavatar.metrics.lpips import ARCHITECTURES, load_lpips
 from readavatar.morphable import load_morphable_model
 from readavatar.progress import track
@@ -44,10 +48,11 @@ AVATAR, NEAREST, ALBEDO = "avatar", "nearest training frame", "tracker's albedo"
 OVER_NEAREST = "face: PSNR over the nearest training frame's"
 MINUTES = "training"
 EVERY = 3
-"""Of the held-out frames, one in so many is scored, with the one behind it for the change."""
+"""Every third held-out frame is scored, together with the frame after it, for the change between them."""
 SHEET_MOMENTS = 6
 LONG = 30.0
-"""Seconds of training from which on a likeness is asked for; with less, more than the nearest frame gives."""
+"""Seconds of training footage from which on the aims are absolute; with less, they are relative to the nearest
+frame."""
 
 _UNITS = {
     PSNR: "dB",
@@ -63,7 +68,7 @@ _SHORT_AIMS = {OVER_NEAREST: Row("dB", at_least=10.0)}
 _MINUTES = Row("min", at_most=60.0)
 
 Measured = dict[str, list[float]]
-"""By measure, one value a moment."""
+"""By measure, one value for each moment."""
 
 
 def bench_appearance_footage(
@@ -80,9 +85,9 @@ def bench_appearance_footage(
 
     Args:
         clip: A fitted clip.
-        avatar: Trained on the clip without its end; by default one is trained.
+        avatar: Trained on the clip without its end; by default, one is trained now.
         held_out: Seconds of the end, at most a quarter of the clip.
-        configs: Of the training.
+        configs: Applied over the training's default.
         work: Folder for the avatar that is trained.
         sheets: Folder for a contact sheet.
         console: Where a table of the scores is printed; by default nowhere.
@@ -91,7 +96,7 @@ def bench_appearance_footage(
         By ``painter: measure``: means over frames, with the 95 % bootstrap interval over seconds.
 
     Raises:
-        UserError: A clip that is not fitted or shows no face in its end, or an avatar that saw that end.
+        UserError: The clip is not fitted or shows no face in its end, or the avatar was trained on that end.
     """
     store = ClipStore(clip)
     face = store.tracking()
@@ -125,10 +130,10 @@ def bench_appearance_footage(
 
 
 def scored_moments(store: ClipStore, count: int) -> list[int]:
-    """Every third of a clip's last frames that shows a face, as does the one behind it.
+    """Every third of a clip's last frames, where it and the next frame show a face.
 
     Raises:
-        UserError: None does.
+        UserError: No such frame.
     """
     seen = store.landmarks().landmark_confidence > 0
     first = store.num_frames - count
@@ -146,9 +151,9 @@ def measure_painters(
     """Measure each painter at each moment, one moment in memory at a time.
 
     Returns:
-        By painter, the measures; and a few moments with each painter's likeness of their first frame, to look at.
+        By painter, the measured values; and a few moments with each painter's rendering of their first frame.
     """
-    judges = find_judges()
+    networks = load_lpips_networks()
     landmarks = store.landmarks().landmarks_2d
     measured: dict[str, Measured] = {name: {} for name in painters}
     spread = torch.linspace(0, len(places) - 1, min(SHEET_MOMENTS, len(places))).round().long()
@@ -163,7 +168,7 @@ def measure_painters(
             firsts = {name: painting.images[0] for name, painting in paintings.items()}
             gazes = measure_gaze(detector, firsts, moment.frames[0]) if detector else {}
             for name, painting in paintings.items():
-                values = measure_likeness(painting, moment, judges)
+                values = measure_likeness(painting, moment, networks)
                 for measure, value in {**values, **({GAZE: gazes[name]} if gazes else {})}.items():
                     measured[name].setdefault(measure, []).append(value)
                 if place in to_show:
@@ -173,20 +178,20 @@ def measure_painters(
     return measured, (moments, images)
 
 
-def find_judges() -> dict[str, nn.Module]:
-    """LPIPS on the networks whose weights are on this machine; what is not there is said."""
-    judges = {name: load_lpips(name) for name in ARCHITECTURES if find_asset(ARCHITECTURES[name].asset)}
+def load_lpips_networks() -> dict[str, nn.Module]:
+    """The LPIPS networks whose weights are installed; a warning names the others."""
+    networks = {name: load_lpips(name) for name in ARCHITECTURES if find_asset(ARCHITECTURES[name].asset)}
     for name in ARCHITECTURES:
-        if name not in judges:
+        if name not in networks:
             asset = ARCHITECTURES[name].asset
             _LOGGER.warning("LPIPS (%s) is not measured: run 'readavatar assets get %s'", name, asset)
-    return judges
+    return networks
 
 
 def summarise_painters(
     measured: Mapping[str, Measured], places: Sequence[int], fps: float, aims: Mapping[str, Row]
 ) -> dict[str, Score]:
-    """Means over moments by ``painter: measure``; the aims are the avatar's."""
+    """Means over moments by ``painter: measure``; the aims apply to the avatar."""
     measured = {name: dict(values) for name, values in measured.items()}
     pairs = zip(measured[AVATAR][PSNR], measured[NEAREST][PSNR], strict=True)
     measured[AVATAR] = {PSNR: measured[AVATAR][PSNR], OVER_NEAREST: [a - b for a, b in pairs], **measured[AVATAR]}
@@ -197,3 +202,65 @@ def summarise_painters(
             row = row or Row(_UNITS.get(measure, ""))
             scores[f"{name}: {measure}"] = score_over_seconds(row, each, places, fps)
     return scores
+
+
+_FILE_WIDTH = 120
+"""Columns of a table that is printed into a file."""
+_VERDICTS = {None: "", True: "[green]yes[/]", False: "[red]no[/]"}
+
+
+def score_over_seconds(row: Row, values: Sequence[float], places: Sequence[int], fps: int | float) -> Score:
+    """The mean over frames, with a bootstrap interval over seconds, since neighbouring frames are not independent.
+
+    Args:
+        row: Unit and aim of the values.
+        values: One for each frame; values that are not finite (nothing to measure) are left out.
+        places: The frames' indices.
+        fps: Frames a second.
+    """
+    seconds: dict[int, list[float]] = {}
+    for place, value in zip(places, values, strict=True):
+        if math.isfinite(value):
+            seconds.setdefault(int((place - places[0]) / fps), []).append(value)
+    finite = [value for each in seconds.values() for value in each]
+    if not finite:
+        return Score(math.nan, math.nan, math.nan, row.unit, row.aim, 0)
+    means = torch.tensor([sum(each) / len(each) for each in seconds.values()], dtype=torch.float64)
+    _, low, high = bootstrap_interval(means)
+    value = sum(finite) / len(finite)
+    return Score(value, low, high, row.unit, row.aim, len(means), row.holds(value))
+
+
+def single(row: Row, value: float) -> Score:
+    """A figure that is measured once."""
+    return Score(value, value, value, row.unit, row.aim, 1, row.holds(value))
+
+
+def print_comparison(title: str, scores: Mapping[str, Score], subjects: Sequence[str], console: Console) -> None:
+    """Print one row for each measure: the first subject's value with its interval and aim, then the others'.
+
+    Args:
+        title: Of the table.
+        scores: By ``subject: measure``.
+        subjects: The columns.
+        console: Where to print.
+    """
+    first, *others = subjects
+    table = Table(title=title, caption="means over frames; 95 %: bootstrap over seconds")
+    for column in ("what", first, "95 %", *others, "unit", "aim", "holds"):
+        table.add_column(column, justify="left" if column in ("what", "unit", "aim", "holds") else "right")
+    measures = dict.fromkeys(name.partition(": ")[2] for name in scores)
+    for measure in measures:
+        found = [scores.get(f"{subject}: {measure}") for subject in subjects]
+        ours, any_of_them = found[0], next(each for each in found if each is not None)
+        interval = f"{_text(ours.low)}–{_text(ours.high)}" if ours else ""
+        values = ["" if each is None else _text(each.value) for each in found]
+        verdict = ("", "") if ours is None else (ours.aim, _VERDICTS[ours.holds])
+        table.add_row(measure, values[0], interval, *values[1:], any_of_them.unit, *verdict)
+    widened(console, _FILE_WIDTH).print(table)
+
+
+def _text(value: float) -> str:
+    """Three significant digits: 31.2, 4.56, 0.019."""
+    size = abs(value)
+    return f"{value:.3f}" if size < 1 else f"{value:.2f}" if size < 10 else f"{value:.1f}"

@@ -1,12 +1,14 @@
-"""How much painted faces look like the person: a proxy, since no face recogniser's weights are among the assets.
+"""How similar a rendered face is to the person: a proxy, since the assets include no face recogniser.
 
-Faces are laid over each other by eyes, nose and mouth corners, at a resolution at which a soft picture and a sharp one
-are the same, and the features of VGG16 (LPIPS brings it) are compared place by place inside both faces' landmarks: what
-``animate`` leaves of the footage, hair and room, is the person's own. Such a likeness also sees light and expression,
-so that it says little by itself: it is read between that of other people to the person and that of the person's real
-frames to each other. On 96 frames of six people it told every pair of different clips of one of two MEAD actors from
-every pair with somebody else (0.89 against 0.58, at most 0.73), and frames that had lost half their resolution kept
-87 % of that distance; deeper layers and faces twice as large kept 0 to 80 %.
+Faces are aligned by eyes, nose and mouth corners at a low resolution, at which blur makes no difference. Features of
+VGG16 (from LPIPS) are then compared at each place inside both faces' landmarks; hair and background do not count, since
+``animate`` takes them from the footage. This likeness also depends on light and expression, so that a single value
+means
+little: compare it with the likeness of other people to the person, and of the person's real frames to each other.
+
+On 96 frames of six people, the likeness of different clips of one of two MEAD actors (0.89) was always higher than that
+to another person (0.58, at most 0.73). Frames at half the resolution kept 87 % of that difference; deeper layers and
+faces of twice the size kept 0 to 80 %.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from readavatar.benchmarks.appearance.baselines import as_complex, moved, similarity
 from readavatar.benchmarks.appearance.likeness import landmark_hull
+from readavatar.benchmarks.appearance.painting import as_complex, moved, similarity
 from readavatar.data.store import ClipStore
 from readavatar.detection.landmark_sets import to_landmarks_68
 from readavatar.metrics.lpips import ARCHITECTURES, Backbone, read_lpips_weights
@@ -36,18 +38,18 @@ _RIGHT_EYE, _LEFT_EYE, _NOSE_TIP, _MOUTH_CORNERS = slice(36, 42), slice(42, 48),
 _ENLARGEMENT = 2
 """Before the network, which was trained on larger faces."""
 _NUM_LAYERS = 3
-"""Of VGG16's five compared layers, the last one of these is looked at: parts of faces."""
+"""The last of so many layers (of five in VGG16) is compared: it responds to parts of faces."""
 _RIM = 2
-"""Pixels at the hull's edge that do not count: they hold what is behind the face."""
+"""Pixels at the hull's edge that do not count, since they show the background."""
 _BATCH = 16
 
 
 @dataclass(frozen=True)
 class AlignedFaces:
-    """N faces, upright, at a size of their own."""
+    """N aligned faces of ``FACE_SIZE`` pixels."""
 
     images: Float[Tensor, "N 3 64 64"]
-    """In [0, 1]; the face's mean colour outside it."""
+    """In [0, 1]; outside the face, its mean colour."""
     masks: Float[Tensor, "N 1 64 64"]
     """1 inside the hull of the landmarks, else 0."""
 
@@ -57,17 +59,17 @@ class RealFaces(NamedTuple):
 
     faces: AlignedFaces
     times: Float[Tensor, " N"]
-    """In their clips, seconds."""
+    """Seconds in the clip."""
     sources: list[int]
-    """Which clip each is from."""
+    """Index of each frame's clip."""
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """What the network sees of N faces."""
+    """The network's features of N faces."""
 
     features: Float[Tensor, "N D"]
-    """At each of P places a unit vector, zeros outside the face."""
+    """A unit vector at each of P places; zeros outside the face."""
     places: Float[Tensor, "N P"]
     """1 inside the face, else 0."""
 
@@ -79,7 +81,7 @@ def load_embedding() -> Embed:
     """VGG16's features of faces.
 
     Raises:
-        UserError: LPIPS' weights on VGG16 are not on this machine.
+        UserError: The weights of LPIPS on VGG16 are not installed.
     """
     backbone = Backbone(ARCHITECTURES["vgg"], read_lpips_weights("vgg"), _NUM_LAYERS).eval()
 
@@ -94,7 +96,7 @@ def load_embedding() -> Embed:
 
 
 def aligned_face(image: Float[Tensor, "3 H W"], landmarks: Float[Tensor, "L 2"]) -> AlignedFaces:
-    """One face laid over the template.
+    """Align one face with the template.
 
     Args:
         image: In [0, 1].
@@ -104,7 +106,7 @@ def aligned_face(image: Float[Tensor, "3 H W"], landmarks: Float[Tensor, "L 2"])
     eyes = [points[part].mean(0) for part in (_RIGHT_EYE, _LEFT_EYE)]
     five = torch.stack([*eyes, points[_NOSE_TIP], *points[list(_MOUTH_CORNERS)]])
     scale, shift = similarity(as_complex(five), as_complex(_TEMPLATE))
-    # Bilinear reading skips pixels where it shrinks by two or more: those are averaged before.
+    # Bilinear sampling skips pixels when it shrinks by two or more, so the image is averaged first.
     factor = max(int(1 / float(scale.abs())), 1)
     if factor > 1:
         image = F.avg_pool2d(image[None], factor, ceil_mode=True, count_include_pad=False)[0]
@@ -117,12 +119,12 @@ def aligned_face(image: Float[Tensor, "3 H W"], landmarks: Float[Tensor, "L 2"])
 
 
 def join_faces(faces: Sequence[AlignedFaces]) -> AlignedFaces:
-    """One batch of several."""
+    """Join several faces into one batch."""
     return AlignedFaces(torch.cat([face.images for face in faces]), torch.cat([face.masks for face in faces]))
 
 
 def real_faces(clips: Sequence[ClipStore], count: int) -> RealFaces:
-    """About ``count`` frames' faces, spread evenly over clips."""
+    """The faces of about ``count`` frames, spread evenly over clips."""
     faces, times, sources = [], [], []
     for source, store in enumerate(clips):
         seen = store.landmarks()
@@ -136,17 +138,17 @@ def real_faces(clips: Sequence[ClipStore], count: int) -> RealFaces:
 
 
 def likeness(ours: Embedded, theirs: Embedded) -> Float[Tensor, "B N"]:
-    """Mean cosine over the places inside both faces, of each of ours to each of theirs."""
+    """Mean cosine over the places inside both faces, for every pair of the two sets."""
     return ours.features @ theirs.features.T / (ours.places @ theirs.places.T).clamp(min=1)
 
 
 def likeness_to(references: Embedded, embedded: Embedded) -> Float[Tensor, " B"]:
-    """That to the most alike of the references, which has about the same expression."""
+    """The likeness to the most similar reference, which has about the same expression."""
     return likeness(embedded, references).amax(1)
 
 
 def likeness_among(references: Embedded, real: RealFaces, apart: int | float = 1.0) -> Float[Tensor, " n"]:
-    """The same of each reference to those in another clip or ``apart`` seconds away; where none is, it is left out."""
+    """The same for each reference, compared with those of another clip or at least ``apart`` seconds away."""
     source, times = torch.tensor(real.sources), real.times
     far = (source[:, None] != source) | ((times[:, None] - times).abs() >= apart)
     found = likeness(references, references).masked_fill(~far, -torch.inf).amax(1)

@@ -1,9 +1,7 @@
-"""Where painted eyes look, by a judge that no training follows: MediaPipe's irises.
+"""How similar rendered frames are to the footage: inside the face, at the mouth, over time, and in the gaze.
 
-How like two neighbouring frames are to the footage that they should be: inside the face, at the mouth, in time.
-
-The protocol: the pixels inside the convex hull of the frame's own landmarks count, and none besides; LPIPS sees the
-hull's bounding box with the rest of it black.
+Only the pixels inside the convex hull of the frame's own landmarks count. LPIPS gets the hull's bounding box with the
+rest of it black. Gaze is measured by MediaPipe's irises, which no training uses.
 """
 
 from __future__ import annotations
@@ -32,15 +30,15 @@ GAZE = "gaze: angle to the real"
 def measure_gaze(
     detector: FaceDetector, painted: Mapping[str, Float[Tensor, "3 H W"]], real: Float[Tensor, "3 H W"]
 ) -> dict[str, float]:
-    """How far the eyes of each painter's picture look from where the real one's do.
+    """The angle between the gaze in each painter's picture and in the real one.
 
     Args:
-        detector: Entered; every picture is judged by itself.
+        detector: An open detector; it treats every picture on its own.
         painted: Whole frames in [0, 1], by painter.
-        real: The footage of that moment.
+        real: The footage at that moment.
 
     Returns:
-        By painter, degrees; NaN where the real eyes are closed or a picture shows no face.
+        Degrees by painter; NaN where the real eyes are closed or no face is detected.
     """
     target = detected_landmarks(detector, real)
     angles = dict.fromkeys(painted, math.nan)
@@ -62,17 +60,17 @@ MOUTH_ENLARGEMENT = 1.3
 """Of the lips' bounding box."""
 _LIPS = slice(48, 68)
 _LEAST_ASPECT = 0.5
-"""Of the mouth's box, height over width, so that it holds as much of the face when the lips are shut."""
+"""Least height over width of the mouth's box: closed lips would give a flat one."""
 _LEAST_SIDE = 64
-"""Pixels; LPIPS' networks halve an image five times. A smaller crop is enlarged to this, for all alike."""
+"""Pixels. LPIPS' networks halve an image five times, so smaller crops are enlarged to this size."""
 _SSIM_REACH = 5
-"""Pixels by which its window reaches beyond the hull."""
+"""Pixels by which the SSIM window extends beyond the hull."""
 _WHITE = 255
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A frame of footage and the next one: what should be painted."""
+    """A frame of footage and the next one: the target of a rendering."""
 
     index: int
     """Of the first, in its clip."""
@@ -82,16 +80,16 @@ class Moment:
     """Pixels."""
 
 
-def measure_likeness(painting: Painting, moment: Moment, judges: Mapping[str, nn.Module]) -> dict[str, float]:
-    """All of this module's measures: of the first frame, and of the change to the second.
+def measure_likeness(painting: Painting, moment: Moment, lpips: Mapping[str, nn.Module]) -> dict[str, float]:
+    """All measures except gaze: of the first frame, and of the change to the second.
 
     Args:
         painting: Of both frames.
-        moment: What it should be.
-        judges: LPIPS by the name of its network: ``alex``, ``vgg``. What is not there is not measured.
+        moment: The target.
+        lpips: LPIPS by the name of its network (``alex``, ``vgg``); missing ones are not measured.
 
     Returns:
-        By name; PSNR in dB, the difference of changes in levels of 255, the share that is painted in per cent.
+        By name: PSNR in dB, the difference of the changes in levels of 255, the painted share in per cent.
     """
     painted = painting.images
     hulls = torch.stack([landmark_hull(points, *painted.shape[-2:]) for points in moment.landmarks])
@@ -103,13 +101,13 @@ def measure_likeness(painting: Painting, moment: Moment, judges: Mapping[str, nn
         PAINTED: 100 * (painting.alphas[:1] * hull).sum() / hull.sum(),
     }
     tight = bounding_window(hull[0, 0])
-    for name, judge in ((LPIPS_ALEX, "alex"), (LPIPS_VGG, "vgg")):
-        if judge in judges:
-            values[name] = judges[judge](*(large_enough(crop(each, tight)) for each in (ours, real, hull)))
+    for name, network in ((LPIPS_ALEX, "alex"), (LPIPS_VGG, "vgg")):
+        if network in lpips:
+            values[name] = lpips[network](*(large_enough(crop(each, tight)) for each in (ours, real, hull)))
     mouth = mouth_window(moment.landmarks[0], *painted.shape[-2:])
     values[MOUTH_PSNR] = psnr(crop(ours, mouth), crop(real, mouth))
-    if "alex" in judges:
-        values[MOUTH_LPIPS] = judges["alex"](*(large_enough(crop(each, mouth)) for each in (ours, real)))
+    if "alex" in lpips:
+        values[MOUTH_LPIPS] = lpips["alex"](*(large_enough(crop(each, mouth)) for each in (ours, real)))
     either = hulls.amax(0, keepdim=True)
     change, should = (_masked_change(each, either) for each in (painted, moment.frames))
     values[FLICKER] = _WHITE * (change - should).abs().mean()
@@ -126,7 +124,7 @@ def landmark_hull(landmarks: Float[Tensor, "L 2"], height: int, width: int) -> F
 
 
 def mouth_window(landmarks: Float[Tensor, "L 2"], height: int, width: int) -> Window:
-    """The lips' bounding box, enlarged, at least half as high as wide, as far as it is in the picture."""
+    """The lips' bounding box, enlarged, at least half as high as wide, and clipped to the picture."""
     lips = to_landmarks_68(landmarks)[_LIPS]
     low, high = lips.amin(0), lips.amax(0)
     centre, sides = (low + high) / 2, MOUTH_ENLARGEMENT * (high - low)
@@ -136,7 +134,7 @@ def mouth_window(landmarks: Float[Tensor, "L 2"], height: int, width: int) -> Wi
 
 
 def bounding_window(mask: Float[Tensor, "H W"], margin: int = 0) -> Window:
-    """The least rectangle around what is 1, with a margin, as far as it is in the picture.
+    """The smallest rectangle around the ones of a mask, with a margin, clipped to the picture.
 
     Raises:
         ValueError: The mask is empty.
@@ -156,7 +154,7 @@ def crop(images: Float[Tensor, "B C H W"], window: Window) -> Float[Tensor, "B C
 
 
 def large_enough(images: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C H W"]:
-    """Enlarged, where its shorter side is less than an LPIPS network can take."""
+    """Enlarge images whose shorter side is too small for an LPIPS network."""
     shorter = min(images.shape[-2:])
     if shorter >= _LEAST_SIDE:
         return images

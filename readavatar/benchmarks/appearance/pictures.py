@@ -1,4 +1,4 @@
-"""What the appearance scorecard judges, to look at: real and painted frames under each other, mouths close up."""
+"""Contact sheets of the appearance scorecard: real and rendered faces, with close-ups of mouths and eyes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TILE = 256
 """Pixels of a picture's sides."""
 DIFFERENCE_GAIN = 4.0
 FACE_MARGIN = 0.15
-"""Around the face's landmarks, as a part of their hull's height: the seam and what it has to fit."""
+"""Around the face's landmarks, as a share of their hull's size, so that the seam is visible."""
 MOUTH_MARGIN = 1.25
-"""Side of the square around a mouth, over its box's longer one."""
+"""Side of the square around a mouth, relative to the longer side of its box."""
 EYES_MARGIN = 1.3
-"""Side of the square around both eyes, over their width: brows and lids."""
+"""Side of the square around both eyes, relative to their width; it includes the brows."""
 REAL = "real"
 _EYES = slice(36, 48)
 
@@ -32,11 +32,11 @@ _EYES = slice(36, 48)
 def write_painting_sheet(
     path: str | Path, moments: Sequence[Moment], painted: Mapping[str, Sequence[Float[Tensor, "3 H W"]]], fps: float
 ) -> None:
-    """A column a moment: the real face, each painter's and 4 × the first one's difference; then their mouths.
+    """Draw a column for each moment: the real face, each painter's, 4 × the first one's difference, and the mouths.
 
     Args:
         path: The PNG.
-        moments: What is real.
+        moments: The real frames.
         painted: By painter, each moment's first frame.
         fps: Of the clip.
     """
@@ -63,14 +63,14 @@ def write_driven_sheet(
     names: Sequence[str],
     seconds: Sequence[float],
 ) -> None:
-    """A column a moment: the face in every row's clip, then the last row's mouths and eyes.
+    """Draw a column for each moment: the face in every row's clip, then the mouths and eyes of the last row.
 
     Args:
         path: The PNG.
-        rows: The moments' frames.
-        landmarks: Of each; None, where there is no face, shows the whole frame.
+        rows: The frames of each row.
+        landmarks: Of each frame; None (no face) shows the whole frame.
         names: Of the rows.
-        seconds: When the moments are.
+        seconds: Times of the moments.
     """
     height, width = rows[0].shape[-2:]
     parts = [(names[index], index, face_square) for index in range(len(rows))]
@@ -85,14 +85,14 @@ def write_driven_sheet(
 
 
 def tile(image: Float[Tensor, "3 H W"], window: Window | None = None) -> UInt8[np.ndarray, "256 256 3"]:
-    """A square part of a picture, as large as the sheet's others."""
+    """A square part of a picture, scaled to the size of a tile."""
     part = image if window is None else image[..., window.rows, window.columns]
     part = F.interpolate(part[None], (TILE, TILE), mode="bicubic", antialias=True, align_corners=False)[0]
     return (part.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 
 
 def face_square(landmarks: Float[Tensor, "L 2"], height: int, width: int) -> Window:
-    """The square around a face, as far as the picture allows."""
+    """The square around a face, clipped to the picture."""
     hull = bounding_window(landmark_hull(landmarks, height, width)[0])
     longer = max(hull.rows.stop - hull.rows.start, hull.columns.stop - hull.columns.start)
     return _square(hull, round((1 + 2 * FACE_MARGIN) * longer), height, width)

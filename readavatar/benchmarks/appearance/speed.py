@@ -1,6 +1,6 @@
-"""What a training step of the appearance stage costs beside its networks.
+"""The speed of the appearance stage: a training step and ``animate`` against the networks alone, and the renderer.
 
-The appearance stage against the clock: what training and ``animate`` cost beside the networks, and the ladder.
+Each config of ``configs/appearance`` (fast, default, high) is timed on a digital actor's film.
 """
 
 from __future__ import annotations
@@ -8,46 +8,159 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytorch_lightning as pl
+import soundfile
 import torch
 from rich.console import Console
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from readavatar.appearance import AppearanceModule
+from readavatar.appearance import AppearanceModule, AppearanceRenderer, render_face
 from readavatar.appearance.augmentation import Crops, choose_crops
 from readavatar.appearance.inference import soft_edge, uses_bfloat16
 from readavatar.appearance.losses import Rendered
 from readavatar.benchmarks.appearance.actor_films import default_model
-from readavatar.benchmarks.appearance.speed_rendering import (
-    NUM_FRAMES,
-    add_expression_part,
-    time_animation,
-    time_renderer,
-)
-from readavatar.benchmarks.scorecard import Figure, print_figures
+from readavatar.benchmarks.scorecard import Figure, measure, print_figures
 from readavatar.data.datasets.appearance_batches import AppearanceBatch
 from readavatar.data.datasets.appearance_clips import load_appearance_clip
-from readavatar.data.datasets.speech_features import load_described_encoder
+from readavatar.data.datasets.speech_features import describe_encoder, load_described_encoder
 from readavatar.data.raster.render_inputs import MapSettings, RenderInputs
 from readavatar.data.store import ClipStore
-from readavatar.data.store.avatar import Avatar
+from readavatar.data.store.avatar import Avatar, load_network, write_avatar_part
+from readavatar.directing.animate import animate
+from readavatar.emotion import MEAD_EMOTIONS
+from readavatar.expression import ExpressionGenerator
+from readavatar.expression.settings import NetworkSettings
 from readavatar.files import replacing_file
+from readavatar.media.waveform import SAMPLE_RATE
 from readavatar.morphable import load_morphable_model
+from readavatar.morphable.model import MorphableModel
+from readavatar.speech import load_speech_encoder
 from readavatar.synthetic import write_actor_clip
 from readavatar.training import train
 
+BATCH_SIZES = (1, 4, 8, 16)
+THREADS = (1, 2)
+NUM_FRAMES = 16
+
+
+class NetworkClock:
+    """Measures the time that networks compute, in all threads: every module except the morphable model."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._thread = threading.local()
+
+    @contextmanager
+    def running(self) -> Iterator[NetworkClock]:
+        """Count the calls of all modules inside this context."""
+        handles = [
+            register_module_forward_pre_hook(self._enter),
+            register_module_forward_hook(self._leave, always_call=True),
+        ]
+        try:
+            yield self
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enter(self, module: nn.Module, arguments: tuple) -> None:
+        self._thread.starts = [*getattr(self._thread, "starts", []), time.perf_counter()]
+
+    def _leave(self, module: nn.Module, arguments: tuple, output: object) -> None:
+        start = self._thread.starts.pop()
+        if not self._thread.starts and not isinstance(module, MorphableModel):
+            name = type(module).__name__
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def time_animation(avatar: Path, out: Path, seconds: float) -> tuple[int, float, dict[str, float]]:
+    """Time ``animate`` on the CPU, after one run that does not count.
+
+    On a GPU, calls of networks return before they have finished, so that their time could not be measured.
+
+    Args:
+        avatar: An avatar with both networks.
+        out: Folder for the speech and the clip.
+        seconds: Length of the speech: the footage's own sound, repeated.
+
+    Returns:
+        The number of frames, the seconds of the whole, and those of the networks by class.
+    """
+    sound = Avatar(avatar).footage.waveform()
+    waveform = sound.repeat(int(seconds * SAMPLE_RATE) // len(sound) + 1)[: int(seconds * SAMPLE_RATE)]
+    soundfile.write(out / "speech.wav", waveform.numpy(), SAMPLE_RATE)
+    soundfile.write(out / "short.wav", waveform[:SAMPLE_RATE].numpy(), SAMPLE_RATE)
+    animate(avatar, out / "short.wav", out / "short.mp4", device="cpu")
+    start = time.perf_counter()
+    with NetworkClock().running() as clock:
+        animation = animate(avatar, out / "speech.wav", out / "speech.mp4", device="cpu")
+    return len(animation.emotion), time.perf_counter() - start, clock.seconds
+
+
+def add_expression_part(avatar: Path) -> None:
+    """Add an untrained expression network of the default size; training does not change its speed."""
+    config = Avatar(avatar).part_config("appearance")
+    encoder, names = load_speech_encoder("auto"), config["expression_names"]
+    network = ExpressionGenerator(
+        encoder.num_features,
+        len(MEAD_EMOTIONS),
+        len(names),
+        fps=25.0,
+        num_people=1,
+        **NetworkSettings().generator_sizes,
+    )
+    description = {
+        "network": network.config,
+        "speech_encoder": describe_encoder(encoder),
+        "morphable_model": config["morphable_model"],
+        "expression_names": names,
+        "emotion_names": list(MEAD_EMOTIONS),
+        "people": [Avatar(avatar).card.name],
+        "fps": 25.0,
+    }
+    write_avatar_part(avatar, "expression", network, description, Avatar(avatar).footage.path)
+
+
+def time_renderer(avatar: Path, inputs: RenderInputs) -> dict[str, Figure]:
+    """Milliseconds for each frame by precision, batch size and threads (no more than the machine has).
+
+    Args:
+        avatar: With an appearance part.
+        inputs: Inputs of ``NUM_FRAMES`` frames.
+    """
+    part = Avatar(avatar).part("appearance")
+    renderer = load_network(AppearanceRenderer(**part.config["network"]), part)
+    threads_before, figures = torch.get_num_threads(), {}
+    try:
+        for threads in THREADS:
+            if threads > max(threads_before, 1):
+                continue
+            torch.set_num_threads(threads)
+            for precision, batch in ((precision, batch) for precision in ("fp32", "bf16") for batch in BATCH_SIZES):
+                work = lambda p=precision, b=batch: render_face(renderer, inputs, b, p == "bf16")  # noqa: E731
+                name = f"render, {precision}, batch {batch}, {threads} thread(s)"
+                figures[name] = measure(work, per=len(inputs.paint_mask), repeats=2)
+    finally:
+        torch.set_num_threads(threads_before)
+    return figures
+
+
 WARM_UP = 2
-"""Steps that do not count: first allocations, the trial of precisions."""
+"""Steps that do not count: first allocations, and the choice of the precision."""
 
 
 class StepTimer(pl.Callback):
-    """Times every step from the last one's end to its own, and after each the bare passes on the same batch.
+    """Times every step from the end of the one before, and then the networks' passes alone on the same batch.
 
-    Side by side, so that both have the same neighbours on the machine. The whole has all that Lightning, the data and
-    the logs do between two steps.
+    Both are timed one after the other, under the same load of the machine. The whole step includes the work of
+    Lightning, data loading and logging.
     """
 
     def __init__(self, report: str, warm_up: int = WARM_UP) -> None:
@@ -63,7 +176,7 @@ class StepTimer(pl.Callback):
         self._left = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: AppearanceModule) -> None:
-        """The clock runs."""
+        """Start the clock."""
         self._left = time.perf_counter()
 
     def on_train_batch_end(
@@ -113,7 +226,7 @@ def _bare_passes(
     step: int,
     bfloat16: bool,
 ) -> None:
-    """Forward and backward of every network that a step asks, and nothing else."""
+    """Forward and backward passes of all networks in a step, and nothing else."""
     settings, objective = module.optimization, module.objective
     module.zero_grad()
     with torch.autocast(module.device.type, torch.bfloat16, enabled=bfloat16):
@@ -131,9 +244,10 @@ def _bare_passes(
 
 ACTOR = 301
 LADDER = {"fast": 12, "default": 12, "high": 3}
-"""The configs of configs/appearance, and how many of their steps are timed: a step of ``high`` takes a CPU minutes."""
+"""The configs of configs/appearance, and how many steps of each are timed: on a CPU, a step of ``high`` takes
+minutes."""
 FILM_SIZES = {"fast": 256, "default": 256, "high": 512}
-"""Of the footage, pixels; a rung that names no size of its own trains at this one."""
+"""Of the footage, pixels; a config without a size of its own trains at this one."""
 FILM_SECONDS, SPOKEN_SECONDS = 3.0, 8.0
 TRAINING_AIM, RENDERING_AIM = "≤ 10", "≤ 20"
 
@@ -146,17 +260,17 @@ def bench_appearance_speed(
     work: str | Path = "bench_appearance",
     console: Console | None = None,
 ) -> dict[str, Figure]:
-    """Time training steps, ``animate`` and the renderer of each rung on a digital actor's film.
+    """Time training steps, ``animate`` and the renderer of each config on a digital actor's film.
 
     Args:
         morphable_model: Of the actor; ``ict`` where it is here, else ``builtin``.
-        configs: Put over each rung's.
-        rungs: Of ``LADDER``.
-        work: Folder for the film; the trainings of a few steps there are made anew.
+        configs: Applied over each of the configs.
+        rungs: Names of ``LADDER``.
+        work: Folder for the film and for the trainings of a few steps, which are always repeated.
         console: Where a table of the figures is printed; by default nowhere.
 
     Returns:
-        By ``rung: what``; shares in per cent of the networks' own time.
+        By ``config: row``; shares in per cent of the networks' own time.
     """
     work = Path(work) / "speed"
     figures: dict[str, Figure] = {}

@@ -1,1 +1,1 @@
-"""Behind ``readavatar bench expression``."""
+"""The expression scorecard, behind ``readavatar bench expression``."""

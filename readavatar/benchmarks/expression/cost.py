@@ -1,4 +1,4 @@
-"""The expression scorecard's rows on use: any length in chunks, in flat memory, faster than the speech encoder."""
+"""The expression scorecard's rows on cost: generation in chunks, memory and speed."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ COST_ROWS = {
 LONG_SECONDS, SHORT_SECONDS = 600.0, 60.0
 TIMED_SECONDS = 30.0
 _CHUNK = 250
-"""Frames; an odd number of chunks of another size than ``generate_expressions`` takes by itself."""
+"""Frames: another size than the default of ``generate_expressions``, and an odd number of chunks."""
 
 
 def measure_cost(trial: Trial, motion: TrainedMotion) -> dict[str, float]:
     """``COST_ROWS``.
 
-    The network alone is held against its whole: the speech encoder has chunks of its own, and both ways hear the same
-    features. Memory is a fresh process's, whose features are there already.
+    Only the network is compared in chunks and as a whole: both get the same speech features, since the encoder has
+    chunks of its own. Memory is measured in a new process, without the speech encoder.
     """
     fps, generator = motion.fps, motion.generator
     speech, emotion = _endless(trial, motion, round(LONG_SECONDS * fps))
@@ -59,9 +59,9 @@ def measure_cost(trial: Trial, motion: TrainedMotion) -> dict[str, float]:
 
 
 def _endless(trial: Trial, motion: TrainedMotion, num_frames: int) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T N"]]:
-    """The held-out takes' features and emotions, again and again."""
+    """The held-out takes' features and emotions, repeated to ``num_frames``."""
     speech = torch.cat([motion.encode_speech(take) for take in trial.takes])
-    emotion = torch.cat([motion.asked(take.emotion) for take in trial.takes])
+    emotion = torch.cat([motion.requested_emotion(take.emotion) for take in trial.takes])
     index = torch.arange(num_frames) % len(speech)
     return speech[index], emotion[index]
 
@@ -73,16 +73,17 @@ def _peak_of_process(avatar: Path, seconds: float) -> float:
 
 
 def peak_memory(avatar: str, seconds: float) -> float:
-    """Generate ``seconds`` of motion, and tell how much memory this process has held at most.
+    """Generate ``seconds`` of motion and return this process's peak memory.
 
     Returns:
-        Megabytes; NaN where the system does not tell (it is read from Linux's ``/proc``).
+        Megabytes; NaN where there is no ``/proc`` (it is Linux's).
     """
     part = Avatar(avatar).part("expression")
     generator = load_network(ExpressionGenerator(**part.config["network"]), part)
     sizes = part.config["network"]
     longest, num_frames = (round(duration * generator.fps) for duration in (LONG_SECONDS, seconds))
-    speech = torch.randn(longest, sizes["num_speech_features"])  # as long as it gets, however much of it is used
+    # The longest length in every process, so that only generation differs.
+    speech = torch.randn(longest, sizes["num_speech_features"])
     emotion = torch.zeros(longest, sizes["num_emotions"])
     generate_expressions(generator, speech[:num_frames], emotion[:num_frames])
     status = Path("/proc/self/status")

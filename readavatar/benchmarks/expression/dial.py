@@ -1,6 +1,7 @@
-"""The expression scorecard's rows on obedience: the emotion that is asked for is the one that others read.
+"""The expression scorecard's rows on emotion: does the face show the requested emotion at the requested strength?
 
-The expression scorecard's rows on change: a new emotion comes when it is asked for, and without a jerk.
+Rows on strength ("dial") raise each emotion in steps and measure it with an independent reader. Rows on change measure
+how soon and how smoothly a new emotion appears.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.benchmarks.expression.motion import SPACE, Motion, true_motion
+from readavatar.benchmarks.expression.motion import SPACE, MotionSource, true_motion
 from readavatar.benchmarks.expression.reader import EmotionReader
 from readavatar.benchmarks.expression.takes import Trial, constant_emotion
 from readavatar.benchmarks.scorecard import Row
@@ -44,30 +45,29 @@ WINDOW_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Dial:
-    """What is measured of each emotion, asked for in steps from none to full."""
+    """The measured strength of each emotion, requested in steps from 0 to 1."""
 
     asked: Float[Tensor, " K"]
     measured: Float[Tensor, "N R K"]
-    """Of R lines; N are ``SPACE.names``."""
+    """For R lines; N are ``SPACE.names``."""
 
 
-def turn_dial(trial: Trial, motion: Motion, reader: EmotionReader) -> Dial:
-    """Each emotion in ``NUM_STEPS`` strengths, said in every line.
+def turn_dial(trial: Trial, motion: MotionSource, reader: EmotionReader) -> Dial:
+    """Each emotion at ``NUM_STEPS`` strengths, in every line.
 
-    A line keeps its seed over all steps, as someone who turns a dial and leaves the seed: what differs from step to
-    step is the dial's doing.
+    A line keeps its seed over all steps, so that only the strength differs from step to step.
     """
     asked = torch.linspace(0, 1, NUM_STEPS)
     measured = torch.zeros(SPACE.num_emotions, len(trial.lines), NUM_STEPS)
     for row, name in enumerate(SPACE.names):
         for seed, line in enumerate(trial.lines):
             for step, strength in enumerate(asked.tolist()):
-                shown = motion(line, constant_emotion(line, **{name: strength}), seed)
-                measured[row, seed, step] = reader.read(shown)[:, row].mean()
+                expressions = motion(line, constant_emotion(line, **{name: strength}), seed)
+                measured[row, seed, step] = reader.read(expressions)[:, row].mean()
     return Dial(asked, measured)
 
 
-def measure_dial(trial: Trial, motion: Motion, reader: EmotionReader, dial: Dial) -> dict[str, float]:
+def measure_dial(trial: Trial, motion: MotionSource, reader: EmotionReader, dial: Dial) -> dict[str, float]:
     """``DIAL_ROWS``; the standard error of a step is over the lines."""
     ranks = [rank_correlation(dial.asked, each.mean(0)) for each in dial.measured]
     steps = [largest_step_back(each) for each in dial.measured]
@@ -82,8 +82,8 @@ def measure_dial(trial: Trial, motion: Motion, reader: EmotionReader, dial: Dial
     }
 
 
-def _recognised(trial: Trial, motion: Motion, reader: EmotionReader) -> float:
-    """Percent of 1 s windows in which the emotion asked for is the one read most strongly."""
+def _recognised(trial: Trial, motion: MotionSource, reader: EmotionReader) -> float:
+    """Per cent of 1 s windows in which the requested emotion is measured as the strongest."""
     right, total, length = 0, 0, round(WINDOW_SECONDS * trial.fps)
     for row, name in enumerate(SPACE.names):
         for seed, line in enumerate(trial.lines):
@@ -93,8 +93,8 @@ def _recognised(trial: Trial, motion: Motion, reader: EmotionReader) -> float:
     return 100 * right / total
 
 
-def _mixture_error(trial: Trial, motion: Motion, reader: EmotionReader) -> float:
-    """Every pair of emotions in every one of ``MIXED``'s strengths; one line for each, in turn."""
+def _mixture_error(trial: Trial, motion: MotionSource, reader: EmotionReader) -> float:
+    """Mean error over all pairs of emotions and all strengths of ``MIXED``, each in one line, in turn."""
     errors = []
     lines = itertools.cycle(enumerate(trial.lines))
     for first, second in itertools.combinations(range(SPACE.num_emotions), 2):
@@ -122,23 +122,23 @@ CHANGE_ROWS = {
 }
 
 RAMP_SECONDS = 0.2
-"""From one emotion to the next: a change that is meant to be seen as sudden."""
+"""Duration of a change from one emotion to the next, short enough to look sudden."""
 BEFORE, AFTER = 1.2, 1.2
-"""Seconds of a trial around the ramp's middle."""
+"""Seconds measured before and after the middle of a change."""
 PLATEAU_SECONDS = 0.4
-"""At both ends of a trial."""
+"""At both ends of the measured time."""
 LEAST_ANSWER = 0.1
-"""By which an emotion has to rise or fall when it is wholly asked for, or no longer."""
+"""An emotion that rises or falls by less has not answered the request."""
 LEAST_PAUSE = 0.3
 """Seconds of silence between two sentences."""
 NEAR_SECONDS = 0.5
-"""To either side of the change, where the acceleration is looked at."""
+"""To either side of a change: where the acceleration is measured."""
 _TRUTH_SEED = 100_000
 
 
 @dataclass(frozen=True)
 class Change:
-    """From one emotion (None is neutral) to another, and the answer of one of the two, mean over the lines."""
+    """A change between two emotions (None is neutral): the measured curve of one of them, mean over the lines."""
 
     before: str | None
     after: str | None
@@ -146,12 +146,12 @@ class Change:
     curve: Float[Tensor, " T"]
 
 
-def ask_changes(trial: Trial, motion: Motion, reader: EmotionReader) -> tuple[list[Change], float]:
-    """Neutral to each emotion, each emotion to neutral, and each to the next; within a sentence of every line.
+def ask_changes(trial: Trial, motion: MotionSource, reader: EmotionReader) -> tuple[list[Change], float]:
+    """Request changes within a sentence of every line: neutral to each emotion, back, and from each to the next.
 
     Returns:
-        The mean answer of each emotion that changes, and the largest acceleration near a change (root mean square over
-        the face, mean over all changes), mm a frame².
+        The mean curve of each emotion that changes, and the largest acceleration near a change (mean over all changes),
+        in mm per frame².
     """
     names = SPACE.names
     pairs = [(None, name) for name in names] + [(name, None) for name in names]
@@ -171,11 +171,12 @@ def ask_changes(trial: Trial, motion: Motion, reader: EmotionReader) -> tuple[li
     return changes, sum(accelerations) / len(accelerations)
 
 
-def measure_changes(trial: Trial, motion: Motion, reader: EmotionReader) -> tuple[dict[str, float], list[Change]]:
-    """``CHANGE_ROWS``, and the answers they are of.
+def measure_changes(trial: Trial, motion: MotionSource, reader: EmotionReader) -> tuple[dict[str, float], list[Change]]:
+    """``CHANGE_ROWS``, and the curves that they are computed from.
 
-    Each answer is timed between its own two plateaus, so that an emotion that is shown weakly is not late for that; the
-    track takes ``RAMP_SECONDS``, 80 % of it from 10 to 90 %. An answer of less than ``LEAST_ANSWER`` is none.
+    Each curve is timed between its own two plateaus, so that a weak emotion does not count as late. The track takes
+    ``RAMP_SECONDS``, 80 % of it from 10 to 90 %. A curve that changes by less than ``LEAST_ANSWER`` counts as no
+    answer.
     """
     changes, acceleration = ask_changes(trial, motion, reader)
     _, true_acceleration = ask_changes(trial, _seeded(true_motion(trial.character)), reader)
@@ -199,7 +200,7 @@ def measure_changes(trial: Trial, motion: Motion, reader: EmotionReader) -> tupl
 def change_track(line: Take, before: str | None, after: str | None) -> tuple[Float[Tensor, "T N"], int]:
     """The emotion of every frame, and the frame that begins at the ramp's middle.
 
-    That is the middle of the line's longest sentence: a mouth that closes for a pause would hide half of an emotion.
+    The ramp is in the middle of the line's longest sentence: a closed mouth in a pause would hide half of an emotion.
     """
     num_frames = len(line.expressions)
     pauses = [each for each in line.phonemes if not each.symbol and each.end - each.start >= LEAST_PAUSE]
@@ -218,7 +219,7 @@ def _is_answer(change: Change, plateau: int) -> bool:
     return (rise if change.emotion == change.after else -rise) >= LEAST_ANSWER
 
 
-def _seeded(motion: Motion) -> Motion:
+def _seeded(motion: MotionSource) -> MotionSource:
     return lambda take, emotion, seed: motion(take, emotion, _TRUTH_SEED + seed)
 
 

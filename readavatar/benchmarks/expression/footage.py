@@ -1,6 +1,7 @@
-"""What a line through a few frames of speech features tells of a mouth: the least that a network has to beat.
+"""The expression scorecard on footage: the held-out end of a fitted clip, against a ridge regression.
 
-The expression scorecard on footage: the end of a fitted clip that was held out, against a ridge regression.
+The regression predicts the mouth's opening from a few frames of speech features. It is the least that a network has to
+beat.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from readavatar.assets import find_asset
 from readavatar.benchmarks.expression.motion import load_encoder_of
-from readavatar.benchmarks.expression.sync import SyncJudge, find_judge
+from readavatar.benchmarks.expression.sync import MOST_OFFSET, SyncJudge, find_judge
 from readavatar.benchmarks.scorecard import Row, Score, print_scores
 from readavatar.data.datasets.speech_features import clip_speech_features
 from readavatar.data.store import ClipStore
@@ -48,14 +49,14 @@ def predict_by_ridge(
     test: Float[Tensor, "U W"],
     penalties: Sequence[float] = PENALTIES,
 ) -> Float[Tensor, " U"]:
-    """Ridge regression of standardised features, with the penalty that predicts left-out stretches of training best.
+    """Ridge regression of standardised features, with the penalty that predicts left-out stretches best.
 
     Args:
         features: Of the training frames, in order.
         target: Likewise.
         test: Of the frames to predict.
-        penalties: To choose from, by the mean correlation over ``NUM_FOLDS`` stretches, each left out in turn
-            (neighbouring frames are alike, so that frames left out one by one would prefer to learn by heart).
+        penalties: Candidates, compared by the mean correlation over ``NUM_FOLDS`` stretches, each left out in turn
+            (neighbouring frames are similar, so that leaving out single frames would choose too weak a penalty).
     """
     scores = torch.zeros(len(penalties))
     for left_out in torch.arange(len(target)).chunk(NUM_FOLDS):
@@ -69,7 +70,8 @@ def predict_by_ridge(
 def _fit_and_predict(
     features: Float[Tensor, "T W"], target: Float[Tensor, " T"], test: Float[Tensor, "U W"], penalties: Sequence[float]
 ) -> Float[Tensor, "U P"]:
-    """In the dual: windows have more features than a clip has frames, and one decomposition serves all penalties."""
+    """Solved in the dual, since windows have more features than a clip has frames. One decomposition serves all
+    penalties."""
     mean, std = features.mean(0), features.std(0).clamp(min=1e-6)
     features, test = ((each - mean).double() / std for each in (features, test))
     level = target.double().mean()
@@ -86,10 +88,8 @@ OF_MEAN = f"mouth opening: correlation, mean of {NUM_SAMPLES} samples"
 OF_SAMPLES = "mouth opening: correlation of single samples"
 OPENING_SPREAD = "mouth opening: standard deviation of each sample, over the real"
 UPPER_SPREAD = "upper face: standard deviation of each sample, over the real"
-SAMPLE_OFFSETS = "sync, by a judge of its own: offset of each sample"
-REAL_OFFSET = "sync, by a judge of its own: offset of the real lips"
-MOST_OFFSET = 2.0
-"""Frames."""
+SAMPLE_OFFSETS = "sync by an independent judge: offset of each sample"
+REAL_OFFSET = "sync by an independent judge: offset of the real lips"
 _AIMS_OF_MEAN = {"log_mel": 0.60, "whisper": 0.78}
 """By the encoder's name."""
 _SPREAD_ROW = Row("ratio", at_least=0.9, at_most=1.1)
@@ -102,21 +102,21 @@ def bench_expression_footage(
     work: str | Path = "bench_expression",
     console: Console | None = None,
 ) -> dict[str, Score]:
-    """Measure on a clip's held-out end what a ridge regression tells of the mouth and, if given, what an avatar does.
+    """Measure a ridge regression and, if given, an avatar on a clip's held-out end.
 
     Args:
         clip: A fitted clip with sound.
         avatar: Trained on the clip without its last ``held_out`` seconds, or on other people.
         held_out: Seconds.
-        work: Folder that keeps the judge of sync.
+        work: Folder that keeps the sync judge.
         console: Where a table of the scores is printed; by default nowhere.
 
     Returns:
-        By ``footage: row``. An avatar's spreads are means with the least and the greatest over the samples, and hold
-        where all samples do.
+        By ``footage: row``. An avatar's spreads are means over the samples with their range; they hold if all samples
+        do.
 
     Raises:
-        UserError: A clip that is not fitted, has no sound or is too short; or an avatar of another morphable model.
+        UserError: The clip is not fitted, has no sound or is too short; or the avatar has another morphable model.
     """
     store = ClipStore(clip)
     face = store.tracking()
@@ -146,15 +146,15 @@ def bench_expression_footage(
 def sample_scores(
     samples: Float[Tensor, "S T E"], true: Float[Tensor, "T E"], space: FaceSpace, least_of_mean: float | None = None
 ) -> dict[str, Score]:
-    """Correlation and spread of motions drawn for one sound, against the real one.
+    """Correlation and spread of motions generated for one sound, against the real one.
 
-    One sample of a mapping to many cannot correlate as well as their mean does, and their mean cannot move as much as
-    one sample: both are told.
+    Many motions fit one sound. A single sample correlates less than the mean of samples, and the mean moves less than a
+    single sample; both are reported.
 
     Args:
-        samples: S draws.
+        samples: S generated motions.
         true: As tracked.
-        space: Measures on the face.
+        space: Converts coefficients to distances on the face.
         least_of_mean: The aim for the mean's correlation.
     """
     opening, openings = space.opening(true), [space.opening(sample) for sample in samples]
@@ -175,13 +175,13 @@ def sample_scores(
 def sync_scores(
     store: ClipStore, true: Float[Tensor, "T E"], samples: Float[Tensor, "S T E"], judge: SyncJudge
 ) -> dict[str, Score]:
-    """Over the whole clip, since 12 s are few to tell by: by how many frames each sample is late, and the real lips.
+    """By how many frames each sample is late, and the real lips; over the whole clip, since 12 s are too short.
 
     Args:
-        store: Its sound.
+        store: The clip, for its sound.
         true: As tracked, in the order of ``EXPRESSION_NAMES``.
-        samples: S draws, likewise.
-        judge: Of sync.
+        samples: S generated motions, in the same order.
+        judge: The sync judge.
     """
     waveform, fps = store.waveform(), store.fps
     asked = Row("frames", at_least=-MOST_OFFSET, at_most=MOST_OFFSET)
@@ -194,16 +194,16 @@ def sync_scores(
 
 
 def _over_samples(row: Row, values: list[float]) -> Score:
-    """The mean, and the least and the greatest, all of which have to hold."""
+    """The mean with the range. It holds if all values do."""
     holds = None if row.holds(values[0]) is None else all(row.holds(value) for value in values)
     return Score(sum(values) / len(values), min(values), max(values), row.unit, row.aim, len(values), holds)
 
 
 def draw_samples(avatar: str | Path, store: ClipStore) -> Float[Tensor, "S T E"]:
-    """Motions for a clip's sound and labelled emotion, at its own frame rate.
+    """Generate motions for a clip's sound and labelled emotion, at the clip's frame rate.
 
     Raises:
-        UserError: An avatar whose expressions are not those that the clip was fitted with.
+        UserError: The avatar's expressions are not those that the clip was fitted with.
     """
     part = Avatar(avatar).part("expression")
     face = store.tracking()
@@ -236,7 +236,7 @@ def _labels(store: ClipStore, names: tuple[str, ...], num_frames: int, fps: floa
 def ridge_scores(
     store: ClipStore, space: FaceSpace, true: Float[Tensor, "T E"], seen: Bool[Tensor, " T"], count: int
 ) -> dict[str, Score]:
-    """Correlation and spread of the mouth's opening, predicted from each encoder that is on this machine."""
+    """Correlation and spread of the mouth's opening, predicted from each installed encoder."""
     opening, scores = space.opening(true), {}
     training, test = torch.nonzero(seen[:-count])[:, 0], torch.nonzero(seen[-count:])[:, 0] + len(seen) - count
     for what, encoder in track(_encoders(), "ridge regressions"):

@@ -1,6 +1,8 @@
-"""The expression scorecard's rows on liveliness: as much motion as the truth's, and of the same kind.
+"""The expression scorecard's rows on lips and liveliness.
 
-The expression scorecard's rows on lips: near the truth's, closed where they should be, in every emotion.
+Lips: close to the truth, closed where the truth is closed, in every emotion. Liveliness: as much motion as the truth,
+    with
+the same distribution.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from readavatar.benchmarks.expression.motion import SPACE, Motion, true_motion
+from readavatar.benchmarks.expression.motion import SPACE, MotionSource, true_motion
 from readavatar.benchmarks.expression.takes import Trial, constant_emotion, drawn, frames_within
 from readavatar.benchmarks.scorecard import Row
 from readavatar.emotion import EmotionTrack
@@ -39,19 +41,19 @@ LIFE_ROWS = {
 CUTOFF = 2.0
 """Hz."""
 NUM_MOTIONS, NUM_TRUTHS = 8, 16
-"""Draws of every take, and performances of it that are the truth: one has blinks enough for a guess only."""
+"""Generated motions and true performances of every take: a single one has too few blinks for a good estimate."""
 _FIRST_TRUTH_SEED = 100_000
 WINDOW_SECONDS, STEP_SECONDS = 1.0, 0.2
 NUM_AXES = 32
-"""Of the true training motion's windows; what it does not vary in is not compared, and Gaussians of more dimensions
-would need more windows."""
+"""Principal axes of the true training motion's windows. Other directions are not compared, since Gaussians of more
+dimensions would need more windows."""
 
 
-def measure_life(trial: Trial, motion: Motion) -> dict[str, float]:
-    """``LIFE_ROWS``: draws for every held-out take against other performances of the same takes.
+def measure_life(trial: Trial, motion: MotionSource) -> dict[str, float]:
+    """``LIFE_ROWS``: generated motions of every held-out take against true performances of the same takes.
 
-    The truth's own row is thus what a perfect network would get: not 0 for a distance, since blinks and brows fall
-    elsewhere each time, and windows are a sample.
+    The truth's own row is what a perfect network would get. It is not 0 for a distance, since blinks and brow motion
+    differ in each performance and windows are a sample.
     """
     act = true_motion(trial.character)
     generated = [motion(take, take.emotion, seed) for take, seed in drawn(trial.takes, NUM_MOTIONS)]
@@ -78,7 +80,7 @@ def _training(trial: Trial) -> list[Tensor]:
 
 
 def _windows(trial: Trial, part: str, takes: list[Float[Tensor, "_ E"]]) -> Float[Tensor, "W D"]:
-    """Scaled so that a window's square is the mean square displacement over its frames and the part's vertices, mm²."""
+    """Windows scaled so that their squared norm is the mean square displacement over frames and vertices, mm²."""
     length = round(WINDOW_SECONDS * trial.fps)
     step = max(1, round(STEP_SECONDS * trial.fps))
     windows = [motion_windows(trial.space.displacement(part, take), length, step) for take in takes]
@@ -101,30 +103,30 @@ LIP_ROWS = {
 }
 
 NUM_SAMPLES = 4
-"""Motions drawn for each sound."""
+"""Motions generated for each take."""
 CLOSED = 0.5
-"""Millimetres of opening beyond the resting lips', which touch; as the tracking scorecard has it."""
+"""Millimetres of opening beyond the resting lips, which touch; as in the tracking scorecard."""
 RESTING = 1.0
-"""Likewise, of a mouth between words."""
+"""The same for a mouth between words."""
 SHORTEST_SILENCE = 0.3
 """Seconds."""
 MUTED_SECONDS = 3.0
-"""Of a shot without a word, which is counted with the silences between words."""
+"""Length of a take without words, which counts with the silences between words."""
 _NO_RATIO = 0.1
-"""Millimetres: lip errors below are rounding, and their ratios mean nothing (the truth's against itself)."""
+"""Millimetres: smaller lip errors are rounding, and their ratios mean nothing (the truth against itself)."""
 _TRUTH_SEED = 100_000
 
 
-def measure_lips(trial: Trial, motion: Motion) -> dict[str, float]:
+def measure_lips(trial: Trial, motion: MotionSource) -> dict[str, float]:
     """``LIP_ROWS``.
 
-    Bilabials are counted in two ways. The first takes frames within /p b m/ in which the truth's opening is at most
-    ``CLOSED`` beyond rest, and asks for the same of the generated: what a viewer sees. The share is divided by that of
-    the actor's own second performance. The second, ``closure_recall``, does not know a mouth that rests a little open
-    from one that does not close, but cannot be won by a mouth that never opens.
+    Bilabials are measured in two ways. The first is the share of frames within /p b m/ with truly closed lips (opening
+    at most ``CLOSED`` beyond rest) in which the generated lips are closed, too. It is divided by the share of the
+    actor's own second performance. The second, ``closure_recall``, does not depend on the opening at rest, but a mouth
+    that never opens cannot score high on it.
 
-    Silences are counted where the actor's own mouth has closed, in the emotion asked for: on the way there and back
-    nothing is asked. The actor's mouth closes in every emotion.
+    Silences count only where the actor's own mouth is closed in the requested emotion, so not while it is closing or
+    opening. The actor's mouth closes in every emotion.
     """
     neutral, emotional = _lip_errors(trial, motion)
     worst, mean = _silences(trial, motion)
@@ -140,7 +142,7 @@ def measure_lips(trial: Trial, motion: Motion) -> dict[str, float]:
     }
 
 
-def _mean_lip_error(trial: Trial, motion: Motion) -> float:
+def _mean_lip_error(trial: Trial, motion: MotionSource) -> float:
     errors = [
         trial.space.lip_error(motion(take, take.emotion, seed), take.expressions)
         for take, seed in drawn(trial.takes, NUM_SAMPLES)
@@ -148,7 +150,7 @@ def _mean_lip_error(trial: Trial, motion: Motion) -> float:
     return float(torch.cat(errors).mean())
 
 
-def _lip_errors(trial: Trial, motion: Motion) -> tuple[float, float]:
+def _lip_errors(trial: Trial, motion: MotionSource) -> tuple[float, float]:
     """In neutral and, with the same sound, over all emotions at full strength."""
     act = true_motion(trial.character)
     errors = {}
@@ -162,7 +164,7 @@ def _lip_errors(trial: Trial, motion: Motion) -> tuple[float, float]:
     return neutral, sum(errors.values()) / len(errors)
 
 
-def _bilabials(trial: Trial, motion: Motion) -> tuple[float, float]:
+def _bilabials(trial: Trial, motion: MotionSource) -> tuple[float, float]:
     """Share of the truth's closures in which the generated lips are closed; and ``closure_recall``."""
     gaps: list[Tensor] = []
     true_gaps: list[Tensor] = []
@@ -175,7 +177,7 @@ def _bilabials(trial: Trial, motion: Motion) -> tuple[float, float]:
     is_closed = is_meant & (true_gap <= CLOSED)
     if not bool(is_closed.any()):
         return float("nan"), float("nan")
-    # What is neither a closure nor open (the ways there and back) says nothing of either.
+    # Frames within /p b m/ in which the lips are closing or opening count as neither.
     counted = is_closed | (true_gap > CLOSED)
     return float((gap[is_closed] <= CLOSED).float().mean()), closure_recall(gap[counted], true_gap[counted], CLOSED)
 
@@ -184,8 +186,8 @@ def _gap(trial: Trial, expressions: Float[Tensor, "T E"]) -> Float[Tensor, " T"]
     return trial.space.opening(expressions) - trial.space.opening_at_rest
 
 
-def _silences(trial: Trial, motion: Motion) -> tuple[float, float]:
-    """Percent of the frames in silences with a closed mouth: in the worst emotion, and the mean over all."""
+def _silences(trial: Trial, motion: MotionSource) -> tuple[float, float]:
+    """Per cent of the frames in silences with a closed mouth: in the worst emotion, and the mean over all."""
     shares = []
     act = true_motion(trial.character)
     muted = play(trial.character, 0, [], EmotionTrack.constant(SPACE), fps=trial.fps, duration=MUTED_SECONDS)

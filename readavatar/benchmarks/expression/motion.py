@@ -1,4 +1,4 @@
-"""Where the motion comes from that the expression scorecard measures: the actor's own truth, or a trained network."""
+"""The sources of motion that the expression scorecard compares: the actor's true performance, or a trained network."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from readavatar.morphable import EXPRESSION_NAMES
 from readavatar.speech import SpeechEncoder, load_speech_encoder
 from readavatar.synthetic import Character, Speech, Take, perform
 
-Motion = Callable[[Take, Float[Tensor, "T N"], int], Float[Tensor, "T E"]]
-"""(a take, whose sound is heard; the emotion asked for, which may be another than the take's; a seed) → coefficients of
-``EXPRESSION_NAMES`` without the gaze's."""
+MotionSource = Callable[[Take, Float[Tensor, "T N"], int], Float[Tensor, "T E"]]
+"""A function of a take (for its sound), the requested emotion (possibly not the take's own) and a seed that gives
+coefficients of ``EXPRESSION_NAMES`` without those of the gaze."""
 
 SPACE = EmotionSpace()
-"""What the digital actors play; N."""
+"""The N emotions that digital actors show."""
 _IS_FACE = torch.tensor([not name.startswith("eyeLook") for name in EXPRESSION_NAMES])
 
 
 def without_gaze(expressions: Float[Tensor, "T E"]) -> Float[Tensor, "T E"]:
-    """Lids that follow the eyes are put back: an avatar's gaze is its footage's, and no network's to answer for."""
+    """Set the expressions that follow the eyes to 0: an avatar's gaze comes from its footage, not from a network."""
     return expressions * _IS_FACE
 
 
-def true_motion(character: Character) -> Motion:
-    """The actor says the same once more, in the emotion asked for: what a perfect network would give.
+def true_motion(character: Character) -> MotionSource:
+    """The actor's performance of the same sentences in the requested emotion: what a perfect network would give.
 
-    Another seed blinks and beats the brows elsewhere, so that this is not the take again but another that is as true.
+    Each seed gives other blinks and brow motion, so that this is another true performance, not a copy of the take.
     """
 
     def motion(take: Take, emotion: Float[Tensor, "T N"], seed: int) -> Float[Tensor, "T E"]:
@@ -52,29 +52,29 @@ def true_motion(character: Character) -> Motion:
 
 
 _TRUE_TAKES = 700_000
-"""Added to a seed: performances that are none of a character's takes, of which each has its number."""
+"""Added to a seed, so that these performances differ from the character's numbered takes."""
 
 
 class TrainedMotion:
-    """An avatar's expression network; what its encoder hears in a take is kept, since takes are used often."""
+    """An avatar's expression network. The speech features of each take are cached, since takes are used often."""
 
-    def __init__(self, avatar: str | Path, heard: dict[str, Tensor] | None = None) -> None:
+    def __init__(self, avatar: str | Path, features: dict[str, Tensor] | None = None) -> None:
         """
         Args:
             avatar: The avatar's folder.
-            heard: Features that another motion has computed; filled.
+            features: A cache of speech features to share with others; it is filled.
 
         Raises:
-            UserError: No trained expression part, or one that knows other expressions or emotions than the actors'.
+            UserError: The avatar has no expression part, or one without the actors' expressions or emotions.
         """
         self.path = Path(avatar)
         part = Avatar(avatar).part("expression")
         self.generator = load_network(ExpressionGenerator(**part.config["network"]), part)
-        if not Avatar(avatar).card.footage:  # a prior of many, in whose manner together it meets a new person
+        if not Avatar(avatar).card.footage:  # a prior of many people: use their mean style
             for each in (self.generator.codes, self.generator.blink_rates):
                 each.copy_(each.mean(0, keepdim=True).expand_as(each))
         self.encoder = load_encoder_of(avatar)
-        self.heard = {} if heard is None else heard
+        self.features = {} if features is None else features
         names = tuple(part.config["expression_names"])
         if set(names) != set(EXPRESSION_NAMES):
             raise UserError(
@@ -96,17 +96,19 @@ class TrainedMotion:
 
     def encode_speech(self, take: Take) -> Float[Tensor, "T D"]:
         """The take's speech features."""
-        return encode_speech(self.encoder, take.waveform, take.fps, len(take.expressions), self.heard)
+        return encode_speech(self.encoder, take.waveform, take.fps, len(take.expressions), self.features)
 
-    def asked(self, emotion: Float[Tensor, "T N"]) -> Float[Tensor, "T M"]:
-        """An emotion of the actors' in the network's own order; what else it knows is not asked for."""
+    def requested_emotion(self, emotion: Float[Tensor, "T N"]) -> Float[Tensor, "T M"]:
+        """The actors' emotions in the network's order; its other emotions are 0."""
         asked = torch.zeros(len(emotion), self._num_emotions)
         asked[:, self._asked] = emotion
         return asked
 
     def __call__(self, take: Take, emotion: Float[Tensor, "T N"], seed: int) -> Float[Tensor, "T E"]:
-        """As ``Motion``."""
-        motion = generate_expressions(self.generator, self.encode_speech(take), self.asked(emotion), seed=seed)
+        """As ``MotionSource``."""
+        motion = generate_expressions(
+            self.generator, self.encode_speech(take), self.requested_emotion(emotion), seed=seed
+        )
         return without_gaze(motion[:, self._columns])
 
 
@@ -115,20 +117,20 @@ def encode_speech(
     waveform: Float[Tensor, " num_samples"],
     fps: float,
     num_frames: int,
-    heard: dict[str, Tensor],
+    cache: dict[str, Tensor],
 ) -> Float[Tensor, "T D"]:
-    """A sound's speech features, computed once and kept in ``heard``."""
+    """A waveform's speech features, computed once and kept in ``cache``."""
     key = f"{encoder.fingerprint} {fps} {num_frames} {hash(waveform.numpy().tobytes())}"
-    if key not in heard:
-        heard[key] = encoder.encode(waveform, fps, num_frames)
-    return heard[key]
+    if key not in cache:
+        cache[key] = encoder.encode(waveform, fps, num_frames)
+    return cache[key]
 
 
 def load_encoder_of(avatar: str | Path) -> SpeechEncoder:
     """The speech encoder that an avatar's expression part was trained with.
 
     Raises:
-        UserError: It is another one on this machine.
+        UserError: This machine has another encoder of that name.
     """
     described = Avatar(avatar).part_config("expression")["speech_encoder"]
     encoder = load_speech_encoder(described["name"], described["layers"])

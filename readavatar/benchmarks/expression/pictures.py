@@ -1,7 +1,4 @@
-"""The expression scorecard's picture: dials, changes of emotion, and how the upper face moves.
-
-Generated motion as one looks at it: a digital actor's face, frame after frame.
-"""
+"""Pictures of the expression scorecard: plots of emotions and motion, and contact sheets of generated motion."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from torch import Tensor
 
 from readavatar.assets import find_asset
 from readavatar.benchmarks.expression.dial import AFTER, BEFORE, RAMP_SECONDS, Change, Dial
-from readavatar.benchmarks.expression.motion import SPACE, Motion
+from readavatar.benchmarks.expression.motion import SPACE, MotionSource
 from readavatar.benchmarks.expression.takes import Trial
 from readavatar.directing.report import write_contact_sheet
 from readavatar.emotion import EmotionTrack
@@ -35,14 +32,15 @@ _SHOWN_SECONDS = 12.0
 def plot_scorecard(
     path: str | Path,
     trial: Trial,
-    motions: Mapping[str, Motion],
+    motions: Mapping[str, MotionSource],
     dials: Mapping[str, Dial],
     changes: Mapping[str, list[Change]],
 ) -> None:
     """Draw one actor's columns (the first is the truth) into a ``.png``.
 
-    Top: measured against asked strength, mean and range over the lines. Middle: the emotion that comes, around a change
-    from neutral. Bottom: the true upper face's first principal axis over one held-out take, in millimetres.
+    Top: measured against requested strength, mean and range over the lines. Middle: the measured emotion around a
+        change
+    from neutral. Bottom: the upper face along its first principal axis over one held-out take, in millimetres.
     """
     colours = dict(zip(motions, _COLOURS, strict=False))
     figure = Figure(figsize=(15, 10), layout="constrained")
@@ -56,7 +54,7 @@ def plot_scorecard(
             top.set_yticklabels([])
             middle.set_yticklabels([])
         else:
-            top.set(ylabel="measured strength", xlabel="asked strength")
+            top.set(ylabel="measured strength", xlabel="requested strength")
             middle.set(ylabel="measured strength", xlabel="seconds from the change")
             top.legend(fontsize="small")
     take = max(
@@ -101,19 +99,19 @@ _NEUTRAL = EmotionTrack.constant(SPACE)
 ACTOR = 1
 SIZE, ZOOM = 192, 1.35
 NUM_FRAMES, COLUMNS, STEP_SECONDS = 24, 8, 0.12
-"""Of a sheet: three seconds, at the pace of syllables."""
+"""Of a sheet: three seconds, about one picture for each syllable."""
 
 
 def write_motion_sheet(
     path: str | Path, expressions: Float[Tensor, "T E"], fps: float, start: int | float = 0.5
 ) -> None:
-    """Draw some seconds of motion on a digital actor who looks into the camera.
+    """Draw three seconds of motion on a digital actor who faces the camera.
 
     Args:
         path: The PNG.
-        expressions: Of ``EXPRESSION_NAMES``.
+        expressions: Coefficients of ``EXPRESSION_NAMES``.
         fps: Frames a second.
-        start: Seconds, where to begin.
+        start: Seconds at which to begin.
     """
     first = min(round(start * fps), max(0, len(expressions) - NUM_FRAMES))
     frames = (first + STEP_SECONDS * fps * torch.arange(NUM_FRAMES)).round().long()

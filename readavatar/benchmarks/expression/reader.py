@@ -1,4 +1,4 @@
-"""A reader of emotions: how strongly a face shows each, learnt from the true motion of other actors."""
+"""The emotion reader: measures the strength of each emotion in motion. It is trained on other actors."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from readavatar.progress import track
 from readavatar.synthetic import SENTENCES, make_character, play
 
 _REACH = 2
-"""Frames to either side that a reading sees: enough to tell a blink from a lowered lid, too few to tell speech apart
-by who speaks."""
+"""Frames to either side that the network sees: enough to distinguish a blink from a lowered lid, too few to recognise
+the speaker."""
 _BATCH = 64
 _WINDOW_SECONDS = 1.0
-"""Of what is learnt from, as of what is read."""
+"""Of a training sample, and of a measurement."""
 _RATE = 4e-3
 _MIXTURE_SHARE, _NEUTRAL_SHARE = 0.5, 0.1
 
 
 @dataclass(frozen=True)
 class ReaderSettings:
-    """What a reader learns from; another version of what actors do needs another ``version``."""
+    """Settings of the training; after a change of how actors move, raise ``version``."""
 
     first_seed: int = 5001
     num_characters: int = 40
     sentences: int = 8
-    """Of each character."""
+    """For each character."""
     emotions: int = 5
-    """Or mixtures, in which each sentence is said."""
+    """Emotions or mixtures in which each sentence is spoken."""
     seconds: float = 4.0
     """Of each take."""
     fps: float = 25.0
@@ -74,12 +74,12 @@ class EmotionReader(nn.Module):
 
     @torch.no_grad()
     def read(self, expressions: Float[Tensor, "T E"]) -> Float[Tensor, "T N"]:
-        """As ``forward``, of one take; the gaze is not looked at."""
+        """As ``forward`` for one take, without the expressions of the gaze."""
         return self(without_gaze(expressions)[None])[0]
 
 
 def find_reader(work: str | Path, settings: ReaderSettings | None = None) -> EmotionReader:
-    """The reader of these settings, kept in ``work`` and trained (in about half a minute) where it is not."""
+    """Load the reader of these settings from ``work``, or train it (in about half a minute)."""
     settings = settings or ReaderSettings()
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(settings), sort_keys=True).encode()).hexdigest()[:8]
     path = Path(work) / f"emotion_reader-{digest}.safetensors"
@@ -96,8 +96,9 @@ def find_reader(work: str | Path, settings: ReaderSettings | None = None) -> Emo
 def train_reader(settings: ReaderSettings) -> EmotionReader:
     """Learn the strengths from true motion; the mean over a window counts as much as its frames.
 
-    By the frames alone the reader would play safe: what it cannot tell in a closed mouth it would take for average, and
-    a mixture's strengths would come out pulled together. Their mean, which is what is used of it, must be right.
+    With a loss on frames alone, the reader would predict average strengths where a frame is ambiguous (a closed mouth),
+    and the strengths of a mixture would move together. The loss on the window's mean corrects this; the mean is what
+    the scorecard uses.
     """
     expressions, emotion = reader_takes(settings)
     length = round(_WINDOW_SECONDS * settings.fps)
@@ -108,7 +109,7 @@ def train_reader(settings: ReaderSettings) -> EmotionReader:
         reader.std.copy_(expressions.std((0, 1)).clamp(min=0.01))
         optimizer = torch.optim.Adam(reader.parameters())
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=settings.steps)
-        for _ in track(range(settings.steps), "learning to read emotions"):
+        for _ in track(range(settings.steps), "training the emotion reader"):
             chosen, first = torch.randint(len(expressions), (_BATCH,)), torch.randint(expressions.shape[1] - length, ())
             read, asked = reader(expressions[chosen, first : first + length]), emotion[chosen]
             loss = F.mse_loss(read, asked[:, None].expand_as(read)) + F.mse_loss(read.mean(1), asked)
@@ -120,18 +121,18 @@ def train_reader(settings: ReaderSettings) -> EmotionReader:
 
 
 def reader_takes(settings: ReaderSettings) -> tuple[Float[Tensor, "n T E"], Float[Tensor, "n N"]]:
-    """Takes of equal length in constant emotions: neutral, single ones and mixtures of any strengths."""
+    """Takes of equal length in constant emotions: neutral, single emotions and mixtures of any strengths."""
     num_frames = int(settings.seconds * settings.fps)
     expressions, emotions = [], []
     seeds = range(settings.first_seed, settings.first_seed + settings.num_characters)
-    for seed in track(seeds, "other actors"):
+    for seed in track(seeds, "training data of the emotion reader"):
         character, generator = make_character(seed), np.random.default_rng([seed, 12])
         act = true_motion(character)
         for number, index in enumerate(generator.choice(len(SENTENCES), settings.sentences)):
             neutral = EmotionTrack.constant(SPACE)
             take = play(
                 character, number, [SENTENCES[index]], neutral, fps=settings.fps, duration=settings.seconds
-            )  # its sound is made once, which takes longest
+            )  # the sound takes longest and is synthesised once
             for repeat in range(settings.emotions):
                 vector = torch.from_numpy(draw_vector(generator)).float()
                 motion = act(take, vector.repeat(len(take.expressions), 1), settings.emotions * number + repeat)
@@ -141,7 +142,7 @@ def reader_takes(settings: ReaderSettings) -> tuple[Float[Tensor, "n T E"], Floa
 
 
 def draw_vector(generator: np.random.Generator) -> np.ndarray:
-    """(N,) neutral, one emotion or two, of strengths spread evenly over [0, 1]; an eighth of them are full."""
+    """(N,) neutral, one emotion or two. Strengths are uniform in [0, 1]; an eighth of them are 1."""
     vector, kind = np.zeros(SPACE.num_emotions), generator.random()
     if kind < _NEUTRAL_SHARE:
         return vector

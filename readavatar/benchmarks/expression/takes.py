@@ -1,15 +1,17 @@
-"""What the expression scorecard asks of one digital actor: takes as they come, and single lines in any emotion."""
+"""The takes of a digital actor that the expression scorecard uses, and the networks that are trained on that actor."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from readavatar.benchmarks.expression.motion import SPACE, without_gaze
+from readavatar.benchmarks.trained import train_once
 from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
 from readavatar.expression.face_space import FaceSpace
@@ -17,29 +19,29 @@ from readavatar.morphable import EXPRESSION_NAMES, load_morphable_model
 from readavatar.synthetic import HELD_OUT_SENTENCES, Character, Take, draw_takes, make_character, play
 
 FIRST_SEED = 901
-"""Of the actors that are trained on and tested with."""
+"""Seed of the first actor."""
 HELD_OUT_MINUTES, TRAINING_MINUTES = 2.0, 3.0
 NUM_LINES = 6
 SENTENCES_A_LINE = 2
 LINE_PAUSE = 1.0
-"""Seconds between a line's sentences: silences long enough to see whether the mouth rests in them."""
+"""Seconds between a line's sentences: long enough to measure whether the mouth is closed in them."""
 _LINE_TAKES = 900_000
-"""Numbers of the takes that lines are: no training or held-out take has them."""
+"""First take number of the lines; training and held-out takes have smaller ones."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One actor with everything that is said to it; held-out sentences, no sound changed by a room."""
+    """One actor with all takes that are measured: held-out sentences, without room acoustics."""
 
     character: Character
     space: FaceSpace
     takes: list[Take]
-    """Of random emotions that change, half of them in another emotion's voice."""
+    """With random, changing emotions; in half of them the voice has another emotion than the face."""
     training: list[Take]
-    """Some of those that the actor's networks are trained on."""
+    """Some of the takes that the actor's networks are trained on."""
     lines: list[Take]
-    """Two sentences each with a pause between and around them, in a neutral voice: what the face shows besides speech
-    is then asked by the emotion alone, and all emotions say the same sound."""
+    """Each has two sentences with pauses around them, in a neutral voice: all emotions have the same sound, so that
+    they differ only by the requested emotion."""
     fps: float
 
 
@@ -51,18 +53,18 @@ def make_trial(
     minutes: int | float = HELD_OUT_MINUTES,
     training_minutes: int | float = TRAINING_MINUTES,
 ) -> Trial:
-    """Let an actor play all takes; the same arguments give the same ones.
+    """Generate all takes of an actor; the same arguments give the same takes.
 
     Args:
         seed: The actor's.
-        morphable_model: Whose face distances are measured on; it must have the named expressions.
+        morphable_model: The face on which distances are measured; it must have the named expressions.
         fps: Frames a second.
-        num_lines: Single lines.
+        num_lines: Number of lines.
         minutes: Of held-out takes.
         training_minutes: Of training takes.
 
     Raises:
-        UserError: A model without the named expressions.
+        UserError: The model lacks the named expressions.
     """
     model = load_morphable_model(morphable_model)
     if tuple(model.expression_names) != EXPRESSION_NAMES:
@@ -85,7 +87,7 @@ def make_trial(
 
 
 def constant_emotion(take: Take, **strengths: int | float) -> Float[Tensor, "T N"]:
-    """The same emotion in every frame of a take: neutral, or ``happy=0.5``; by the emotions' names."""
+    """The same emotion in every frame of a take: neutral, or strengths by name such as ``happy=0.5``."""
     vector = torch.zeros(SPACE.num_emotions)
     for name, strength in strengths.items():
         vector[SPACE.names.index(name)] = strength
@@ -93,7 +95,7 @@ def constant_emotion(take: Take, **strengths: int | float) -> Float[Tensor, "T N
 
 
 def drawn(takes: Sequence[Take], num_samples: int, first_seed: int = 0) -> Iterator[tuple[Take, int]]:
-    """Each take ``num_samples`` times, each time with another seed: else all takes would blink at the same time."""
+    """Each take ``num_samples`` times with different seeds: with one seed, all takes would blink at the same time."""
     for number, take in enumerate(takes):
         for sample in range(num_samples):
             yield take, first_seed + number * num_samples + sample
@@ -103,8 +105,8 @@ def frames_within(take: Take, is_meant: set[str] | frozenset[str], shortest: flo
     """Frames whose centre lies within phonemes of certain symbols.
 
     Args:
-        take: Whose phonemes.
-        is_meant: Their symbols; ``""`` is silence.
+        take: The take.
+        is_meant: The symbols; ``""`` is silence.
         shortest: Phonemes of fewer seconds are left out.
     """
     times = (torch.arange(len(take.expressions), dtype=torch.float64) + 0.5) / take.fps
@@ -126,3 +128,32 @@ def _play_line(character: Character, number: int, fps: int | float) -> Take:
 
 def _seen(take: Take) -> Take:
     return replace(take, expressions=without_gaze(take.expressions))
+
+
+ACTOR_CONFIG = "configs/expression/actor.yaml"
+TWIN_CONFIG = "configs/ablations/expression/regression.yaml"
+PRIOR_CONFIG = "configs/expression/actor_from_prior.yaml"
+TWIN, GAN, TUNED = "regression", "GAN", "GAN from prior"
+VARIANTS: dict[str, tuple[str, ...]] = {TWIN: (TWIN_CONFIG,), GAN: (), TUNED: (PRIOR_CONFIG,)}
+"""The configs that each variant applies over the actor's; the last is the default training of a user."""
+
+
+def train_actor(number: int, variant: str, morphable_model: str, work: Path, config: str | None = None) -> Path:
+    """Train on a digital actor's takes if that was not done yet; a training that was stopped is resumed.
+
+    Args:
+        number: Seed of the training; the actor's is ``FIRST_SEED`` + ``number``.
+        variant: One of ``VARIANTS``: a regression of the same size without a discriminator, the GAN with random
+            weights, or the GAN from the prior.
+        morphable_model: What ``load_morphable_model`` takes.
+        work: Folder for the avatars; their names hold a hash of the configs.
+        config: Applied over the defaults, for all variants.
+
+    Returns:
+        The avatar's folder.
+    """
+    configs = [ACTOR_CONFIG, *((config,) if config else ()), *VARIANTS[variant]]
+    seed = FIRST_SEED + number
+    settings = {"data.first_actor": seed, "data.morphable_model": morphable_model, "seed_everything": number}
+    folder = work / "avatars" / f"{seed}-{variant.lower().replace(' ', '_')}"
+    return train_once("expression", (), configs, settings, folder, morphable_model, f"the {variant}")[0]

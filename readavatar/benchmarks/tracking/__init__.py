@@ -1,1 +1,1 @@
-"""Behind ``readavatar bench tracking``."""
+"""The tracking scorecard, behind ``readavatar bench tracking``."""

@@ -1,4 +1,4 @@
-"""The tracking scorecard on digital actors: people whose every coefficient is known, filmed as a camera would."""
+"""The tracking scorecard on digital actors, filmed like a real camera would; all coefficients are known."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from readavatar.benchmarks.scorecard import Row, Values
-from readavatar.benchmarks.tracking.fit import fit_person
-from readavatar.benchmarks.tracking.likeness import LIKENESS_ROWS, measure_likeness
+from readavatar.benchmarks.tracking.fit import LIKENESS_ROWS, fit_person, measure_likeness
 from readavatar.data.preparation.prepare import prepare_clip
 from readavatar.data.store import ClipStore
 from readavatar.emotion import EmotionSpace, EmotionTrack
@@ -33,9 +32,9 @@ EMOTIONS = (
     "0s neutral, 3s neutral, 4s sad, 7s sad, 8s fear:0.7",
     "0s neutral, 3s neutral, 4s contempt, 7s contempt, 8s happy:0.5",
 )
-"""What the actors show, in turn."""
+"""Emotion tracks of the actors, in turn."""
 FILM = {"size": 512, "duration": 10, "noise": 0.01, "compress": 23, "turn": 25}
-"""A sensor's noise, a web video's compression, a head that turns by 25° to either side."""
+"""Sensor noise, the compression of a web video, head rotation by 25° to either side."""
 
 VERTICES, SCALED_VERTICES = "face vertices, rigidly aligned", "face vertices, scaled, too"
 LIP_MOTION, ROTATION, TRANSLATION = "lip motion from own neutral", "head rotation", "translation direction"
@@ -53,19 +52,19 @@ TRUTH_ROWS = {
 ACTOR_ROWS = {**TRUTH_ROWS, **LIKENESS_ROWS}
 
 CLOSED_GAP = 0.0005
-"""Metres between the inner lips' middles, beyond the gap of the person's own lips at rest."""
+"""Metres between the middles of the inner lips, beyond the gap of the person's lips at rest."""
 UPPER_LIP, LOWER_LIP = 62, 66
 """Of the 68 landmarks."""
 _BATCH = 32
 
 
 def film_actor(seed: int, morphable_model: str, work: Path, film: dict | None = None) -> tuple[ClipStore, ClipStore]:
-    """A digital actor's film (with its truth), and the clip that ``prepare`` makes of its video.
+    """A digital actor's film (with its truth), and the clip that ``prepare`` makes from its video.
 
-    Both are kept in ``work`` under their settings' hash and are not made again.
+    Both are kept in ``work`` under a hash of their settings.
 
     Args:
-        seed: Who acts.
+        seed: The actor's.
         morphable_model: What ``load_morphable_model`` takes.
         work: Folder for both.
         film: Arguments of ``write_actor_clip`` that replace ``FILM``'s.
@@ -85,7 +84,7 @@ def film_actor(seed: int, morphable_model: str, work: Path, film: dict | None = 
 
 
 def score_actor(seed: int, morphable_model: str, work: Path, config: str, film: dict | None = None) -> Values:
-    """Film (or find) an actor, fit the video as footage is fitted, and measure ``ACTOR_ROWS``."""
+    """Film an actor (if needed), fit the video like footage, and measure ``ACTOR_ROWS``."""
     filmed, clip = film_actor(seed, morphable_model, work, film)
     _LOGGER.info("actor %d: fitting %d frames", seed, clip.num_frames)
     fitted = fit_person(f"actor_{seed}", [clip.path], work, config, morphable_model)
@@ -97,14 +96,13 @@ def score_actor(seed: int, morphable_model: str, work: Path, config: str, film: 
 def measure_against_truth(face: TrackedFace, truth: TrackedFace, model: MorphableModel, fps: float) -> dict[str, float]:
     """``TRUTH_ROWS`` of a fit, means over all frames.
 
-    One camera does not show a head's size: beside the error after rigid alignment stands that after one scale, the same
-    for all frames, is taken out.
+    A single camera cannot measure the size of a head: a second row gives the vertex error after removing one scale that
+    all frames share.
 
-    Lips are closed where the gap between landmarks 62 and 66 of the true mesh is less than 0.5 mm beyond that of the
-    same person's neutral face, whose lips touch. The gap itself would not do: the two landmarks lie on the mesh where
-    annotators see the lips' edges, 0.6 to 1.1 mm apart on lips that touch, more on some people than on others, and one
-    threshold for all would call one actor's closed lips open. The fit's gap needs no such correction, since what it
-    calls closed is a threshold on its own (``closure_recall``).
+    Lips count as closed if the gap between landmarks 62 and 66 of the true mesh is less than 0.5 mm beyond that of the
+    same person's neutral face, whose lips touch. The neutral gap is subtracted because it differs between people: the
+    two landmarks are on the edges of the lips that annotators see, 0.6 to 1.1 mm apart on lips that touch. The fit's
+    gap needs no correction, since ``closure_recall`` chooses a threshold for it.
     """
     fitted, true = face.coefficients, truth.coefficients
     on_face, lips = model.vertex_mask("face"), model.vertex_mask("lips")
@@ -136,7 +134,7 @@ def measure_against_truth(face: TrackedFace, truth: TrackedFace, model: Morphabl
 
 
 def lip_gap(vertices: Float[Tensor, "B V 3"], model: MorphableModel) -> Float[Tensor, " B"]:
-    """Between the middles of the inner lips, metres."""
+    """Distance between the middles of the inner lips, metres."""
     landmarks = model.landmarks_3d(vertices)
     return (landmarks[:, UPPER_LIP] - landmarks[:, LOWER_LIP]).norm(dim=-1)
 

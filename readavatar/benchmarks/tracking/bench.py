@@ -1,4 +1,4 @@
-"""The tracking scorecard: fits by the command that users run, measured against known and against real faces."""
+"""The tracking scorecard: fits by the user's command are measured on digital actors and on footage."""
 
 from __future__ import annotations
 
@@ -30,24 +30,23 @@ def bench_tracking(
 ) -> dict[str, Score]:
     """Fit and measure digital actors and footage.
 
-    Films and prepared videos are kept in ``work``, so that another run only fits again. (They are known by their
-    settings: delete the folder after a change of what is filmed.)
+    Films and prepared videos are kept in ``work``, so that another run only repeats the fits. (Their names hold a hash
+    of the settings: delete the folder after changing how actors move or look.)
 
     Args:
-        morphable_model: What the actors are made of and all is fitted with; by default ICT's where it is on this
-            machine, else the built-in head.
+        morphable_model: Of the actors and of all fits; by default ``ict`` if it is installed, else ``builtin``.
         actors: How many, with seeds from ``FIRST_SEED`` on; 0 for none.
-        footage: A folder with one folder a person.
-        config: Put over the tracking stage's default.
+        footage: A folder with one folder for each person.
+        config: Applied over the tracking stage's default.
         work: Folder for films, links to clips, and fits.
         film: Arguments of ``write_actor_clip`` that replace the scorecard's.
         console: Where tables of the scores are printed; by default nowhere.
 
     Returns:
-        By the row's name: over all actors or clips (``digital actors: …``, ``footage: …``), then of each of them.
+        By row: over all actors or clips (``digital actors: …``, ``footage: …``), then for each of them.
 
     Raises:
-        UserError: Nothing to measure, or a footage folder without people.
+        UserError: There is nothing to measure, or the footage folder is empty.
     """
     people = find_people(footage) if footage is not None else {}
     if actors < 0 or not (actors or people):

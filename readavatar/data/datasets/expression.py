@@ -1,22 +1,30 @@
-"""Fitted clips → batches for the expression stage."""
+"""Fitted clips → batches for the expression stage, and the specification that its networks are built from."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pytorch_lightning as pl
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader
 
-from readavatar.data.datasets.blinks import LidGap, blink_frames, blink_pulses
-from readavatar.data.datasets.emotion_strength import measured_strengths
-from readavatar.data.datasets.expression_specification import ExpressionSpecification
+from readavatar.data.datasets.annotations import (
+    EmotionCoding,
+    LidGap,
+    blink_frames,
+    blink_pulses,
+    label_names,
+    measured_strengths,
+    pulse_frames,
+    read_emotion,
+)
 from readavatar.data.datasets.expression_windows import ExpressionClip, ExpressionWindows
 from readavatar.data.datasets.loading import BatchLoader, SeededOrder
 from readavatar.data.datasets.speech_features import clip_speech_features, describe_encoder
 from readavatar.data.store import ClipStore
-from readavatar.data.store.emotion_labels import EmotionCoding, label_names, read_emotion
 from readavatar.emotion import EmotionSpace
 from readavatar.errors import UserError
 from readavatar.media.frame_rate import resample_frames
@@ -25,17 +33,76 @@ from readavatar.morphable import load_morphable_model
 from readavatar.speech import load_speech_encoder
 from readavatar.types import TrackedFace
 
+_SHOWN = 0.2
+"""An emotion counts as shown from this strength on."""
+
+
+@dataclass(frozen=True)
+class ExpressionSpecification:
+    """What a network for some clips is built from, and the frames for its statistics."""
+
+    speech_encoder: dict
+    """From ``describe_encoder``."""
+    morphable_model: str
+    """What ``load_morphable_model`` takes."""
+    expression_names: tuple[str, ...]
+    emotion_names: tuple[str, ...]
+    people: tuple[str, ...]
+    """Their names, in the order of their codes."""
+    fps: float
+    num_speech_features: int
+    """D."""
+    clips: tuple[ExpressionClip, ...]
+    """All training clips."""
+    spoken: tuple[ExpressionClip, ...]
+    """Those of them with their own sound."""
+
+    def description(self) -> dict:
+        """JSON values that describe the inputs and outputs of the trained network."""
+        return {
+            "speech_encoder": self.speech_encoder,
+            "morphable_model": self.morphable_model,
+            "expression_names": list(self.expression_names),
+            "emotion_names": list(self.emotion_names),
+            "people": list(self.people),
+            "fps": self.fps,
+        }
+
+    def training_speech(self) -> Float[Tensor, "T D"]:
+        """The speech features of all training frames."""
+        return torch.cat([clip.speech for clip in self.clips]).float()
+
+    def training_expressions(self) -> Float[Tensor, "T E"]:
+        """The coefficients of all training frames in which the face was detected."""
+        return torch.cat([clip.expressions[clip.is_valid] for clip in self.clips])
+
+    def blink_rates(self) -> Float[Tensor, " P"]:
+        """Blinks per second of each person."""
+        rates = []
+        for person in range(len(self.people)):
+            own = [clip for clip in self.clips if clip.person == person]
+            # The area of a pulse is known. Muted copies of a clip have its blinks, which does not change the rate.
+            blinks = sum(float(clip.blinks.sum()) for clip in own) / pulse_frames(self.fps)
+            rates.append(blinks / max(1, sum(len(clip.blinks) for clip in own)) * self.fps)
+        return torch.tensor(rates)
+
+    def unseen_emotions(self) -> list[int]:
+        """Indices of the emotions that the clips do not show."""
+        strongest = torch.cat([clip.emotion for clip in self.clips]).amax(0)
+        return torch.nonzero(strongest < _SHOWN)[:, 0].tolist()
+
+
 Strengths = Literal["labelled", "measured"]
 
 _HELD_OUT_SHARE = 0.2
-"""Of a clip, the most that is held out."""
+"""Largest share of a clip that is held out."""
 _ONE_PERSON = "person"
 _MOUTH_PREFIXES = ("jaw", "mouth", "cheekPuff", "tongue")
-"""Of the names of the expressions that speech moves."""
+"""Prefixes of the names of expressions that speech moves."""
 
 
 class ExpressionData(pl.LightningDataModule):
-    """Fitted clips: all but their last seconds to train on, those to test on."""
+    """Fitted clips: their last seconds are for testing, the rest for training."""
 
     def __init__(
         self,
@@ -58,22 +125,22 @@ class ExpressionData(pl.LightningDataModule):
         """
         Args:
             clips: Folders of fitted clip stores.
-            people: A name for each clip: who moves in it. Several learn together, each with a code of their own, so
-                that one lends emotions and another keeps their manner; by default all clips are of one person.
-            speech_encoder: Of ``load_speech_encoder``.
-            layers: Its layers.
-            fps: Frames a second at which motion is learnt; clips of another rate are resampled.
+            people: The person's name for each clip; by default, all clips are of one person. Several people are trained
+                together, each with a style code of their own: emotions of one person then also become possible for
+                the others, each in their own style.
+            speech_encoder: Name for ``load_speech_encoder``.
+            layers: Its hidden layers.
+            fps: Frames per second of the motion; clips of another rate are resampled.
             window_seconds: Length of the windows.
             held_out_seconds: At the end of each clip, at most a fifth of it; never trained on.
-            batch_size: Windows.
-            emotion_names: The emotions to be steered by; by default those that the clips are labelled in, or MEAD's.
-            emotion_coding: ``one_hot`` forgets the strength of the labels, ``none`` the labels.
-            muted_share: Windows without a sound for each window with one, so that silence keeps the face's emotion and
-                rests the mouth; only where the expressions have names that tell the mouth's.
-            strengths: ``labelled``, or ``measured`` on the face where clips are labelled with names alone, at full
-                strength.
-            truth: Learn from a digital actor's true coefficients instead of the fitted ones.
-            num_workers: Processes that load; windows are cheap, so that none is usually best.
+            batch_size: Windows in a batch.
+            emotion_names: The emotions of the network's input; by default those of the clips' labels, or MEAD's.
+            emotion_coding: ``one_hot`` ignores the strength of the labels, ``none`` the labels.
+            muted_share: Windows without sound for each window with sound: they teach that in silence the mouth is at
+                rest and the emotion stays. Only for models whose expression names identify the mouth's.
+            strengths: ``labelled``, or ``measured`` on the face for clips whose labels have no strength but 1.
+            truth: Train on a digital actor's true coefficients instead of the fitted ones.
+            num_workers: Processes that load; 0 is usually best, since windows are cheap to make.
             seed: Of the order of the windows.
         """
         super().__init__()
@@ -87,7 +154,7 @@ class ExpressionData(pl.LightningDataModule):
             if not value > 0:
                 raise UserError(f"Expected {name} above 0, but got {value}.")
         self.people = list(dict.fromkeys(names))
-        """Who moves, in the order of their codes; the first is whom the avatar is of."""
+        """Names in the order of their codes; the avatar is of the first."""
         self.person_of_clip = [self.people.index(name) for name in names]
         self.speech_encoder, self.layers, self.fps = speech_encoder, layers, float(fps)
         self.window_seconds, self.held_out_seconds = window_seconds, held_out_seconds
@@ -102,7 +169,7 @@ class ExpressionData(pl.LightningDataModule):
         self.setup("fit")
 
     def setup(self, stage: str) -> None:
-        """Read the clips and share their frames out between training and testing."""
+        """Read the clips and split their frames into training and test frames."""
         if self.training:
             return
         self.encoder = load_speech_encoder(self.speech_encoder, self.layers)
@@ -111,18 +178,18 @@ class ExpressionData(pl.LightningDataModule):
         lids = LidGap(load_morphable_model(self.face_model))
         self.training = [_with_blinks(clip, lids, self.fps) for clip in training]
         self.spoken = tuple(self.training)
-        """Without the muted copies, whose silence tells nothing of lips."""
+        """Without the muted copies, which teach nothing about sync."""
         self.held_out = [(_with_blinks(clip, lids, self.fps), first) for clip, first in held_out]
         self.places = [(index, first) for index, clip in enumerate(self.training) for first in clip.starts(self.length)]
         if not self.places:
             raise UserError(
-                f"Expected {self.window_seconds} s with the face in sight before the held-out end, but got none in "
+                f"Expected {self.window_seconds} s with a detected face before the held-out end, but got none in "
                 f"{', '.join(map(str, self.paths))}; give longer clips or a smaller data.window_seconds."
             )
         self._add_muted()
 
     def read_clips(self) -> tuple[list[ExpressionClip], list[tuple[ExpressionClip, int]]]:
-        """What is trained on, and what is held out: clips, each with the frame from which it is.
+        """Read the training clips, and the held-out clips, each with the frame at which its held-out part begins.
 
         Sets ``face_model`` (a morphable model's name), ``expression_names`` and ``emotion_space``.
         """
@@ -142,7 +209,7 @@ class ExpressionData(pl.LightningDataModule):
         return training, list(zip(clips, splits, strict=True))
 
     def specification(self) -> ExpressionSpecification:
-        """What a network that is trained on these clips has to be built for; after ``setup``."""
+        """What a network for these clips is built from; call it after ``setup``."""
         return ExpressionSpecification(
             speech_encoder=describe_encoder(self.encoder),
             morphable_model=self.face_model,
@@ -156,11 +223,11 @@ class ExpressionData(pl.LightningDataModule):
         )
 
     def require(self, context: int) -> None:
-        """What the network that was built asks for: frames of speech and emotion on either side of a window."""
+        """Set the context that the network needs: frames of speech and emotion on either side of a window."""
         self.context = context
 
     def train_dataloader(self) -> DataLoader:
-        """Every window once an epoch, in an order that (seed, epoch) decide."""
+        """Every window once per epoch, in an order given by seed and epoch."""
         windows = ExpressionWindows(self.training, self.places, self.length, self.context)
         return BatchLoader(
             windows,
@@ -171,7 +238,7 @@ class ExpressionData(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader:
-        """The held-out end of each clip, whole: a batch a clip."""
+        """The held-out end of each clip, as one batch for each clip."""
         ends = [
             ExpressionWindows([clip], [(0, split)], len(clip.speech) - split, self.context)
             for clip, split in self.held_out

@@ -1,4 +1,4 @@
-"""Windows of speech, emotion and motion, in an order that can be taken up again."""
+"""Clips of speech, emotion and motion, and the windows that the expression stage is trained on."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch.utils.data import Dataset
 from readavatar.types import Tensors
 
 _REST_SHARE = 0.05
-"""Of a clip's frames, those with the quietest mouth, which show how it rests."""
+"""Share of a clip's frames, those with the least mouth motion, that define the resting mouth."""
 
 
 @dataclass(frozen=True)
 class ExpressionBatch(Tensors):
-    """Windows to learn from; F = T + 2 · context."""
+    """Training windows; F = T + 2 · context."""
 
     speech: Float[Tensor, "B F D"]
     emotion: Float[Tensor, "B F N"]
@@ -32,37 +32,37 @@ class ExpressionClip:
     """Consecutive frames of one clip."""
 
     speech: Float[Tensor, "T D"]
-    """May be in half precision: hours of it fit into memory."""
+    """May be in half precision to save memory."""
     emotion: Float[Tensor, "T N"]
     expressions: Float[Tensor, "T E"]
     is_valid: Bool[Tensor, " T"]
-    """Whether the detector saw the face."""
+    """Whether the face was detected."""
     person: int = 0
-    """Whose face."""
+    """Index of the person."""
     blinks: Float[Tensor, " T"] | None = None
-    """Of ``blink_pulses``."""
+    """From ``blink_pulses``."""
 
     def frames(self, first: int, last: int) -> ExpressionClip:
-        """Some of them."""
+        """Frames [first, last)."""
         kept = {name: values[first:last] for name, values in vars(self).items() if isinstance(values, Tensor)}
         return replace(self, **kept)
 
     def window(self, first: int, length: int, context: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Speech, emotion and blinks with ``context`` frames on either side (the clip's ends are repeated),
-        expressions, and whose they are."""
+        expressions, and the person."""
         index = torch.arange(first - context, first + length + context).clamp(0, len(self.speech) - 1)
         expressions = self.expressions[first : first + length]
-        told = (self.speech[index].float(), self.emotion[index], self.blinks[index])
-        return *told, expressions, torch.tensor(self.person)
+        inputs = (self.speech[index].float(), self.emotion[index], self.blinks[index])
+        return *inputs, expressions, torch.tensor(self.person)
 
     def starts(self, length: int) -> list[int]:
-        """Where a window may begin so that the face was seen in every frame of it."""
+        """The frames at which a window may begin, with the face detected in all of its frames."""
         if len(self.is_valid) < length:
             return []
         return torch.nonzero(self.is_valid.unfold(0, length, 1).all(1))[:, 0].tolist()
 
     def muted(self, silence: Float[Tensor, "T D"], mouth: Sequence[int]) -> ExpressionClip:
-        """The same face without a sound: the brows go on, the mouth rests as it does between the clip's words."""
+        """A copy without sound: the mouth is at rest as between words, the rest of the face is unchanged."""
         movement = self.expressions[:, mouth].abs().sum(1)
         num_quiet = max(1, round(_REST_SHARE * len(movement)))
         rest = self.expressions[movement.topk(num_quiet, largest=False).indices].mean(0)
@@ -72,14 +72,14 @@ class ExpressionClip:
 
 
 class ExpressionWindows(Dataset):
-    """Windows of several clips; loaded a batch at a time."""
+    """Windows of several clips, loaded by batches."""
 
     def __init__(
         self, clips: Sequence[ExpressionClip], places: Sequence[tuple[int, int]], length: int, context: int
     ) -> None:
         """
         Args:
-            clips: Of one fps and one set of expressions.
+            clips: All with the same fps and expressions.
             places: (clip, first frame) of each item.
             length: T.
             context: Frames of speech and emotion on either side.

@@ -1,4 +1,4 @@
-"""Batches in an order that can be taken up again in the middle of an epoch."""
+"""Data loading in an order that can be resumed in the middle of an epoch."""
 
 from __future__ import annotations
 
@@ -51,24 +51,24 @@ class SeededOrder(ResumableOrder):
 class BatchLoader(DataLoader):
     """A loader for datasets that return whole batches.
 
-    With a ``ResumableOrder`` it keeps its place: Lightning stores ``state_dict`` in checkpoints and gives it back
-    before the first batch. torchdata's ``StatefulDataLoader`` counts batches when they are made, so that with a thread
-    that reads ahead it would resume one batch too far; here they are counted when they are given out.
+    With a ``ResumableOrder`` it can be resumed: Lightning stores ``state_dict`` in checkpoints and restores it before
+    the first batch. torchdata's ``StatefulDataLoader`` counts batches when they are made, and would resume one batch
+    too far if a thread reads ahead; here batches are counted when they are returned.
     """
 
     def __init__(self, dataset: Any, prefetches: bool = False, **options: Any) -> None:
         """
         Args:
             dataset: Its ``__getitems__`` returns a batch; or its ``__getitem__``, with a ``batch_size`` of None.
-            prefetches: Make the next batch in a thread while one is used; nothing is copied, as it would be between
-                processes.
-            options: Of ``torch.utils.data.DataLoader``.
+            prefetches: Make the next batch in a thread while the current one is used. Unlike between processes, nothing
+                is copied.
+            options: For ``torch.utils.data.DataLoader``.
         """
         super().__init__(dataset, **{"collate_fn": _as_it_is, **options})
         self.prefetches, self._given, self._resumed = prefetches, 0, 0
 
     def __iter__(self) -> Iterator[Any]:
-        # Nothing is read before the first batch is asked for, by when Lightning has told the sampler its epoch.
+        # Nothing is read before the first batch is requested; Lightning has set the sampler's epoch by then.
         self._given, self._resumed = self._resumed, 0
         batches = super().__iter__()
         for batch in prefetch(batches) if self.prefetches else batches:
@@ -77,11 +77,11 @@ class BatchLoader(DataLoader):
         self._given = 0
 
     def state_dict(self) -> dict[str, int]:
-        """How many of the epoch's batches were given out."""
+        """The number of batches of the epoch that were returned."""
         return {"given": self._given % max(1, len(self))}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on behind the batches that were given out."""
+        """Continue after the batches that were returned."""
         if isinstance(self.sampler, ResumableOrder):
             self._resumed = state_dict["given"]
             self.sampler.skip = self._resumed * (self.batch_size or 1)

@@ -1,4 +1,4 @@
-"""Speech features of a clip, computed once."""
+"""Speech features of clips, computed once and cached."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from readavatar.speech import SpeechEncoder, load_speech_encoder
 def clip_speech_features(
     store: ClipStore, encoder: SpeechEncoder, fps: float | None = None, num_frames: int | None = None
 ) -> Float[Tensor, "T D"]:
-    """Features of every frame of a clip, kept in its cache under a hash of the encoder, the sound and the frame times.
+    """Features of every frame of a clip, cached under a hash of the encoder, the sound and the frame times.
 
     Args:
-        store: With sound.
-        encoder: Hears it.
-        fps: Frames a second, by default the clip's.
+        store: A clip with sound.
+        encoder: The speech encoder.
+        fps: Frames per second, by default the clip's.
         num_frames: T, by default the clip's.
 
     Raises:
@@ -36,10 +36,10 @@ def clip_speech_features(
 
 
 def load_described_encoder(described: dict) -> SpeechEncoder:
-    """The speech encoder of ``describe_encoder``'s values.
+    """Load the speech encoder that ``describe_encoder`` described.
 
     Raises:
-        UserError: It is not on this machine, or with other weights or settings.
+        UserError: It is not on this machine, or has other weights or settings.
     """
     encoder = load_speech_encoder(described["name"], described["layers"])
     if encoder.fingerprint != described["fingerprint"]:
@@ -51,7 +51,7 @@ def load_described_encoder(described: dict) -> SpeechEncoder:
 
 
 def describe_encoder(encoder: SpeechEncoder) -> dict:
-    """What finds the same speech encoder again."""
+    """JSON values by which the same speech encoder can be loaded again."""
     return {
         "name": encoder.name,
         "layers": encoder.settings.get("layers"),

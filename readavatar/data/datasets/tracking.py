@@ -1,4 +1,4 @@
-"""Prepared clips → what the tracking stage fits: all frames' landmarks at once, their pixels a batch at a time.
+"""Prepared clips → data for the tracking stage: the landmarks of all frames at once, and pixels by batches.
 
 Lengths in an image are in units of the frame's side here, so that clips of different sizes can share a camera.
 """
@@ -22,7 +22,7 @@ from readavatar.errors import UserError
 from readavatar.types import Landmarks, Tensors
 
 MIN_FACES = 0.1
-"""Of a clip's frames: with a face in fewer, its fit would be mostly interpolation."""
+"""Least share of a clip's frames with a face; with fewer, the fit would be mostly interpolation."""
 NEUTRAL_BELOW = 0.02
 """Strength of an emotion."""
 _EVALUATION_BATCH = 16
@@ -30,7 +30,7 @@ _EVALUATION_BATCH = 16
 
 @dataclass(frozen=True)
 class Observations(Tensors):
-    """What the detector saw in the N frames of C clips, one clip after the other."""
+    """The detector's results in the N frames of C clips, one clip after the other."""
 
     landmarks_2d: Float[Tensor, "N 68 2"]
     """Frame sides."""
@@ -43,12 +43,12 @@ class Observations(Tensors):
     confidence: Float[Tensor, " N"]
     """0 where no face was found."""
     is_neutral: Float[Tensor, " N"]
-    """1 where the clip's emotion is labelled neutral, 0 where it is not or nothing is known."""
+    """1 where the clip is labelled neutral, 0 where it is not or has no label."""
     clip_index: Int[Tensor, " N"]
     principal_points: Float[Tensor, "C 2"]
-    """Where the source's centre lies, frame sides."""
+    """Centre of the source picture, frame sides."""
     source_sides: Float[Tensor, " C"]
-    """The source's longer side, frame sides: what focal lengths are measured in."""
+    """The source's longer side, frame sides: the unit of focal lengths."""
 
     @property
     def num_frames(self) -> int:
@@ -61,13 +61,13 @@ class Observations(Tensors):
         return self.principal_points.shape[0]
 
     def clip_frames(self, clip: int) -> Int[Tensor, " n"]:
-        """Which of the N frames are the clip's."""
+        """Indices of the clip's frames among the N."""
         return torch.nonzero(self.clip_index == clip)[:, 0]
 
 
 @dataclass(frozen=True)
 class TrackingBatch(Tensors):
-    """Some of the N frames; with their pixels, where the step looks at them."""
+    """Some of the N frames, with their pixels if the step uses them."""
 
     step: int
     """Number of the step in the plan."""
@@ -79,13 +79,13 @@ class TrackingBatch(Tensors):
 
 
 class FrameBatches(Dataset):
-    """Batch i of a list of frame indices, read from the clips when asked for."""
+    """Batch i of a list of frame indices, read from the clips on request."""
 
     def __init__(self, stores: Sequence[ClipStore], batches: Sequence[tuple[Int[Tensor, " _"], int]]) -> None:
         """
         Args:
-            stores: The clips, in the order in which their frames are counted.
-            batches: Frame indices, and at how many pixels a side they are wanted (0: not at all).
+            stores: The clips, in the order of their frames.
+            batches: Frame indices, and the side of the frames in pixels (0: without pixels).
         """
         self.stores, self.batches = stores, batches
         self.offsets = torch.tensor([0, *(store.num_frames for store in stores)]).cumsum(0)
@@ -110,12 +110,12 @@ class FrameBatches(Dataset):
 
 @dataclass(frozen=True)
 class TrackingSpecification:
-    """The footage that a fit is of."""
+    """The footage to fit."""
 
     stores: tuple[ClipStore, ...]
     observations: Observations
     resolution: int
-    """Pixels of the sides of the frames that a fit is scored on."""
+    """Side of the frames that a fit is scored on, pixels."""
 
     def batch(self, indices: Int[Tensor, " B"]) -> TrackingBatch:
         """Some of the N frames with their pixels, at ``resolution``."""
@@ -129,7 +129,7 @@ class TrackingData(pl.LightningDataModule):
         """
         Args:
             clips: Clip stores of one person; they share identity, albedo and camera.
-            resolution: Pixels of the sides of the frames that a fit is scored on.
+            resolution: Side of the frames that a fit is scored on, pixels.
         """
         super().__init__()
         self.clips = [clips] if isinstance(clips, str) else list(clips)
@@ -142,7 +142,7 @@ class TrackingData(pl.LightningDataModule):
         """Open the clips and read their landmarks.
 
         Raises:
-            UserError: A clip is missing or damaged, or hardly shows a face.
+            UserError: A clip is missing or damaged, or shows a face in too few frames.
         """
         if not self.clips:
             raise UserError("Expected one or more clip stores, but got none; name them with --data.clips clips/jane.")
@@ -151,11 +151,11 @@ class TrackingData(pl.LightningDataModule):
             self.observations = read_observations(self.stores)
 
     def specification(self) -> TrackingSpecification:
-        """The footage that a fit is of; after ``setup``."""
+        """The footage to fit; call it after ``setup``."""
         return TrackingSpecification(tuple(self.stores), self.observations, self.resolution)
 
     def require(self, planned: list[tuple[Int[Tensor, " _"], int]]) -> None:
-        """What the fit asks for: each step's frames, and at how many pixels a side (0: landmarks alone)."""
+        """Set the plan of the fit: each step's frames, and their side in pixels (0: landmarks only)."""
         self.planned = planned
 
     def train_dataloader(self) -> DataLoader:
@@ -176,7 +176,7 @@ class TrackingData(pl.LightningDataModule):
 
 
 def read_observations(stores: Sequence[ClipStore]) -> Observations:
-    """Join what the detector saw in all clips."""
+    """Join the detector's results of all clips."""
     parts, cameras = [], []
     for number, store in enumerate(stores):
         landmarks = store.landmarks()

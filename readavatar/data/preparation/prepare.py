@@ -1,7 +1,7 @@
 """A video of one person → a clip store.
 
-Two passes, so that no more than one frame is in memory: the first finds the face in every frame of the whole picture,
-which fixes the crop; the second cuts the frames and draws the masks.
+The video is read twice, so that only one frame is in memory. The first pass finds the face in every frame and chooses
+the crop; the second one crops the frames and draws the masks.
 """
 
 from __future__ import annotations
@@ -20,8 +20,15 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from readavatar.data.preparation.face_crop import choose_crop, crop_frame, face_mask
-from readavatar.data.preparation.face_selection import Selection, describe_times, is_found, select_person
+from readavatar.data.preparation.faces import (
+    Selection,
+    choose_crop,
+    crop_frame,
+    describe_times,
+    face_mask,
+    is_found,
+    select_person,
+)
 from readavatar.data.store import ClipInfo, ClipStore, Crop, writing_clip_store
 from readavatar.detection import DetectedFace, FaceDetector
 from readavatar.emotion import EmotionTrack
@@ -36,12 +43,12 @@ _LOGGER = logging.getLogger(__name__)
 SMALLEST_SIZE, LARGEST_SIZE = 64, 2048
 """Pixels."""
 SMALL_FACE = 0.2
-"""Of the crop's side: a face of fewer is worth a warning."""
+"""Share of the crop's side; a smaller face gives a warning."""
 
 
 @runtime_checkable
 class Detector(Protocol):
-    """What finds faces in a frame."""
+    """Finds faces in a frame."""
 
     def detect(self, frame: UInt8[np.ndarray, "H W 3"]) -> list[DetectedFace]:
         """The faces in an RGB frame."""
@@ -63,22 +70,22 @@ def prepare_clip(
 
     Args:
         video: Any video file.
-        out: The store's folder; it appears once it is whole, in the place of an earlier store.
-        size: Height and width of the crop around the face, pixels; smaller where the video has fewer.
-        fps: Frames a second; by default the video's own (nominal) rate.
-        sound: The sound where it is in a file of its own; it begins with the video's first frame.
-        emotion: What the person shows.
-        detector: Finds the faces; by default MediaPipe's.
-        say: Is given each line of what the user should know: missing sound, frames without a face. By default they
-            are logged as warnings.
+        out: The store's folder. It is written as a whole at the end and replaces an earlier store.
+        size: Height and width of the crop around the face, pixels; smaller if the video has fewer.
+        fps: Frames per second; by default the video's own (nominal) rate.
+        sound: A file with the sound, if it is not in the video; it begins with the video's first frame.
+        emotion: The person's emotion.
+        detector: By default MediaPipe's.
+        say: Called with each remark for the user, such as missing sound or frames without a face. By default, they are
+            logged as warnings.
         progress: Draw progress bars; by default only within ``progress_bars()``.
 
     Returns:
-        The store, opened.
+        The new store.
 
     Raises:
-        UserError: A size out of range, a video that cannot be read or does not show one person in most of its frames,
-            or something else than a clip store at ``out``.
+        UserError: The size is out of range; the video cannot be read or does not show one person in most of its frames;
+            or there is something else than a clip store at ``out``.
 
     Example:
         >>> from readavatar import prepare
@@ -133,7 +140,7 @@ def prepare_clip(
             )
         )
     if sound is None:
-        say(f"{video.name}: no sound; the clip can be tracked, but no speech can be learnt from it")
+        say(f"{video.name}: no sound; the clip can be tracked, but not used to train on speech")
     for line in _remarks(video, info, selection, crop, clip_size, size):
         say(line)
     return ClipStore(out)
@@ -155,7 +162,7 @@ def _no_face(size: int) -> UInt8[np.ndarray, "size size"]:
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Spend no disk on a second copy where the file system can give the file a second name."""
+    """Hard-link the file if the file system allows it, else copy it."""
     try:
         os.link(source.resolve(), target)
     except OSError:
@@ -177,5 +184,5 @@ def _remarks(
     if face < SMALL_FACE * crop.size:
         yield (
             f"{video.name}: the face is only {face:.0f} of the crop's {crop.size:.0f} pixels high, since it moves "
-            "about; cut the video where it stays in one place for more detail"
+            "around; cut the video where it stays in one place for more detail"
         )

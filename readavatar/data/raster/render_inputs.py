@@ -17,8 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from readavatar.errors import UserError
-from readavatar.morphable.expressions import expression_displacements
-from readavatar.morphable.model import MorphableModel
+from readavatar.morphable.model import MorphableModel, expression_displacements
 from readavatar.rendering.camera import head_to_world, world_to_clip
 from readavatar.rendering.rasterize import interpolate, rasterize
 from readavatar.rendering.shading import vertex_normals

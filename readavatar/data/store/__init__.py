@@ -1,18 +1,18 @@
-"""The clip store: one folder a clip, the one form in which footage and its fit pass between stages.
+"""The clip store: one folder for each clip, with the footage and its fit. The stages exchange data only through it.
 
-    clip.json                what the clip is: ``ClipInfo``
-    source.mp4 (any suffix)  the footage as it came, for compositing
+    clip.json                the description: ``ClipInfo``
+    source.mp4 (any suffix)  the original footage, for compositing
     frames/000000.png …      the crop around the face, RGB
     masks/000000.png …       face mask of each frame, 8-bit grey, 255 inside
-    audio.wav                16 kHz mono, 16 bit; absent when the footage is silent; heard after ``audio_delay``
+    audio.wav                16 kHz mono, 16 bit; absent if the footage has no sound; shifted by ``audio_delay``
     landmarks.safetensors    ``Landmarks``
-    emotion.json             ``EmotionTrack``; absent when unlabelled
+    emotion.json             ``EmotionTrack``; absent if unlabelled
     tracking.safetensors     ``TrackedFace``; written by the tracking stage
     truth.safetensors        ``TrackedFace``; only in a digital actor's clips
-    cache/                   what can be computed again, keyed by what it depends on
+    cache/                   results that can be computed again, named by what they depend on
 
-Every file is validated where it is written and where it is read. A store is filled in a folder beside its place and
-renamed, so that a folder with a ``clip.json`` is whole.
+Every file is validated when it is written and when it is read. A store is written to a temporary folder and then
+renamed, so that a folder with a ``clip.json`` is complete.
 """
 
 from readavatar.data.store.avatar import Avatar, has_part

@@ -1,12 +1,12 @@
-"""The avatar: one folder a person, what the stages leave and directing takes up.
+"""The avatar: one folder for each person, with the trained networks of all stages.
 
     avatar.json              the model card: ``AvatarCard``
-    expression.safetensors   stage 2's network; its configuration is in the file's metadata
-    expression_critics.safetensors   what judged it, for a training that begins from this one
-    appearance.safetensors   stage 3's network, likewise
+    expression.safetensors   network of stage 2; its configuration is in the file's metadata
+    expression_critics.safetensors   its discriminators and sync expert, for fine-tuning
+    appearance.safetensors   network of stage 3, likewise
     training/<stage>/        checkpoints and logs; not needed to animate
 
-The person's footage stays in its clip store, which the card names by a path relative to the avatar's folder.
+The person's footage stays in its clip store; the card holds the path relative to the avatar's folder.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _HASH_DIGITS = 64
 
 @dataclass(frozen=True)
 class AvatarCard:
-    """``avatar.json``: what a person needs to know of the avatar before they use it."""
+    """``avatar.json``: the model card, for people who use the avatar."""
 
     name: str
     footage: str
-    """Clip store of the person, relative to the avatar's folder; empty for a prior, which is nobody's."""
+    """Clip store of the person, relative to the avatar's folder; empty for a prior, which has no person."""
     parts: dict[str, dict] = field(default_factory=dict)
     """By part: SHA-256 of its file, and the configuration that rebuilds its network."""
     intended_use: str = (
@@ -54,7 +54,7 @@ class AvatarCard:
 
 @dataclass(frozen=True)
 class AvatarPart:
-    """A trained network and what rebuilds it."""
+    """A trained network's weights and configuration."""
 
     config: dict
     """JSON values; ``config["network"]`` holds the network's keyword arguments."""
@@ -62,7 +62,7 @@ class AvatarPart:
 
 
 class Avatar:
-    """An avatar on disk. Opening reads ``avatar.json`` alone, into ``card``; a part is read when asked for.
+    """An avatar on disk. Opening reads only ``avatar.json``, into ``card``; parts are read on request.
 
     Example:
         >>> from torch import nn
@@ -109,7 +109,7 @@ class Avatar:
         """The clip store of the person's footage.
 
         Raises:
-            UserError: The avatar is a prior, which has none, or the footage is no longer there.
+            UserError: The avatar is a prior, which has no footage; or the footage is no longer there.
         """
         if not self.card.footage:
             raise UserError(
@@ -144,7 +144,7 @@ class Avatar:
         """Read one of ``AVATAR_PARTS``.
 
         Raises:
-            UserError: It is not trained yet, or its file is not the one that the card names.
+            UserError: It is not trained yet, or its file differs from the card's hash.
         """
         config = self.part_config(name)
         path = self.path / f"{name}.safetensors"
@@ -154,22 +154,22 @@ class Avatar:
 
 
 def has_part(path: str | Path, name: str) -> bool:
-    """Whether there is an avatar in the folder ``path`` whose part ``name``, one of ``AVATAR_PARTS``, is trained."""
+    """Whether the folder ``path`` holds an avatar with the trained part ``name``, one of ``AVATAR_PARTS``."""
     return (Path(path) / "avatar.json").exists() and name in Avatar(path).card.parts
 
 
 def load_network(network: Network, part: AvatarPart) -> Network:
-    """Give ``network`` a part's weights, ready for inference.
+    """Load a part's weights into ``network``, for inference.
 
     Args:
         network: Built from ``part.config["network"]``.
-        part: Of an avatar.
+        part: The avatar's part.
 
     Returns:
         The same object, in evaluation mode and without gradients.
 
     Raises:
-        UserError: The weights are another network's.
+        UserError: The weights do not fit the network.
     """
     try:
         network.load_state_dict(part.state)
@@ -188,18 +188,18 @@ def write_avatar_part(
     footage: str | Path | None,
     card_name: str | None = None,
 ) -> None:
-    """Put a trained network into the avatar's folder, which is made if need be; the other parts stay.
+    """Write a trained network to the avatar's folder, which is created if needed; other parts are kept.
 
     Args:
         path: The avatar's folder.
         name: One of ``AVATAR_PARTS``.
-        network: Its state is stored.
-        config: JSON values that rebuild the network and name what it was trained with.
+        network: The trained network.
+        config: JSON values: the network's arguments, and what it was trained with.
         footage: Clip store of the person; None for a prior.
-        card_name: What to call the avatar; by default its folder's name.
+        card_name: Name of the avatar; by default its folder's.
 
     Raises:
-        UserError: A weight is NaN or infinite; the earlier part stays.
+        UserError: A weight is NaN or infinite; an earlier part is kept.
     """
     if name not in AVATAR_PARTS:
         raise ValueError(f"Expected a part of {AVATAR_PARTS}, but got '{name}'.")
@@ -220,13 +220,13 @@ def write_avatar_part(
 def write_avatar_card(
     path: str | Path, footage: str | Path | None, parts: dict[str, dict] | None = None, card_name: str | None = None
 ) -> None:
-    """Write ``avatar.json``, or change it; parts that it has and that are not given stay.
+    """Write or update ``avatar.json``; other parts in it are kept.
 
     Args:
-        path: The avatar's folder, which is made if need be.
+        path: The avatar's folder, which is created if needed.
         footage: Clip store of the person; None for a prior.
-        parts: As ``AvatarCard`` has them.
-        card_name: What to call a new avatar; by default its folder's name.
+        parts: As in ``AvatarCard``.
+        card_name: Name of a new avatar; by default its folder's.
     """
     path = Path(path)
     card_path = path / "avatar.json"

@@ -1,4 +1,4 @@
-"""What a clip store's ``clip.json`` says: the clip's length, rate and size, and where its frames were cut out."""
+"""The contents of ``clip.json``: the clip's length, rate and size, and the crop of its frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Crop:
-    """The square of the source video that the clip's frames show; the part outside the source is its edge, repeated.
+    """The square of the source video that the clip's frames show; outside the source, its edge is repeated.
 
     Example:
         >>> import torch
@@ -50,23 +50,23 @@ class ClipInfo:
 
     num_frames: int
     fps: str
-    """A fraction, such as ``25`` or ``30000/1001``; constant (variable rates are resampled on the way in)."""
+    """A fraction, such as ``25`` or ``30000/1001``; constant (variable rates are resampled by ``prepare``)."""
     size: int
     """Height and width of the frames, pixels."""
     source: str | None
     """File name of the footage in the store."""
     source_name: str
-    """What the footage was called where it came from."""
+    """Original file name of the footage."""
     source_sha256: str | None
     source_height: int
-    """After the display matrix (a phone's rotation) is applied."""
+    """After applying the display matrix (the rotation of a phone)."""
     source_width: int
     crop: Crop
     has_audio: bool
     version: int = FORMAT_VERSION
     audio_delay: float = 0.0
-    """Seconds by which the sound is moved against the frames as it is read (later, where positive): what
-    ``readavatar doctor --fix-offset`` found. The samples in ``audio.wav`` stay as they came."""
+    """Seconds by which the sound is shifted against the frames when it is read (positive: later), as found by
+    ``readavatar doctor --fix-offset``. The samples in ``audio.wav`` are unchanged."""
 
     @property
     def frames_per_second(self) -> float:
@@ -75,7 +75,7 @@ class ClipInfo:
 
     @classmethod
     def parse(cls, content: dict) -> ClipInfo:
-        """Build from ``clip.json``'s content; raises ``KeyError``, ``TypeError`` or ``ValueError`` on any other."""
+        """Parse the content of ``clip.json``; raises ``KeyError``, ``TypeError`` or ``ValueError`` if it is invalid."""
         info = cls(**{**content, "crop": Crop(**content["crop"])})
         if info.version != FORMAT_VERSION:
             raise ValueError(f"format version {info.version}, this readavatar reads {FORMAT_VERSION}")
@@ -113,7 +113,7 @@ def read_image(path: Path, mode: str, size: int) -> UInt8[np.ndarray, "size size
 
     Args:
         path: The PNG.
-        mode: ``RGB`` or ``L``; a picture of another is not one that a clip store's writer wrote.
+        mode: ``RGB`` or ``L``.
         size: Pixels.
 
     Raises:

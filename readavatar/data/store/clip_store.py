@@ -1,4 +1,4 @@
-"""A clip on disk, read and labelled; its form is described in ``data.store``."""
+"""Reading a clip store; its files are described in ``data.store``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from readavatar.data.store.clip_files import (
+    check_shift,
+    check_waveform,
     read_landmarks,
     read_tracked_face,
     save_tensors,
@@ -24,7 +26,6 @@ from readavatar.data.store.clip_files import (
     write_tracked_face,
 )
 from readavatar.data.store.clip_format import ClipInfo, image_name, read_image
-from readavatar.data.store.clip_validation import check_shift, check_waveform
 from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
 from readavatar.files import replacing_file
@@ -32,12 +33,12 @@ from readavatar.media.waveform import SAMPLE_RATE
 from readavatar.types import Landmarks, TrackedFace
 
 _SHORTEST_LOSS = 0.05
-"""Seconds by which the stored sound may end before the frames; more was cut off. (A wave file that lost its end still
-opens.)"""
+"""Seconds by which the stored sound may end before the frames; otherwise it is truncated. (A truncated wave file can
+still be opened.)"""
 
 
 class ClipStore:
-    """A clip on disk. Opening reads ``clip.json`` alone; everything else is read when asked for.
+    """A clip on disk. Opening reads only ``clip.json``; everything else is read on request.
 
     Example:
         >>> import numpy as np
@@ -69,7 +70,7 @@ class ClipStore:
         """Open the store in the folder ``path``.
 
         Raises:
-            UserError: There is no whole clip store there.
+            UserError: There is no complete clip store there.
         """
         self.path = Path(path)
         try:
@@ -83,7 +84,7 @@ class ClipStore:
             what = str(error).partition("\n")[0]
             raise UserError(f"Expected a clip store at '{path}', but its clip.json is not one: {what}.") from None
 
-    # What the footage gave
+    # Data of the footage
 
     @property
     def num_frames(self) -> int:
@@ -92,7 +93,7 @@ class ClipStore:
 
     @property
     def fps(self) -> float:
-        """Frames a second."""
+        """Frames per second."""
         return self.info.frames_per_second
 
     @property
@@ -112,7 +113,7 @@ class ClipStore:
         """Some frames, in [0, 1], gamma-encoded as in the video.
 
         Args:
-            indices: In any order, from 0.
+            indices: In any order, counted from 0.
 
         Raises:
             UserError: As ``frame``.
@@ -121,10 +122,10 @@ class ClipStore:
         return torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 255
 
     def masks(self, indices: Int[Tensor, " B"] | range) -> Float[Tensor, "B 1 H W"]:
-        """Some frames' face masks: 1 on the face, 0 beside it, between them on its edge.
+        """Some frames' face masks: 1 on the face, 0 outside it, and values between them on its edge.
 
         Args:
-            indices: In any order, from 0.
+            indices: In any order, counted from 0.
 
         Raises:
             UserError: As ``frame``.
@@ -135,10 +136,10 @@ class ClipStore:
         return torch.from_numpy(stacked)[:, None].float() / 255
 
     def waveform(self) -> Float[Tensor, " num_samples"]:
-        """The sound at 16 kHz, in [−1, 1], just as long as the frames.
+        """The sound at 16 kHz, in [−1, 1], exactly as long as the frames.
 
         Raises:
-            UserError: The footage is silent, or the stored sound is damaged or cut short.
+            UserError: The footage has no sound, or the stored sound is damaged or truncated.
         """
         if not self.info.has_audio:
             raise UserError(f"Expected a clip with sound, but '{self.path}' has none (its video had no audio track).")
@@ -161,23 +162,23 @@ class ClipStore:
         return _delayed(waveform, round(self.info.audio_delay * SAMPLE_RATE), num_samples)
 
     def landmarks(self) -> Landmarks:
-        """What the face detector saw, in pixels of the clip's frames.
+        """The detected landmarks, in pixels of the clip's frames.
 
         Raises:
-            UserError: The file is missing or damaged, or does not fit the clip.
+            UserError: The file is missing, damaged, or not valid for the clip.
         """
         return read_landmarks(self.path / "landmarks.safetensors", self.num_frames, self.info.size)
 
     def emotion(self) -> EmotionTrack | None:
-        """The clip's emotion, or None where it is unlabelled.
+        """The clip's emotion; None if it is unlabelled.
 
         Raises:
-            UserError: ``emotion.json`` is not one.
+            UserError: ``emotion.json`` is not an emotion track.
         """
         path = self.path / "emotion.json"
         return EmotionTrack.read(path) if path.exists() else None
 
-    # What the tracking stage gave
+    # Results of the tracking stage
 
     @property
     def is_tracked(self) -> bool:
@@ -193,13 +194,13 @@ class ClipStore:
         """The fit.
 
         Raises:
-            UserError: The clip is not fitted yet, or the file is damaged or does not fit the clip.
+            UserError: The clip is not fitted yet, or the file is damaged or not valid for the clip.
         """
         remedy = f"fit it with 'readavatar fit --config configs/tracking/default.yaml --data.clips {self.path}'"
         return read_tracked_face(self.path / "tracking.safetensors", self.num_frames, self.info.size, remedy)
 
     def truth(self) -> TrackedFace:
-        """A digital actor's coefficients as they were rendered.
+        """The true coefficients of a digital actor's clip.
 
         Raises:
             UserError: The clip is real footage.
@@ -208,13 +209,13 @@ class ClipStore:
         return read_tracked_face(self.path / "truth.safetensors", self.num_frames, self.info.size, remedy)
 
     def write_landmarks(self, landmarks: Landmarks) -> None:
-        """Store what another detector saw, replacing what was there."""
+        """Replace the landmarks."""
         write_landmarks(self.path / "landmarks.safetensors", landmarks, self.num_frames, self.info.size)
 
     def delay_audio(self, seconds: float) -> None:
-        """Move the sound against the frames by so much more (later, where positive), in ``clip.json`` alone.
+        """Shift the sound against the frames by ``seconds`` (positive: later), in addition to earlier shifts.
 
-        The samples stay as they are, so that nothing is lost and the opposite move takes it back.
+        Only ``clip.json`` changes, so that the opposite shift restores the clip.
 
         Raises:
             UserError: The sound would leave the clip.
@@ -225,29 +226,29 @@ class ClipStore:
         self.info = info
 
     def write_tracking(self, face: TrackedFace) -> None:
-        """Store the fit, replacing an earlier one whole."""
+        """Write the fit; it replaces an earlier one."""
         write_tracked_face(self.path / "tracking.safetensors", face, self.num_frames, self.info.size)
 
     def write_emotion(self, emotion: EmotionTrack) -> None:
         """Label the clip."""
         emotion.write(self.path / "emotion.json")
 
-    # What can be computed again
+    # Cache
 
     def cached(self, key: str, compute: Callable[[], dict[str, Tensor]], most: int | None = None) -> dict[str, Tensor]:
-        """Read ``cache/<key>.safetensors``, or compute and keep it.
+        """Read ``cache/<key>.safetensors``, or compute and cache it.
 
         Args:
-            key: It names all that the result depends on.
-            compute: Gives the result.
-            most: How many results are kept whose keys differ after the last hyphen; the oldest make way.
+            key: It has to identify everything that the result depends on.
+            compute: Computes the result.
+            most: Largest number of cached results whose keys differ only after the last hyphen; the oldest are deleted.
         """
         path = self.path / "cache" / f"{key}.safetensors"
         try:
             return safetensors.torch.load_file(path)
         except FileNotFoundError:
             pass
-        except safetensors.SafetensorError:  # a disk that filled up or failed; the cache is only a cache
+        except safetensors.SafetensorError:  # the disk is full or failed; the result is still returned
             path.unlink()
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in compute().items()}
         if most is not None:
@@ -261,8 +262,8 @@ class ClipStore:
 
 
 def _delayed(waveform: Float[Tensor, " n"], delay: int, num_samples: int) -> Float[Tensor, " num_samples"]:
-    """The sound ``delay`` samples later (earlier, where negative), silent where there is none."""
+    """The sound ``delay`` samples later (negative: earlier), with zeros where there is none."""
     fitted = torch.zeros(num_samples)
-    heard = waveform[max(-delay, 0) :][: max(num_samples - max(delay, 0), 0)]
-    fitted[max(delay, 0) : max(delay, 0) + len(heard)] = heard
+    kept = waveform[max(-delay, 0) :][: max(num_samples - max(delay, 0), 0)]
+    fitted[max(delay, 0) : max(delay, 0) + len(kept)] = kept
     return fitted

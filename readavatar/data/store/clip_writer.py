@@ -1,4 +1,4 @@
-"""Filling a new clip store, checked as it is filled and again as a whole before it appears."""
+"""Writing a new clip store. Data are checked when they are added, and again as a whole at the end."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from readavatar.data.store.clip_files import read_landmarks, read_tracked_face, write_landmarks, write_tracked_face
+from readavatar.data.store.clip_files import (
+    check_waveform,
+    read_landmarks,
+    read_tracked_face,
+    write_landmarks,
+    write_tracked_face,
+)
 from readavatar.data.store.clip_format import ClipInfo, image_name
-from readavatar.data.store.clip_validation import check_waveform
 from readavatar.emotion import EmotionTrack
 from readavatar.errors import UserError
 from readavatar.files import replacing_folder
@@ -25,7 +30,7 @@ from readavatar.types import Landmarks, TrackedFace
 
 
 class ClipStoreWriter:
-    """Fills a new clip store, frame by frame; ``writing_clip_store`` makes and closes it."""
+    """Writes a new clip store, frame by frame; use it through ``writing_clip_store``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,7 +43,7 @@ class ClipStoreWriter:
         """Append a frame (RGB) and its face mask (255 inside), square and as large as the first.
 
         Raises:
-            UserError: They are not.
+            UserError: They have other sizes.
         """
         size = frame.shape[0] if self.size is None else self.size
         if frame.shape != (size, size, 3) or mask.shape != (size, size):
@@ -48,7 +53,7 @@ class ClipStoreWriter:
             )
         self.size = size
         name = image_name(self.num_frames)
-        # Level 1: a fifth of the default's time for a tenth more bytes.
+        # Level 1 takes a fifth of the time of the default, for a tenth more bytes.
         Image.fromarray(frame).save(self.path / "frames" / name, compress_level=1)
         Image.fromarray(mask).save(self.path / "masks" / name, compress_level=1)
         self.num_frames += 1
@@ -61,15 +66,15 @@ class ClipStoreWriter:
         """
         check_waveform(waveform, self.path / "audio.wav")
         samples = np.clip(np.rint(waveform.numpy() * 32_768.0), -32_768, 32_767).astype("<i2")
-        with wave.open(str(self.path / "audio.wav"), "wb") as file:  # unlike soundfile, it says that a disk is full
+        with wave.open(str(self.path / "audio.wav"), "wb") as file:  # unlike soundfile, it raises if the disk is full
             file.setparams((1, 2, SAMPLE_RATE, len(samples), "NONE", ""))
             file.writeframes(samples.tobytes())
 
     def write_landmarks(self, landmarks: Landmarks) -> None:
-        """Store what the detector saw.
+        """Store the detected landmarks.
 
         Raises:
-            UserError: It cannot be what a detector saw.
+            UserError: They are not valid landmarks.
         """
         write_landmarks(self.path / "landmarks.safetensors", landmarks, size=self.size)
 
@@ -78,10 +83,10 @@ class ClipStoreWriter:
         emotion.write(self.path / "emotion.json")
 
     def write_truth(self, face: TrackedFace) -> None:
-        """Store a digital actor's truth.
+        """Store a digital actor's true coefficients.
 
         Raises:
-            UserError: It cannot be a face's.
+            UserError: They are not a valid face.
         """
         write_tracked_face(self.path / "truth.safetensors", face, size=self.size)
 
@@ -89,8 +94,8 @@ class ClipStoreWriter:
         """Write ``clip.json``, after everything else.
 
         Raises:
-            ValueError: It does not count what was written.
-            UserError: It tells of frames of another size.
+            ValueError: Its counts differ from what was written.
+            UserError: Its frame size differs from that of the frames.
         """
         if info.num_frames != self.num_frames:
             raise ValueError(f"Expected {info.num_frames} frames in the clip store, but {self.num_frames} were added.")
@@ -106,10 +111,10 @@ class ClipStoreWriter:
 
 @contextmanager
 def writing_clip_store(path: str | Path) -> Iterator[ClipStoreWriter]:
-    """Fill a new clip store; it appears at ``path`` (replacing an older one) once ``finish`` was called, else never.
+    """Write a new clip store. It appears at ``path`` (replacing an older one) only if ``finish`` was called.
 
     Raises:
-        UserError: There is something else at ``path``, which is not ours to replace.
+        UserError: There is something else than a clip store at ``path``.
     """
     path = Path(path)
     is_other_folder = path.is_dir() and any(path.iterdir()) and not (path / "clip.json").exists()
@@ -124,7 +129,7 @@ def writing_clip_store(path: str | Path) -> Iterator[ClipStoreWriter]:
 
 
 def _check_whole(path: Path) -> None:
-    """What was written early has to fit what was written late: landmarks may have come before the last frame."""
+    """Check the files again: landmarks, for example, may have been written before the last frame."""
     info = ClipInfo.parse(json.loads((path / "clip.json").read_text()))
     if (path / "landmarks.safetensors").exists():
         read_landmarks(path / "landmarks.safetensors", info.num_frames, info.size)

@@ -1,6 +1,6 @@
-"""The painted albedo over the atlas: skin, lips, brows and hair by nominal place, then eyes, teeth, tongue, gums, ears.
+"""The albedo, painted over the atlas: skin, lips, brows and hair by nominal place, then eyes, mouth parts and ears.
 
-The renderers here have no shadows, so a little of the light that creases keep out is painted in.
+The renderers have no shadows, so that some shading of the creases is painted into the albedo.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _BROW_HALF = PchipInterpolator([7, 9, 14, 24, 34, 43, 49, 51], [0.6, 2.2, 3.0, 2
 
 # fmt: off
 _SHADOWS = (
-    # centre, size, tilt, share of the light kept out
+    # centre, size, tilt, share of the light that is blocked
     ((7.0, -46.2), (2.6, 1.15), 10.0, 0.9),      # nostril
     ((11.5, -23.0), (3.2, 12.0), -8.0, 0.07),  # the nose's flank
     ((12.0, -46.6), (4.0, 1.3), 20.0, 0.32),     # under the wing
@@ -207,7 +207,7 @@ def _eyeball(s: Array, t: Array, side: Array) -> Array:
     iris = iris * (1 - 0.35 * smooth_step(0.1, 0.42, np.sin(polar) * np.sin(azimuth)))[:, None]
     image = _mix(image, iris, smooth_step(1.08, 0.94, ratio))
     image = _mix(image, PUPIL, smooth_step(0.40, 0.30, ratio))
-    # A catchlight: nothing in these renderers is glossy, and eyes without one look dead.
+    # A highlight, since the renderers have no specular reflection.
     light = np.hypot(np.sin(polar) * np.cos(azimuth) * side + 0.17, np.sin(polar) * np.sin(azimuth) - 0.19)
     return _mix(image, np.ones(3), 0.92 * smooth_step(0.1, 0.045, light))
 

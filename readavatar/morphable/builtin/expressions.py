@@ -1,7 +1,7 @@
 """The 53 expressions as displacements, after ARKit's descriptions of its blend shapes (Apple, ARFaceAnchor).
 
 Fields are Gaussians over the nominal plane, in millimetres, written for the subject's left; the right is their mirror
-image. Jaw motions go by the jaw's weights, the lids' by sliding on the eyeball.
+image. Jaw motion uses the jaw's weights; lids slide on the eyeball.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from readavatar.morphable.builtin import eyes, mouth
 from readavatar.morphable.builtin.head import Head, smoothest
 from readavatar.morphable.builtin.parts import Array
 from readavatar.morphable.builtin.surface import smooth_step
-from readavatar.morphable.expressions import EXPRESSION_NAMES
+from readavatar.morphable.model import EXPRESSION_NAMES
 
 JAW_HINGE = np.array([0.0, -14.0, 2.0])
 """The condyles' axis, just in front of and below the tragus."""
 JAW_OPEN_ANGLE = np.deg2rad(17.0)
 """Parts the lips by about 30 mm; adults reach 45–50."""
 CLOSE_SHARE = 0.75
-"""Of the way back to closed lips over an open jaw that the lower lip makes; the upper one makes the rest."""
+"""The lower lip's share of closing the lips over an open jaw; the rest is the upper lip's."""
 
 # fmt: off
 _FIELDS: dict[str, tuple] = {
@@ -137,20 +137,20 @@ def _jaw_motion(head: Head, weight: Array, angle: float = 0.0, shift: tuple = (0
 
 
 def _sliding_weight(head: Head) -> Array:
-    """The jaw's share where it slides with closed lips: the upper lip is dragged along."""
+    """The jaw's weights when it slides with closed lips: the upper lip moves with it."""
     x, y = head.nominal.T
     dragged = 0.75 * np.exp(-0.5 * ((x / 24) ** 2 + ((y + 69) / 10) ** 2)) * head.follows
     return head.jaw + (1 - head.jaw) * dragged
 
 
 def _jaw_open(head: Head) -> Array:
-    """The mouth's corners and cheeks are drawn in as the jaw drops."""
+    """Opening of the jaw; the mouth's corners and cheeks move inwards."""
     drawn_in = _gaussians(head, (((27, -74), (10, 14), (-2.6, 0, -1.0), 0), ((-27, -74), (10, 14), (2.6, 0, -1.0), 0)))
     return _jaw_motion(head, head.jaw, JAW_OPEN_ANGLE, (0, 0, 1.5)) + drawn_in
 
 
 def _mouth_close(head: Head, jaw_open: Array) -> Array:
-    """Brings the lips together over an open jaw: each its share of the gap; chin, nose and cheeks stay."""
+    """Closes the lips over an open jaw, each by its share of the gap; chin, nose and cheeks do not move."""
     skin = head.skin
     lips = skin.mouth_grid[len(mouth.SKIN_BLEND) : mouth.SEAM_RING + 1 + mouth.INNER_RINGS]
     slit = skin.mouth_grid[mouth.SEAM_RING]

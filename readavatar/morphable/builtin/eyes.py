@@ -13,7 +13,7 @@ EYE_CENTER = np.array([31.5, 0.0, 70.8])
 """Pupil distance 63; the cornea 12 mm ahead of the eyeball's centre."""
 EYE_RADIUS = 12.0
 LID_RADIUS = 13.3
-"""Of the lids' outer edges about the eyeball's centre; inside it the edge is 1.3 mm thick."""
+"""Radius of the lids' outer edges around the eyeball's centre; the edge is 1.3 mm thick."""
 EDGE_RADIUS = 12.2
 IRIS_RADIUS = 5.9
 
@@ -109,7 +109,7 @@ def lid_rings(upper: float = 0.0, lower: float = 0.0, close: float = 0.0, sidewa
     arch = np.abs(np.sin(angles)) ** 1.3
     is_upper = np.sin(angles) >= 0
     opposite = lid_edge(-angles)[:, 1]
-    # The upper lid makes most of a blink's way, and the lower one follows a little.
+    # In a blink, the upper lid moves most and the lower one a little.
     meeting = np.where(is_upper, edge[:, 1] * 0.12 + opposite * 0.88, opposite * 0.12 + edge[:, 1] * 0.88)
     shift = np.where(is_upper, upper, lower) * arch + close * (meeting - edge[:, 1])
     blend = RING_BLEND[:, None]
@@ -117,7 +117,7 @@ def lid_rings(upper: float = 0.0, lower: float = 0.0, close: float = 0.0, sidewa
     follow = smooth_step(0.75, 0.0, blend)
     moved = nominal + np.stack(np.broadcast_arrays(sideways * arch * follow, shift * follow), -1)
     rings = lid_surface(moved, np.broadcast_to(blend, moved.shape[:2]))
-    # A stretched lid loses its fold.
+    # Stretching a lid flattens its fold.
     stretch = np.clip(1 - np.abs(shift) / 9.0, 0.25, 1)
     rings[..., 2] += np.stack([_crease(angles, np.full(len(angles), b)) for b in RING_BLEND]) * stretch
     # Beyond the middle of the way a straight path would cut into the ball: end a little outside instead.

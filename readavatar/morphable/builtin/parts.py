@@ -1,4 +1,4 @@
-"""The left half of the head as parts, and how it becomes a whole: grids of quads, merging, mirroring."""
+"""Parts of the head's left half: making them from grids, merging them, and mirroring them to a whole head."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Whole:
 def grid_faces(index: Indices, closed: bool = False) -> Indices:
     """Triangles of a grid of vertices (R, C), counter-clockwise where columns run right and rows run up.
 
-    The diagonals alternate, so that no direction is favoured and a mirrored grid looks the same.
+    The diagonals alternate, so that a mirrored grid has the same shape.
     """
     if closed:
         index = np.concatenate([index, index[:, :1]], axis=1)
@@ -59,7 +59,7 @@ def grid_faces(index: Indices, closed: bool = False) -> Indices:
 
 
 def grid_part(points: Array, uvs: Array, region: str, flip: bool = False) -> Part:
-    """A part of its own from a grid of points (R, C, 3) and uvs (R, C, 2)."""
+    """A part made from a grid of points (R, C, 3) and uvs (R, C, 2)."""
     index = np.arange(points.shape[0] * points.shape[1]).reshape(points.shape[:2])
     faces = grid_faces(index)
     if flip:
@@ -70,7 +70,7 @@ def grid_part(points: Array, uvs: Array, region: str, flip: bool = False) -> Par
 
 
 def weld(part: Part, target: Indices) -> Part:
-    """Replace each vertex by ``target`` (V,), one at the same place, and drop the unused ones; uvs stay apart."""
+    """Replace each vertex by ``target`` (V,), one at the same place, and drop the unused ones; uvs are not welded."""
     used, faces = np.unique(target[part.faces], return_inverse=True)
     return Part(part.vertices[used], faces.reshape(-1, 3), part.uvs, part.uv_faces, part.regions[used])
 
@@ -84,7 +84,7 @@ def close_grid(grid: Part, num_rows: int, num_columns: int) -> Part:
 
 
 def drop_degenerate(part: Part) -> Part:
-    """Without the triangles that have no area (where a grid's side shrinks to a point)."""
+    """Remove the triangles without area (where a side of a grid is a single point)."""
     corners = part.vertices[part.faces]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
     keep = area > 1e-4
@@ -92,7 +92,7 @@ def drop_degenerate(part: Part) -> Part:
 
 
 def merge(parts: list[Part]) -> Part:
-    """One part of several, in their order."""
+    """Join several parts into one, in their order."""
     vertex_offsets = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]])
     uv_offsets = np.cumsum([0] + [len(part.uvs) for part in parts[:-1]])
     return Part(

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 Array = np.ndarray | np.number | float | int
-"""Numbers of any shape, plain ones too: numpy makes scalars of arrays without axes."""
+"""Numbers of any shape, including scalars."""
 
 ROW_BOTTOM, ROW_TOP = -190.0, 180.0
 """The neck's cut and the crown's pole, in rows."""

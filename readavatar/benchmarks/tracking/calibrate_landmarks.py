@@ -1,8 +1,9 @@
-"""Where a detector sees a morphable model's landmarks: measured on digital actors, kept beside the tracker.
+"""Measure where a detector sees a morphable model's landmarks, on digital actors; write the table for the tracker.
 
-A detector's 68 points and a model's are two people's ideas of where a brow ends. The difference is much the same for
-all faces; it is measured on actors whose geometry is known. ``python -m readavatar.benchmarks.calibrate_landmarks ict``
-films actors and writes the table that ``tracking.landmark_calibration`` reads.
+The detector's 68 points and the model's have slightly different definitions, for example of where a brow ends. The
+difference is about the same for all faces, so it is measured on actors whose geometry is known. The command
+``python -m readavatar.benchmarks.tracking.calibrate_landmarks ict`` films actors and writes the table that
+``tracking.landmark_calibration`` reads.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from readavatar.tracking.landmark_calibration import MIRRORED, calibration_path,
 from readavatar.types import TrackedFace
 
 FIRST_SEED, NUM_ACTORS = 9000, 10
-"""Far from the seeds of benchmarks."""
+"""No benchmark uses these seeds."""
 SECONDS, SIZE, TURN = 4.0, 384, 20.0
 
 
 def measure_actor(name: str, model: MorphableModel, seed: int) -> Float[Tensor, "68 3"]:
-    """One actor's mean displacement of each detected landmark from the model's, head frame, metres."""
+    """Mean displacement of each detected landmark from the model's for one actor; head frame, metres."""
     emotion = MEAD_EMOTIONS[seed % len(MEAD_EMOTIONS)]
     track_of = EmotionTrack.parse(f"0s neutral, 1s neutral, 2s {emotion}", EmotionSpace())
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +47,7 @@ def measure_actor(name: str, model: MorphableModel, seed: int) -> Float[Tensor, 
 
 
 def _displacement(model: MorphableModel, truth: TrackedFace, clip: ClipStore) -> Float[Tensor, "68 3"]:
-    """Least squares over the frames: image displacement = projection of a displacement fixed in the head."""
+    """Least squares over the frames: the image displacement is the projection of one that is fixed in the head."""
     landmarks = clip.landmarks()
     crop, size = clip.info.crop, clip.info.size
     scale = size / crop.size
@@ -64,14 +65,14 @@ def _displacement(model: MorphableModel, truth: TrackedFace, clip: ClipStore) ->
     focal = truth.camera.intrinsics[0, 0] / -world[found, :, 2]
     rotation = axis_angle_to_matrix(coefficients.rotation[found])
     by_offset = focal[..., None, None] * rotation[:, None, :2] * torch.tensor([1.0, -1.0])[:, None]
-    # A little damping: depth shows in turned heads alone.
+    # Damped a little, since only rotated heads determine the depth.
     moments = torch.einsum("tlpi,tlpj->lij", by_offset, by_offset)
     moments = moments + 0.02 * moments.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(3)
     return torch.linalg.solve(moments, torch.einsum("tlpi,tlp->li", by_offset, difference))
 
 
 def main() -> None:
-    """Film, measure, average over people and over the face's two sides, write."""
+    """Film actors, measure them, average over actors and over both sides of the face, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("morphable_model", help="builtin or ict")
     parser.add_argument("--actors", type=int, default=NUM_ACTORS)
