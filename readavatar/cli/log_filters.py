@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from pathlib import Path
 
@@ -21,8 +20,6 @@ def install_log_filters() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*lr_scheduler.step.*")
     warnings.formatwarning = _format_warning
-    for name in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _format_warning(message: Warning | str, category: type[Warning], filename: str, *rest, **options) -> str:

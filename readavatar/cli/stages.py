@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 
-from readavatar.cli.log_filters import install_log_filters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +17,6 @@ def run(arguments: list[str]) -> int:
     """Run a stage's command: its name, then its options."""
     from readavatar.training import run_stage
 
-    install_log_filters()  # Lightning sets its own loggers' levels when it is imported
     command, *options = arguments
     run_stage(command, options)
     return 0

@@ -151,6 +151,8 @@ def run_stage(command: str, arguments: Sequence[str]) -> StageRun:
         UserError: A mistake in them, in one line.
     """
     keep_freed_memory()
+    for name in ("pytorch_lightning", "lightning_fabric"):  # they set their own level when they are imported
+        logging.getLogger(name).setLevel(logging.WARNING)
     words = with_found_configs([command, *arguments])
     check_overlays(words)
     try:
