@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 
 
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The stage commands parse their own arguments."""
 
