@@ -19,16 +19,15 @@ from torch.optim.swa_utils import AveragedModel
 from readavatar.appearance.augmentation import Augmentation, augmented, choose_crops
 from readavatar.appearance.inference import soft_edge, uses_bfloat16
 from readavatar.appearance.losses import AppearanceObjective, GazeLoss, Rendered, render_crops
-from readavatar.appearance.networks import AppearanceRenderer, NetworkSettings
-from readavatar.appearance.neural_texture import SirenTexture, TextureImage
+from readavatar.appearance.networks import AppearanceRenderer, parameter_groups
 from readavatar.appearance.perceptual import load_feature_loss
-from readavatar.appearance.settings import LossWeights, OptimizationSettings
+from readavatar.appearance.settings import LossWeights, NetworkSettings, OptimizationSettings
 from readavatar.data.datasets.appearance_batches import AppearanceBatch
 from readavatar.data.datasets.appearance_clips import AppearanceSpecification
 from readavatar.data.raster.render_inputs import RenderInputs
 from readavatar.gaze import load_gaze_expert
 from readavatar.media.images import comparison_sheet, to_uint8, write_image
-from readavatar.media.video import VideoWriter
+from readavatar.media.video_writer import write_video
 from readavatar.metrics import psnr, ssim
 from readavatar.optimization.adversarial_module import AdversarialModule
 from readavatar.optimization.ema import make_ema
@@ -89,18 +88,7 @@ class AppearanceModule(AdversarialModule):
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """The renderer's, and the discriminator's if there is one."""
         settings = self.optimization
-        parameters = list(self.renderer.parameters())
-        texels, sirens = (
-            [each for part in self.renderer.modules() if isinstance(part, kind) for each in part.parameters()]
-            for kind in (TextureImage, SirenTexture)
-        )
-        of_texture = {id(each) for each in [*texels, *sirens]}
-        groups = [
-            {"params": [each for each in parameters if id(each) not in of_texture], "lr": settings.learning_rate},
-            {"params": sirens, "lr": settings.texture_learning_rate},
-            {"params": texels, "lr": settings.texel_learning_rate},
-        ]
-        groups = [group for group in groups if group["params"]]
+        groups = parameter_groups(self.renderer, settings)
         discriminator, of_discriminator = self.objective.discriminator, None
         if discriminator is not None:
             rate = settings.discriminator_learning_rate
@@ -203,9 +191,7 @@ class AppearanceModule(AdversarialModule):
         write_image(sheet, comparison_sheet(torch.stack(targets), torch.stack(renders)))
         if not self.film:
             return [sheet]
-        with VideoWriter(film, self.specification.fps) as writer:
-            for frame in self.film:
-                writer.add(frame)
+        write_video(film, self.film, self.specification.fps)
         return [sheet, film]
 
     def avatar_parts(self) -> list[dict]:

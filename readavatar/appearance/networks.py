@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from readavatar.appearance.neural_texture import AudioLatent, LayeredTexture, SirenTexture, TextureImage
-from readavatar.appearance.settings import NetworkSettings
+from readavatar.appearance.settings import NetworkSettings, OptimizationSettings
 from readavatar.data.raster.render_inputs import RenderInputs
 from readavatar.optimization.gan_losses import Judgement
 from readavatar.rendering.shading import mean_texture, shade
@@ -182,6 +182,24 @@ def continue_into(
     near = local_mean(known, REACH)
     mean = local_mean(values * known, REACH) / near.clamp(min=1e-3)
     return known * values + paint_mask * mean, known + paint_mask * (2 * near).clamp(max=1)
+
+
+def parameter_groups(renderer: AppearanceRenderer, settings: OptimizationSettings) -> list[dict]:
+    """A renderer's parameters by learning rate: of the U-Net and the audio latent, the SIREN, the texture images."""
+    texels, sirens = (
+        [each for part in renderer.modules() if isinstance(part, kind) for each in part.parameters()]
+        for kind in (TextureImage, SirenTexture)
+    )
+    of_texture = {id(each) for each in [*texels, *sirens]}
+    groups = [
+        {
+            "params": [each for each in renderer.parameters() if id(each) not in of_texture],
+            "lr": settings.learning_rate,
+        },
+        {"params": sirens, "lr": settings.texture_learning_rate},
+        {"params": texels, "lr": settings.texel_learning_rate},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def _build_texture(settings: NetworkSettings, num_regions: int) -> LayeredTexture | SirenTexture | TextureImage:

@@ -15,12 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from readavatar.data.datasets.appearance_batches import AppearanceBatch, MeshBatch, joined, rasterized
+from readavatar.data.datasets.appearance_batches import AppearanceBatch, MeshBatch, joined
 from readavatar.data.datasets.appearance_clips import (
     AppearanceClip,
     AppearanceSpecification,
     FitAugmentation,
     load_appearance_clip,
+    rasterized,
 )
 from readavatar.data.datasets.loading import BatchLoader, SeededOrder
 from readavatar.data.datasets.speech_features import describe_encoder

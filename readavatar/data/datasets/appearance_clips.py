@@ -12,16 +12,18 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from readavatar.data.datasets.appearance_batches import AppearanceBatch, MeshBatch
+from readavatar.data.datasets.appearance_batches import AppearanceBatch, MeshBatch, joined
 from readavatar.data.datasets.speech_features import clip_speech_features
 from readavatar.data.raster.packed_maps import PackedMaps, pack_maps
 from readavatar.data.raster.render_inputs import (
     RIM,
     MapSettings,
     RenderInputs,
+    RenderMaps,
+    build_paint_mask,
     build_render_maps,
     speech_windows,
 )
@@ -264,3 +266,45 @@ def _digest(face: TrackedFace, model: MorphableModel, size: int, settings: MapSe
     for tensor in [*fitted, *model.buffers(), *masks]:
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:24]
+
+
+@torch.no_grad()
+def rasterized(batch: MeshBatch, clips: Sequence[AppearanceClip]) -> AppearanceBatch:
+    """Rasterise a batch's meshes and paint masks on the device where it is.
+
+    Args:
+        batch: Of frames of ``clips``.
+        clips: Their cameras, identities and morphable models are moved to the device.
+    """
+    device = batch.frames.device
+    places, maps = [], []
+    for number in batch.clip.unique().tolist():
+        chosen = torch.nonzero(batch.clip == number)[:, 0]
+        places.append(chosen)
+        maps.append(_clip_maps(clips[number], batch, chosen))
+    order = torch.cat(places).argsort()
+    together = replace(joined(maps), **{key: value[order] for key, value in vars(joined(maps)).items()})
+    frames = batch.frames.to(torch.float32) / 255
+    inputs = RenderInputs(
+        **vars(together),
+        context=frames * (1 - together.paint_mask),
+        gaze=batch.gaze,
+        lighting=batch.lighting,
+        speech=batch.speech,
+    )
+    return AppearanceBatch(inputs, frames, batch.is_driven.to(device))
+
+
+def _clip_maps(clip: AppearanceClip, batch: MeshBatch, chosen: Int[Tensor, " n"]) -> RenderMaps:
+    device, resolution = batch.frames.device, (batch.frames.shape[-2], batch.frames.shape[-1])
+    model, whole = clip.model.to(device), clip.face.to(device)
+
+    def face(expressions: Tensor, rotation: Tensor, translation: Tensor) -> TrackedFace:
+        shape = whole.coefficients.shape_coefficients
+        own = (expressions[chosen], rotation[chosen], translation[chosen], batch.gaze[chosen])
+        return replace(whole, coefficients=FaceCoefficients(shape, *own), lighting=batch.lighting[chosen])
+
+    fitted = face(batch.fitted_expressions, batch.fitted_rotation, batch.fitted_translation)
+    paint_mask = build_paint_mask(fitted, model, resolution, clip.settings)
+    drawn = face(batch.expressions, batch.rotation, batch.translation)
+    return build_render_maps(drawn, model, resolution, clip.settings, paint_mask=paint_mask)
