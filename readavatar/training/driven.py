@@ -37,7 +37,9 @@ def driven_expressions(avatar: Avatar, store: ClipStore, seed: int = 0) -> Float
 
     def compute() -> dict[str, Tensor]:
         emotion = EmotionTrack(space, (torch.arange(count) + 0.5) / store.fps, shown)
-        expressions = generate_motion(avatar, footage, store.waveform(), emotion, count, store.fps, seed)
+        # What is built here draws random weights: a training must not depend on whether the cache was full.
+        with torch.random.fork_rng(devices=[]):
+            expressions = generate_motion(avatar, footage, store.waveform(), emotion, count, store.fps, seed)
         return {"expressions": with_footage_gaze(expressions, footage, torch.arange(count))}
 
     files = [store.path / name for name in ("audio.wav", "tracking.safetensors")]

@@ -79,3 +79,18 @@ def test_appearance_learns_from_driven_frames_where_the_avatar_speaks(
     connect(module, data, avatar)
     assert (data.clips[0].driven is not None) == is_driven
     assert module.renderer is not None
+
+
+def test_a_full_cache_changes_no_weight_that_a_training_begins_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(appearance, "load_morphable_model", lambda name: tiny_model())
+    store = write_tiny_clip(tmp_path / "clip")
+    avatar = _write_avatar(tmp_path / "avatar", store.tracking().expression_names)
+    states = []
+    for _ in range(2):
+        data = appearance.AppearanceData(str(store.path), speech_encoder="log_mel", held_out_seconds=0.1)
+        sizes = NetworkSettings(texture_resolution=32, unet_width=8, unet_levels=3)
+        module = AppearanceModule(sizes, feature_loss="bands")
+        torch.manual_seed(0)
+        connect(module, data, avatar)
+        states.append(module.renderer.state_dict())
+    assert all(torch.equal(*pair) for pair in zip(*(state.values() for state in states), strict=True))
