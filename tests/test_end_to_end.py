@@ -177,7 +177,7 @@ def test_a_stopped_training_goes_on_and_other_settings_start_anew(demo, tmp_path
     last = tmp_path / "avatar" / "training" / "expression" / "checkpoints" / "last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] == 8
     assert main([*command, "--trainer.max_steps", "4", "--model.network.width", "8"]) == 0
-    assert "starting anew" in capsys.readouterr().out
+    assert "starting again" in capsys.readouterr().out
     assert torch.load(last, weights_only=True)["global_step"] == 4
 
 

@@ -26,8 +26,7 @@ from readavatar.data.raster.render_inputs import RenderInputs
 from readavatar.gaze import load_gaze_expert
 from readavatar.media.images import comparison_sheet, write_image
 from readavatar.metrics import psnr, ssim
-from readavatar.optimization.adversarial_module import AdversarialModule
-from readavatar.optimization.ema import make_ema
+from readavatar.optimization.training_module import AdversarialModule, make_ema
 
 _SHEET_FRAMES = 6
 

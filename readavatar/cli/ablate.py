@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     from readavatar.benchmarks.ablation import runs as ablation
     from readavatar.benchmarks.ablation.stages import choose_scorer, names_footage
     from readavatar.cli.terminal import open_terminal
-    from readavatar.training.subprocess_runner import run_stage_in_subprocess
+    from readavatar.training.sweeps import run_stage_in_subprocess
 
     if arguments.seeds is not None and arguments.seeds < 1:
         raise UserError(f"Expected --seeds of 1 or more, but got {arguments.seeds}.")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from readavatar.cli.log_filters import install_log_filters
-from readavatar.memory import keep_freed_memory
+from readavatar.cli.terminal import install_log_filters
+from readavatar.throughput import keep_freed_memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -34,8 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the sweep's commands one after another."""
     from readavatar.cli.terminal import open_terminal
     from readavatar.config_paths import find_config
-    from readavatar.training.subprocess_runner import run_stage_in_subprocess
-    from readavatar.training.sweeps import expand_sweep
+    from readavatar.training.sweeps import expand_sweep, run_stage_in_subprocess
 
     arguments = parse_trailing_options(arguments, _add_options, "sweep")
     path = find_config(arguments.sweep)

@@ -1,14 +1,42 @@
-"""What a command writes to the terminal: log messages and progress bars, which library users see only if they ask."""
+"""What libraries and our own code say beside the results: little, and in one line.
+
+What a command writes to the terminal: log messages and progress bars, which library users see only if they ask.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from readavatar.cli.log_filters import install_log_filters
+import readavatar
 from readavatar.progress import progress_bars
+
+_PACKAGE = Path(readavatar.__file__).parent
+_by_python = warnings.formatwarning
+
+
+def install_log_filters() -> None:
+    """Hush Lightning's and the hub libraries' advice to their own developers, which would bury our line to the user.
+
+    What readavatar itself warns of is printed without the place in its code.
+    """
+    warnings.filterwarnings("ignore", module=r"(pytorch_lightning|torch|transformers|lightning_utilities)\..*")
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*lr_scheduler.step.*")
+    warnings.formatwarning = _format_warning
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _format_warning(message: Warning | str, category: type[Warning], filename: str, *rest, **options) -> str:
+    if Path(filename).is_relative_to(_PACKAGE):
+        return f"readavatar: {' '.join(str(message).split())}\n"
+    return _by_python(message, category, filename, *rest, **options)
+
 
 _LOGGER = logging.getLogger("readavatar")
 

@@ -32,9 +32,9 @@ from readavatar.media.images import resized
 from readavatar.media.video import VideoWriter, read_video
 from readavatar.media.waveform import SAMPLE_RATE, read_waveform
 from readavatar.morphable import load_morphable_model
-from readavatar.prefetch import prefetch
 from readavatar.progress import track
 from readavatar.speech import SpeechEncoder
+from readavatar.throughput import prefetch
 from readavatar.types import TrackedFace
 
 _RUN_LENGTH = 16

@@ -1,7 +1,7 @@
-"""One run of a stage: its configuration, where it resumes from, and what it leaves.
+"""A run of a stage: its configuration, its checkpoint to resume from, and its results.
 
-LightningCLI reads the configuration (YAML files, then overrides); everything else is here, so that a run begun from
-Python is the run that the command line begins.
+LightningCLI reads the configuration (YAML files, then overrides). Runs from Python and from the command line are the
+same.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ def train(
     fresh: bool = False,
     progress: bool = False,
 ) -> Avatar:
-    """Train a stage, or go on with a training that was stopped; the same as ``readavatar fit``.
+    """Train a stage, or resume a training that was stopped; the same as ``readavatar fit``.
 
     Args:
         stage: One of ``STAGES``.
-        clips: Clip stores of one person; may be empty where ``configs`` name data that are no clips.
-        configs: Put over ``configs/<stage>/default.yaml``, one after the other; the user's own files, or names such as
-            ``configs/appearance/fast.yaml`` of those that come with readavatar.
+        clips: Clip stores of one person; may be empty if ``configs`` define other data.
+        configs: Applied over ``configs/<stage>/default.yaml``, one after the other; the user's own files, or names of
+            shipped ones such as ``configs/appearance/fast.yaml``.
         overrides: Single settings by dotted key, such as ``{"trainer.max_steps": 2000, "data.size": 128}``.
         avatar: The avatar's folder; by default ``avatars/<first clip's name>``.
-        fresh: Start anew, even where the same training was stopped halfway.
-        progress: Show a bar.
+        fresh: Start again, even if the same training was stopped before its end.
+        progress: Show a progress bar.
 
     Returns:
         The avatar, with the stage's networks.
 
     Raises:
-        UserError: A mistake in the configuration or the clips, or a training that diverged.
+        UserError: The configuration or the clips are not valid, or the training diverged.
     """
     own = {"fresh": fresh, "trainer.enable_progress_bar": progress}
     return Avatar(run_stage("fit", stage_arguments(stage, clips, configs, {**own, **(overrides or {})}, avatar)).avatar)
@@ -74,18 +74,18 @@ def test(
     avatar: str | Path | None = None,
     progress: bool = False,
 ) -> dict[str, float]:
-    """Measure a trained stage on the seconds that it held out; the same as ``readavatar test``.
+    """Measure a trained stage on its held-out seconds; the same as ``readavatar test``.
 
     Args:
-        stage: See ``train``; likewise the others, which are to be those of the training.
+        stage: See ``train``. All arguments have to be those of the training.
         clips: See ``train``.
         configs: See ``train``.
         overrides: See ``train``.
         avatar: See ``train``.
-        progress: Show a bar.
+        progress: Show a progress bar.
 
     Returns:
-        By name, such as ``psnr_face``.
+        Metrics by name, such as ``psnr_face``.
 
     Raises:
         UserError: The stage is not trained.
@@ -96,15 +96,15 @@ def test(
 
 
 def connect(module: pl.LightningModule, data: pl.LightningDataModule, avatar: str | Path | None = None) -> None:
-    """Build a stage's networks for what its data give, and tell the data what the networks ask for.
+    """Build a stage's networks for its data, and set the networks' requirements on the data.
 
-    It goes before ``Trainer.fit`` and the like: ``connect(module, data); trainer.fit(module, data)``.
+    Call it before ``Trainer.fit`` and the like: ``connect(module, data); trainer.fit(module, data)``.
 
     Args:
-        module: Of a stage.
-        data: Of the same stage.
-        avatar: Whose expression part drives some of the frames that the appearance stage learns from; None, or one
-            without that part, leaves them out.
+        module: The stage's module.
+        data: The stage's data module.
+        avatar: Its expression part drives some training frames of the appearance stage. There are none if it is None or
+            has no such part.
     """
     if getattr(data, "driven_share", 0) > 0 and avatar and has_part(avatar, "expression"):
         data.drive([driven_expressions(Avatar(avatar), ClipStore(path)) for path in data.paths])
@@ -137,7 +137,7 @@ def run_stage(command: str, arguments: Sequence[str]) -> StageRun:
     """Run ``fit``, ``validate``, ``test`` or ``predict`` with a command line's arguments.
 
     Raises:
-        UserError: A mistake in them, in one line.
+        UserError: The arguments are not valid.
     """
     words = with_found_configs([command, *arguments])
     try:
@@ -148,7 +148,7 @@ def run_stage(command: str, arguments: Sequence[str]) -> StageRun:
             save_config_callback=SaveSettings,
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
-            auto_configure_optimizers=False,  # --optimizer would take the place of a GAN's two
+            auto_configure_optimizers=False,  # --optimizer would replace the two optimizers of a GAN
             args=words,
         )
     except ArgumentError as error:
@@ -168,7 +168,7 @@ def run_stage(command: str, arguments: Sequence[str]) -> StageRun:
 
 
 class StageRun(LightningCLI):
-    """LightningCLI with an avatar's folder: where the stage's training goes on from and where its networks are put."""
+    """LightningCLI with an avatar's folder, which holds the stage's checkpoints and networks."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``--avatar``, ``--fresh`` and ``--device``."""
@@ -179,7 +179,10 @@ class StageRun(LightningCLI):
             help="The avatar's folder (default: avatars/<first clip's name>).",
         )
         parser.add_argument(
-            "--fresh", type=bool, default=False, help="Start anew, even where the same training was stopped halfway."
+            "--fresh",
+            type=bool,
+            default=False,
+            help="Start again, even if the same training was stopped before its end.",
         )
         parser.add_argument(
             "--device",
@@ -189,11 +192,11 @@ class StageRun(LightningCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Settle where the run lives and which checkpoint it starts from."""
+        """Set the run's folder and the checkpoint to start from."""
         config = self.config[self.subcommand]
         self.clip = _first_clip(config)
         if not (config.avatar or self.clip):
-            raise UserError("Expected --avatar FOLDER, since these data are no clips that an avatar could be named by.")
+            raise UserError("Expected --avatar FOLDER, since these data have no clips to name the avatar after.")
         self.avatar = Path(config.avatar or Path("avatars") / Path(self.clip).resolve().name)
         package, *rest = config.model.class_path.split(".")
         self.stage = rest[0] if package == "readavatar" else package
@@ -206,7 +209,7 @@ class StageRun(LightningCLI):
         config.ckpt_path = config.ckpt_path or self._checkpoint_to_start_from(config)
 
     def instantiate_trainer(self, **kwargs) -> pl.Trainer:
-        """The configured trainer, with exact resuming, checkpoints in time, pictures and the avatar's export."""
+        """The configured trainer, with exact resuming, regular checkpoints, pictures and the avatar's export."""
         configured = self._get(self.config_init, "trainer.callbacks", default=None) or []
         configured = configured if isinstance(configured, list) else [configured]
         own = [
@@ -234,13 +237,13 @@ class StageRun(LightningCLI):
             return None
         settings = self.run_folder / "settings.json"
         if not settings.exists() or json.loads(settings.read_text()) != _settings(config):
-            _logger.warning("'%s' holds a training with other settings; starting anew.", self.run_folder)
+            _logger.warning("'%s' holds a training with other settings; starting again.", self.run_folder)
             return None
-        _logger.info("Going on from '%s' (--fresh true starts anew).", last)
+        _logger.info("Resuming from '%s' (--fresh true starts again).", last)
         return str(last)
 
     def before_fit(self) -> None:
-        """Build the networks; remember the settings, by which the same command goes on and another one starts anew."""
+        """Build the networks, and save the settings: the same command resumes, another one starts again."""
         connect(self.model, self.datamodule, self.avatar)
         with replacing_file(self.run_folder / "settings.json") as temporary:
             temporary.write_text(json.dumps(_settings(self.config[self.subcommand])))
@@ -253,13 +256,13 @@ class StageRun(LightningCLI):
 
 
 def _settings(config: Namespace) -> dict:
-    """What has to be equal for a training to be the same one: all but the trainer."""
+    """The settings that identify a training: all except the trainer's."""
     plain = config.as_dict()
     return json.loads(json.dumps({key: plain[key] for key in ("model", "data", "seed_everything")}, default=str))
 
 
 def _first_clip(config: Namespace) -> str | None:
-    """The clip that the avatar's footage is; None for data that are not clips."""
+    """The clip with the avatar's footage; None for data without clips."""
     if "clips" not in config.data.init_args:
         return None
     clips = config.data.init_args.clips

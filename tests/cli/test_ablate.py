@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import readavatar.training.subprocess_runner
+import readavatar.training.sweeps
 from readavatar.benchmarks.ablation import stages as ablation_stages
 from readavatar.benchmarks.appearance.actor_films import default_model, training_clip
 from readavatar.cli import main
@@ -56,7 +56,7 @@ def _option(arguments: list[str], name: str) -> str:
 def trainings(monkeypatch) -> Trainings:
     stand_in = Trainings()
 
-    monkeypatch.setattr(readavatar.training.subprocess_runner, "run_stage_in_subprocess", stand_in)
+    monkeypatch.setattr(readavatar.training.sweeps, "run_stage_in_subprocess", stand_in)
     return stand_in
 
 
@@ -322,5 +322,5 @@ def test_real_trainings_are_measured_and_taken_up_again(folder, monkeypatch, cap
     capfd.readouterr()
     assert main(command) == 0
     printed = capfd.readouterr().out
-    assert "regression, seed 0" in printed and "base, seed 0" not in printed and "Going on from" in printed
+    assert "regression, seed 0" in printed and "base, seed 0" not in printed and "Resuming from" in printed
     assert json.loads(Path("runs/table.json").read_text()) == first

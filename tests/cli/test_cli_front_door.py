@@ -12,10 +12,10 @@ import yaml
 
 import readavatar
 from readavatar.cli import COMMANDS, STAGE_COMMANDS, main
-from readavatar.cli.log_filters import install_log_filters
-from readavatar.cli.sweep import expand_sweep
+from readavatar.cli.terminal import install_log_filters
 from readavatar.config_paths import CONFIG_FOLDERS, find_config, with_found_configs
 from readavatar.errors import UserError
+from readavatar.training.sweeps import expand_sweep
 
 CONFIGS = next(folder for folder in CONFIG_FOLDERS if folder.is_dir())
 STAGES = ("tracking", "expression", "appearance")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from readavatar.errors import UserError
-from readavatar.training.subprocess_runner import _in_subprocess, run_stage_in_subprocess
+from readavatar.training.sweeps import _in_subprocess, run_stage_in_subprocess
 
 
 def _fail(what: str) -> None:
@@ -55,7 +55,7 @@ def test_a_mistake_is_raised_here_though_it_was_made_elsewhere():
 
 
 def test_a_killed_process_is_a_line_for_the_user():
-    with pytest.raises(UserError, match=r"process was killed.*same command goes on"):
+    with pytest.raises(UserError, match=r"process was killed.*same command"):
         _in_subprocess(_die, ())
 
 
