@@ -6,8 +6,8 @@ The names in ``__all__`` are the public API. Each is imported when it is first u
 The package is layered and imports go down only. ``FLOORS`` in ``tests/test_floors.py`` defines the layers; the list
 here repeats it, and a test holds that the two agree:
 
-0. ``types``, ``devices``, ``emotion``, ``errors``, ``files``, ``prefetch``, ``pickles``, ``assets``, ``config_paths``,
-   ``memory``, ``progress``
+0. ``types``, ``devices``, ``emotion``, ``errors``, ``files``, ``pickles``, ``assets``, ``config_paths``, ``progress``,
+   ``throughput``
 1. ``media``, ``rendering``, ``metrics``
 2. ``speech``, ``detection``, ``morphable``, ``optimization``
 3. ``data``, ``gaze``

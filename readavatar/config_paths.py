@@ -1,4 +1,4 @@
-"""Finding ``configs/…`` by the same name in a checkout, in an installed wheel and in the user's own folder."""
+"""Finding config files by the same name in the user's folder, in a checkout and in an installed wheel."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from readavatar.errors import UserError, did_you_mean
 
 _PACKAGE = Path(readavatar.__file__).parent
 CONFIG_FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
-"""In the wheel; in a checkout."""
+"""In the wheel, and in a checkout."""
 
 
 def find_config(name: str) -> Path:
-    """The user's own file of that name, else the one that comes with readavatar.
+    """The user's file of that name if it exists, else the one that ships with readavatar.
 
     Raises:
         UserError: There is none; the message names the nearest that exists.

@@ -1,4 +1,4 @@
-"""Which processor to compute on, as the user names it."""
+"""Choice of the device by name."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from readavatar.errors import UserError
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of a name.
+    """The device with a given name.
 
     Args:
-        name: ``cpu``; ``cuda`` or ``cuda:1`` (NVIDIA's and AMD's GPUs); ``mps`` (Apple's); or ``auto``, the first that
-            there is of ``cuda``, ``mps`` and ``cpu``.
+        name: ``cpu``; ``cuda`` or ``cuda:1`` (NVIDIA's and AMD's GPUs); ``mps`` (Apple's); or ``auto``, the first
+            available one of ``cuda``, ``mps`` and ``cpu``.
 
     Raises:
-        UserError: No such device, or it is not on this machine.
+        UserError: The device is unknown or not available.
     """
     cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)]
     mps = ["mps"] if torch.backends.mps.is_available() else []
@@ -30,7 +30,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def _mps_suffices() -> bool:
-    """Before its version 2.11, PyTorch had no texture look-up on Apple's GPUs that repeats the edge."""
+    """Whether texture look-up with repeated edges works on Apple's GPUs (in PyTorch from version 2.11 on)."""
     try:
         image, grid = torch.zeros(1, 1, 2, 2, device="mps"), torch.zeros(1, 1, 1, 2, device="mps")
         for mode in ("bilinear", "bicubic"):

@@ -1,4 +1,4 @@
-"""The one error a user's mistake raises, and what its line may end with."""
+"""The error for a user's mistake, and suggestions for its message."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """A mistake in what the user gave, not in the program.
+    """A mistake in the user's input, not in the program.
 
-    The message is one line: what was expected, what was given, what to do. The command line prints it as it stands and
-    exits with code 2; library callers catch it as a ``ValueError``.
+    The message is one line: what was expected, what was given, what to do. The command line prints it and exits with
+    code 2; library callers catch it as a ``ValueError``.
     """
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """A sentence, with a space before it, that names what was perhaps meant; empty where nothing known is near.
+    """A sentence, with a leading space, that suggests a similar name; empty if there is none.
 
     Args:
-        name: As the user gave it.
-        known: All that would have been right.
+        name: The user's input.
+        known: All valid names.
         cutoff: Least similarity in [0, 1] (``difflib``'s ratio).
 
     Example:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from readavatar.prefetch import prefetch
+from readavatar.throughput import prefetch
 
 
 def test_items_come_in_order_and_all_of_them():

@@ -173,11 +173,11 @@ def test_a_stopped_training_goes_on_and_other_settings_start_anew(demo, tmp_path
     command += ["--data.clips", str(demo / "clips" / "neutral"), "--avatar", str(tmp_path / "avatar")]
     assert main([*command, "--trainer.max_steps", "4"]) == 0
     assert main([*command, "--trainer.max_steps", "8"]) == 0
-    assert "Going on from" in capsys.readouterr().out
+    assert "Resuming from" in capsys.readouterr().out
     last = tmp_path / "avatar" / "training" / "expression" / "checkpoints" / "last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] == 8
     assert main([*command, "--trainer.max_steps", "4", "--model.network.width", "8"]) == 0
-    assert "starting anew" in capsys.readouterr().err
+    assert "starting again" in capsys.readouterr().err
     assert torch.load(last, weights_only=True)["global_step"] == 4
 
 

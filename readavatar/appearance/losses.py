@@ -27,14 +27,14 @@ from readavatar.appearance.networks import PatchDiscriminator
 from readavatar.appearance.settings import LossWeights
 from readavatar.data.datasets.appearance_batches import AppearanceBatch
 from readavatar.gaze import GazeExpert, place_faces
-from readavatar.gaze.placement import FacePlacement
-from readavatar.optimization.gan_losses import (
+from readavatar.gaze.expert import FacePlacement
+from readavatar.optimization.losses import (
     discriminator_hinge_loss,
     feature_matching_loss,
     generator_hinge_loss,
     r1_penalty,
+    weighted_sum,
 )
-from readavatar.optimization.objective import weighted_sum
 
 
 def photometric_difference(

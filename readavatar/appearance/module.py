@@ -29,8 +29,7 @@ from readavatar.gaze import load_gaze_expert
 from readavatar.media.images import comparison_sheet, to_uint8, write_image
 from readavatar.media.video_writer import write_video
 from readavatar.metrics import psnr, ssim
-from readavatar.optimization.adversarial_module import AdversarialModule
-from readavatar.optimization.ema import make_ema
+from readavatar.optimization.training_module import AdversarialModule, make_ema
 
 _LOGGER = logging.getLogger(__name__)
 

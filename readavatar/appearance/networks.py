@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from readavatar.appearance.neural_texture import AudioLatent, LayeredTexture, SirenTexture, TextureImage
 from readavatar.appearance.settings import NetworkSettings, OptimizationSettings
 from readavatar.data.raster.render_inputs import RenderInputs
-from readavatar.optimization.gan_losses import Judgement
+from readavatar.optimization.losses import Judgement
 from readavatar.rendering.shading import mean_texture, shade
 from readavatar.rendering.window_filters import local_mean
 

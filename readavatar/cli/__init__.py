@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"Expected to be able to write{place}, but {error.strerror}; free some space or choose another place."
         )
     except KeyboardInterrupt:
-        print("readavatar: stopped; the same command goes on from the last good state.", file=sys.stderr)
+        print("readavatar: stopped; give the same command again to resume from the last good state.", file=sys.stderr)
         return 130
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import argparse
 
-from readavatar.memory import keep_freed_memory
+from readavatar.throughput import keep_freed_memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

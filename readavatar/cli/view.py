@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 
 from readavatar.errors import UserError
-from readavatar.memory import keep_freed_memory
+from readavatar.throughput import keep_freed_memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

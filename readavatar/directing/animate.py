@@ -31,11 +31,10 @@ from readavatar.media.container import provenance_metadata
 from readavatar.media.images import resized, to_uint8
 from readavatar.media.video import VideoWriter, read_video
 from readavatar.media.waveform import SAMPLE_RATE, read_waveform
-from readavatar.memory import keep_freed_memory
 from readavatar.morphable import load_morphable_model
-from readavatar.prefetch import prefetch
 from readavatar.progress import track
 from readavatar.speech import SpeechEncoder
+from readavatar.throughput import keep_freed_memory, prefetch
 from readavatar.types import TrackedFace
 
 _RUN_LENGTH = 16

@@ -15,14 +15,14 @@ from readavatar.expression.face_space import FACE_PARTS, FaceSpace
 from readavatar.expression.networks import ExpressionGenerator
 from readavatar.expression.settings import LossWeights, OptimizationSettings
 from readavatar.expression.sync import sync_loss
-from readavatar.optimization.gan_losses import (
+from readavatar.optimization.losses import (
     Judgement,
     discriminator_hinge_loss,
     feature_matching_loss,
     generator_hinge_loss,
     r1_penalty,
+    weighted_sum,
 )
-from readavatar.optimization.objective import weighted_sum
 
 _CLOSED = 0.15
 """Lips count as closed in the lowest such share of the range of openings (5th to 95th percentile)."""

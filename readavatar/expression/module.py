@@ -21,10 +21,9 @@ from readavatar.expression.networks import ExpressionGenerator
 from readavatar.expression.settings import LossWeights, NetworkSettings, OptimizationSettings
 from readavatar.expression.sync import lip_landmarks
 from readavatar.expression.sync_training import train_sync_expert
-from readavatar.media.plots import plot_curves
+from readavatar.media.images import plot_curves
 from readavatar.morphable import load_morphable_model
-from readavatar.optimization.adversarial_module import AdversarialModule
-from readavatar.optimization.ema import make_ema
+from readavatar.optimization.training_module import AdversarialModule, make_ema
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -1,8 +1,15 @@
-"""Where the eyes of a picture look: a trained expert for a loss to follow, and a judge that shares nothing with it."""
+"""Gaze in pictures: a trained expert for a loss, and an independent judge for tests."""
 
-from readavatar.gaze.expert import EXPERT_NAMES, FaceGazeNetwork, GazeExpert, load_gaze_expert
+from readavatar.gaze.expert import (
+    EXPERT_NAMES,
+    FaceGazeNetwork,
+    FacePlacement,
+    GazeExpert,
+    face_crops,
+    load_gaze_expert,
+    place_faces,
+)
 from readavatar.gaze.judge import detected_landmarks, gaze_error, iris_gaze, measure_gaze_error
-from readavatar.gaze.placement import FacePlacement, face_crops, place_faces
 
 __all__ = [
     "EXPERT_NAMES",

@@ -1,6 +1,6 @@
-"""Media files as containers: opening them, and what a generated clip says about itself in the MP4's ``comment``.
+"""Media containers: opening files, and the provenance record in the ``comment`` of a generated MP4.
 
-A file that cannot be read is a ``UserError`` of one line.
+A file that cannot be read raises a ``UserError``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
     """Open a media file for reading.
 
     Raises:
-        UserError: There is no such file, it is no media file, or the end of it is missing.
+        UserError: There is no such file, it is not a media file, or its end is missing.
     """
     path = Path(path)
     if not path.exists():
@@ -54,7 +54,7 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
 
 @contextmanager
 def reading(path: str | Path) -> Iterator[None]:
-    """Turn FFmpeg's errors while a file is read into one line."""
+    """Convert FFmpeg's errors while reading a file into a ``UserError``."""
     try:
         yield
     except av.error.FFmpegError as error:
@@ -64,7 +64,7 @@ def reading(path: str | Path) -> Iterator[None]:
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The video track to show; a music file's cover picture is none."""
+    """The video track; cover pictures of music files do not count."""
     streams = [stream for stream in container.streams.video if Disposition.attached_pic not in stream.disposition]
     return next((stream for stream in streams if stream.codec_context is not None), None)
 
@@ -86,12 +86,12 @@ def tick(timed: Stream | Packet | Frame) -> Fraction:
 
 
 def local_address(path: Path) -> str:
-    """``path`` as FFmpeg takes it for a file whatever it is called (a bare ``a:b.mp4`` would be protocol ``a``)."""
+    """``path`` in a form that FFmpeg always treats as a file (``a:b.mp4`` would be protocol ``a``)."""
     return f"file:{path}"
 
 
 def reason(error: Exception) -> str:
-    """The words of an error without its number and file name."""
+    """The text of an error without its number and file name."""
     return getattr(error, "strerror", None) or str(error)
 
 
@@ -113,29 +113,29 @@ STATEMENT = "This video is synthetic: its face and speech movements were generat
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a generated clip comes from."""
+    """The origin of a generated clip."""
 
     avatar: str
     """The avatar's name."""
     audio_sha256: str
     """Of the driving audio file's bytes."""
     emotion: str
-    """As the user gave it: ``happy:0.8``, or a track's text."""
+    """The user's text: ``happy:0.8``, or a track."""
     seed: int = 0
-    """Of everything drawn at random."""
+    """Random seed."""
     software: str = "readavatar"
     version: str = __version__
     statement: str = STATEMENT
 
 
 def provenance_metadata(*, avatar: str, audio_sha256: str, emotion: str, seed: int = 0) -> dict[str, str]:
-    """The MP4 keys for ``write_video``: all of ``Provenance`` as JSON, and the statement where players show it.
+    """The MP4 keys for ``write_video``: ``Provenance`` as JSON, and the statement that players show.
 
     Args:
         avatar: The avatar's name.
         audio_sha256: Of the driving audio file's bytes, 64 hexadecimal digits.
-        emotion: As the user gave it.
-        seed: Of everything drawn at random.
+        emotion: The user's text.
+        seed: Random seed.
 
     Example:
         >>> from readavatar.media.container import provenance_metadata
@@ -149,7 +149,7 @@ def provenance_metadata(*, avatar: str, audio_sha256: str, emotion: str, seed: i
 
 
 def read_provenance(path: str | Path) -> Provenance | None:
-    """What a video says about itself; None where it is not one of ours.
+    """Read a video's provenance record; None if it has none.
 
     Raises:
         UserError: It cannot be read.

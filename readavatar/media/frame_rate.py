@@ -16,7 +16,7 @@ STANDARD_RATES = tuple(Fraction(rate) for rate in (10, 12, 15, 20, 24, 25, 30, 4
     Fraction(rate, 1001) for rate in (24_000, 30_000, 48_000, 60_000, 120_000)
 )
 SAME_RATE = 4e-4
-"""Relative; a constant rate this close to a standard one is meant to be it (less than half of 24 against 24/1.001)."""
+"""Relative; a constant rate this close to a standard one counts as it (less than half of 24 against 24/1.001)."""
 SAME_VARIABLE_RATE = 5e-3
 """The same for a variable rate, which is resampled anyway."""
 JITTER = 1.6e-3
@@ -24,10 +24,10 @@ JITTER = 1.6e-3
 
 
 def frame_rate(rate: Fraction | float | int | str) -> Fraction:
-    """A frame rate as the fraction that is meant: 29.97 is 30000/1001.
+    """A frame rate as an exact fraction: 29.97 is 30000/1001.
 
     Args:
-        rate: Frames a second, above 0 and up to 1000; a text may be a fraction (``30000/1001``).
+        rate: Frames per second, above 0 and up to 1000; text may be a fraction (``30000/1001``).
 
     Raises:
         UserError: It is not such a number.
@@ -48,10 +48,10 @@ def frame_rate(rate: Fraction | float | int | str) -> Fraction:
 
 
 def nominal_rate(times: np.ndarray, average_rate: Fraction | None) -> Fraction:
-    """The rate around which the intervals between frames gather, whatever gaps there are.
+    """The most common rate of the intervals between frames, robust to gaps.
 
     Args:
-        times: When the frames are shown, seconds, increasing.
+        times: Presentation times of the frames, seconds, increasing.
         average_rate: As the container states it, Hz; for a video of one frame.
     """
     intervals = np.diff(times)
@@ -60,7 +60,7 @@ def nominal_rate(times: np.ndarray, average_rate: Fraction | None) -> Fraction:
         return frame_rate(average_rate or 25)
     mean = intervals.mean()
     if bool((np.abs(intervals - mean) <= JITTER).all()):
-        # A line through all times: the first and the last one alone would carry their rounding into the rate.
+        # A line through all times, since the rounding of the first and the last one alone would affect the rate.
         interval = np.polyfit(np.arange(len(times)), times, 1)[0]
         rounding = JITTER / (times[-1] - times[0])
         return nearest_rate(Fraction(float(1 / interval)), max(SAME_RATE, rounding))
@@ -80,7 +80,7 @@ def resample_frames(
 ) -> Float[Tensor, "F C"]:
     """Values at the centres of ``num_frames`` frames at another rate; the ends are held.
 
-    Monotone cubics (Fritsch & Carlson 1980): what lies within bounds stays there.
+    Monotone cubics (Fritsch & Carlson 1980), which do not leave the range of the values.
 
     Args:
         curves: Frame i is the value at (i + 0.5) / from_fps seconds.

@@ -1,7 +1,7 @@
-"""Self-contained HTML pages: pictures, clips and tables inside a single file that any browser opens offline.
+"""Self-contained HTML pages: pictures, clips and tables in a single file that works offline.
 
-A page is a Jinja template beside the module that fills it; all extend ``media/base.html.j2``, and the pictures and
-tables in them are ``media/parts.html.j2``'s. Values are escaped.
+A page is a Jinja template in the folder of the module that fills it. All extend ``media/base.html.j2`` and use
+``media/parts.html.j2`` for pictures and tables. Values are escaped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from PIL import Image
 from readavatar.files import replacing_file
 
 _BASE64_PIECE = 3 << 20
-"""Bytes; a multiple of three, so that the pieces' base64 joined is the whole's."""
+"""Bytes; a multiple of three, so that the pieces' base64 can be concatenated."""
 
 
 def write_page(path: str | Path, template: str, **values: Any) -> None:
@@ -29,17 +29,17 @@ def write_page(path: str | Path, template: str, **values: Any) -> None:
     Args:
         path: The HTML file.
         template: Its path inside the package, such as ``doctor/report.html.j2``.
-        values: What the template shows. One that gives its pieces as it is iterated over is never in memory whole.
+        values: The template's variables. Iterators are written piece by piece, to save memory.
 
     Raises:
-        ValueError: A value that is written as JSON holds NaN or infinity, which JSON has not.
+        ValueError: A value that is written as JSON contains NaN or infinity.
     """
     with replacing_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.writelines(_ENVIRONMENT.get_template(template).generate(**values))
 
 
 def png_uri(source: Path | UInt8[np.ndarray, "H W 3"]) -> str:
-    """A PNG file, or pixels, as an address that carries them."""
+    """A PNG file, or pixels, as a data URI."""
     if isinstance(source, Path):
         data = source.read_bytes()
     else:

@@ -1,8 +1,8 @@
-"""Video files in: any rate, orientation, pixel format and matrix → upright RGB frames at a constant rate.
+"""Reading video: any rate, orientation, pixel format and matrix → upright RGB frames at a constant rate.
 
-Time 0 is the presentation time of the first video frame. A file of variable rate (phones, screen recordings) is given
-its nominal rate: output frame i shows what a player shows at its centre, (i + 1/2) / fps, which for a file of constant
-rate is its own frame i. Colours are the video's own primaries and transfer function as R'G'B' (for nearly all footage
+Time 0 is the presentation time of the first video frame. A file of variable rate (phones, screen recordings) is read
+at its nominal rate: output frame i is what a player shows at (i + 1/2) / fps. In a file of constant rate this is its
+own frame i. Colours are the video's own primaries and transfer function as R'G'B' (for nearly all footage
 BT.709, handled as sRGB); alpha is composited over black.
 """
 
@@ -31,17 +31,17 @@ from readavatar.media.video_writer import VideoWriter, write_video
 __all__ = ["VideoInfo", "VideoWriter", "frame_rate", "probe", "read_video", "write_video"]
 
 TIE_SECONDS = 1e-3
-"""Frames are sampled this long before the output frame's centre: where that centre is a boundary between two frames
-(60 → 30 fps), timestamps rounded to milliseconds must not choose now one, now the other."""
+"""Frames are sampled this long before the output frame's centre. If the centre is a boundary between two frames (60 →
+30 fps), timestamps that are rounded to milliseconds would otherwise alternate between them."""
 SEEK_MARGIN_SECONDS = 0.5
-"""A key frame is sought this long before the wanted frame: containers index by the time of decoding, not of showing."""
+"""Seek this long before the requested frame, since containers index by decoding time, not by presentation time."""
 HD_HEIGHT = 720
-"""Untagged video of fewer lines is taken for BT.601, other for BT.709, as players do."""
+"""Untagged video of fewer lines is read as BT.601, other as BT.709, as in players."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """A video as ``read_video`` gives it."""
+    """Properties of a video as ``read_video`` returns it."""
 
     height: int
     """Pixels, upright (after the display matrix) and square."""
@@ -56,10 +56,10 @@ class VideoInfo:
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """Look at a video: its packets' times are read and its first frame is decoded.
+    """Inspect a video: read its packets' times and decode its first frame.
 
     Raises:
-        UserError: It cannot be read, is cut short, has no video track or no frame.
+        UserError: It cannot be read, is truncated, has no video track or no frame.
     """
     return _probe(Path(path))[0]
 
@@ -69,16 +69,16 @@ def read_video(
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Decode a video frame by frame, RGB, at a constant rate (by default its nominal one).
 
-    One frame is in memory at a time. All of them are exactly ``round(duration × fps)``.
+    One frame is in memory at a time. There are exactly ``round(duration × fps)`` frames.
 
     Args:
         path: The video.
-        fps: Of the frames to give, such as 25 or ``30000/1001``.
+        fps: Of the returned frames, such as 25 or ``30000/1001``.
         start: First frame, at ``fps``; decoding begins at a key frame before it.
         stop: One past the last frame; None is the end.
 
     Raises:
-        UserError: As ``probe``, at once; or, on the way, where the video is damaged further on.
+        UserError: As ``probe``, immediately; or while reading, if the video is damaged further on.
 
     Example:
         >>> import numpy as np
@@ -116,7 +116,7 @@ def _read_frames(path: Path, start_time: float, fps: Fraction, start: int, stop:
 
 
 def _probe(path: Path) -> tuple[VideoInfo, float]:
-    """The video, and when its first frame is shown (seconds on the container's clock)."""
+    """The video's properties, and the time of its first frame (seconds on the container's clock)."""
     with open_media(path) as container:
         stream = _video_stream(container, path)
         times, last_duration = _packet_times(container, stream, path)
@@ -142,7 +142,7 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def _packet_times(container: InputContainer, stream: VideoStream, path: Path) -> tuple[np.ndarray, float]:
-    """When the packets are shown (seconds, sorted), and for how long the last one is (0 if the file doesn't say)."""
+    """Presentation times of the packets (seconds, sorted), and the duration of the last one (0 if unknown)."""
     times, durations = [], []
     with reading(path):
         for packet in container.demux(stream):
@@ -157,7 +157,7 @@ def _packet_times(container: InputContainer, stream: VideoStream, path: Path) ->
 
 
 def _decode(container: InputContainer, stream: VideoStream, path: Path) -> Iterator[tuple[float, VideoFrame]]:
-    """The frames in the order in which they are shown, each with its time on the container's clock."""
+    """The frames in order of presentation, each with its time on the container's clock."""
     num_decoded = 0
     for packet in container.demux(stream):
         try:
@@ -181,12 +181,12 @@ def _decode(container: InputContainer, stream: VideoStream, path: Path) -> Itera
 
 
 def _square_pixel_size(stream: VideoStream) -> tuple[int, int]:
-    # Read before decoding, which updates it: recordings of calls change their resolution on the way.
+    # Read before decoding, which updates it: recordings of calls change their resolution.
     return round(stream.width * (stream.sample_aspect_ratio or 1)), stream.height
 
 
 def _upright_rgb(frame: VideoFrame, width: int, height: int) -> np.ndarray:
-    """An RGB frame of ``width`` × ``height`` before, and maybe turned after, the display matrix."""
+    """An RGB frame of ``width`` × ``height``, then rotated by the display matrix."""
     has_alpha = any(component.is_alpha for component in frame.format.components)
     converted = frame.reformat(
         width=width,
@@ -208,7 +208,7 @@ def _colorspace(frame: VideoFrame) -> Colorspace | int:
 
 
 def _upright(pixels: np.ndarray, frame: VideoFrame) -> np.ndarray:
-    """Apply the display matrix: x' = a x + c y, y' = b x + d y, by quarter turns and mirrorings."""
+    """Apply the display matrix: x' = a x + c y, y' = b x + d y, by quarter turns and reflections."""
     side_data: Mapping[Any, Any] = frame.side_data  # PyAV's own type names one of its keys
     matrix = side_data.get(SideDataType.DISPLAYMATRIX)
     if matrix is None:

@@ -1,7 +1,6 @@
-"""Video files out: H.264 (yuv420p, BT.709) and AAC in MP4, as browsers play it, frame by frame.
+"""Writing video: H.264 (yuv420p, BT.709) and AAC in MP4, for browsers, frame by frame.
 
-The file appears under its name when it is whole. Sides of an odd number of pixels, which yuv420p has not, get their
-last row or column twice: nothing moves and nothing is lost.
+The file appears only when it is complete. yuv420p needs even sides: for an odd one, the last row or column is repeated.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ SUFFIXES = (".mp4", ".m4v", ".mov")
 AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """Hz; a waveform of another rate is resampled to the last."""
 BITS_PER_CHANNEL = 128_000
-"""A second; transparent for speech."""
+"""Bits per second; transparent for speech."""
 BITS_PER_SAMPLE = 6
 """AAC's own limit is 6144 bits a frame of 1024 samples."""
 
 
 class VideoWriter:
-    """Writes a video in constant memory, whatever its length; use it in a ``with`` statement.
+    """Writes a video in constant memory; use it in a ``with`` statement.
 
-    Leaving the ``with`` block by an error leaves no file, and an earlier one as it was.
+    If the ``with`` block raises, no file is written, and an earlier file is kept.
     """
 
     def __init__(
@@ -58,18 +57,18 @@ class VideoWriter:
         """Describe the video; ``with`` opens the file, and the first frame sets the size.
 
         Args:
-            path: Where to write: ``.mp4``, ``.m4v`` or ``.mov``.
-            fps: Frames a second, such as 25 or ``30000/1001``.
-            waveform: Sound in [−1, 1] (clipped to it) from time 0, written whole; over two channels are mixed to one.
+            path: The file: ``.mp4``, ``.m4v`` or ``.mov``.
+            fps: Frames per second, such as 25 or ``30000/1001``.
+            waveform: Sound in [−1, 1] (clipped to it) from time 0; more than two channels are mixed to one.
             sample_rate: Of ``waveform``, Hz.
-            metadata: Keys that MP4 knows, such as ``title`` and ``comment``.
+            metadata: MP4's keys, such as ``title`` and ``comment``.
             crf: x264's quality, from 0 (lossless) to 51.
-            keyframe_interval: Frames from one key frame to the next at most, none of them bidirectional, so that a
-                player seeks to any frame at once and shows just that one; by default the encoder's choice (250).
-            preset: x264's, from ``ultrafast`` to ``placebo``: time for bytes.
+            keyframe_interval: Most frames between key frames, without bidirectional frames, so that players can seek to
+                any frame exactly; by default the encoder's choice (250).
+            preset: x264's, from ``ultrafast`` to ``placebo``: slower ones give smaller files.
 
         Raises:
-            UserError: Another suffix, a rate out of range, or a waveform that is empty or not finite.
+            UserError: The suffix or the rate is not valid, or the waveform is empty or not finite.
         """
         self.path = Path(path)
         if self.path.suffix.lower() not in SUFFIXES:
@@ -95,7 +94,7 @@ class VideoWriter:
         """Append a frame, RGB (sRGB).
 
         Raises:
-            ValueError: Its size is not the first one's.
+            ValueError: Its size differs from the first frame's.
         """
         container = self._open(*frame.shape[:2]) if self._container is None else self._container
         if frame.shape[:2] != self._size:
@@ -118,14 +117,14 @@ class VideoWriter:
         self._container.metadata.update(self.metadata)
         options = {"crf": str(self.crf), "preset": self.preset}
         if self.keyframe_interval is not None:
-            # Without bidirectional frames the first one's time is 0 and no edit list is needed to say so.
+            # Without bidirectional frames, the first frame's time is 0 and no edit list is needed.
             options |= {"g": str(self.keyframe_interval), "bf": "0"}
         self._video = self._container.add_stream("libx264", rate=self.fps, options=options)
         self._video.height, self._video.width = height + height % 2, width + width % 2
         self._video.pix_fmt = "yuv420p"
         context = self._video.codec_context
         context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
-        # BT.709's transfer function, not sRGB's: footage for a composite says the same, and players show both alike.
+        # BT.709's transfer function, not sRGB's, as in the footage of a composite; players show both the same.
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         if self._samples is not None:
             channels = self._samples.shape[1]
@@ -135,7 +134,7 @@ class VideoWriter:
         return self._container
 
     def _write_samples(self, container: OutputContainer, end: int) -> None:
-        # Sound goes in beside the frames it belongs to, or the muxer would hold one of the two back in memory.
+        # Sound is written together with its frames; otherwise the muxer would buffer one of the two.
         if self._samples is None:
             return
         piece = self._samples[self._num_samples_written : end]
@@ -149,7 +148,7 @@ class VideoWriter:
     def _end(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         if kind is not None:
             if self._container is not None:
-                with suppress(av.error.FFmpegError):  # what went wrong is already on its way up
+                with suppress(av.error.FFmpegError):  # the original error is already being raised
                     self._container.close()
             return
         if self._container is None:
@@ -170,19 +169,19 @@ def write_video(
     metadata: dict[str, str] | None = None,
     crf: int = 16,
 ) -> None:
-    """Write a video whole, or not at all; the other arguments are ``VideoWriter``'s.
+    """Write a complete video, or none; the other arguments are ``VideoWriter``'s.
 
     Args:
-        path: Where to write: ``.mp4``, ``.m4v`` or ``.mov``.
-        frames: RGB (sRGB), all of one size; one is in memory at a time.
-        fps: Frames a second, such as 25 or ``30000/1001``.
+        path: The file: ``.mp4``, ``.m4v`` or ``.mov``.
+        frames: RGB (sRGB), all of the same size; one is in memory at a time.
+        fps: Frames per second, such as 25 or ``30000/1001``.
         waveform: Sound in [−1, 1] from time 0; more than two channels are mixed to one.
         sample_rate: Of ``waveform``, Hz.
-        metadata: Keys that MP4 knows, such as ``title`` and ``comment``.
+        metadata: MP4's keys, such as ``title`` and ``comment``.
         crf: x264's quality, from 0 (lossless) to 51.
 
     Raises:
-        UserError: No frame, another suffix, a rate out of range, or a waveform that is empty or not finite.
+        UserError: There is no frame, the suffix or the rate is not valid, or the waveform is empty or not finite.
         ValueError: Frames of different sizes.
 
     Example:
@@ -199,7 +198,7 @@ def write_video(
 
 
 def _aac_samples(waveform: Tensor | None, sample_rate: int | None) -> tuple[np.ndarray | None, int]:
-    """What AAC takes: ``(num_samples, 1 or 2)`` in [−1, 1] and a rate it knows."""
+    """Samples for AAC: ``(num_samples, 1 or 2)`` in [−1, 1], and one of ``AAC_RATES``."""
     if waveform is None:
         return None, 0
     if sample_rate is None or sample_rate < 1:

@@ -1,7 +1,7 @@
-"""Sound in: the first sound track of any audio or video file → a mono waveform.
+"""Reading sound: the first sound track of any audio or video file → a mono waveform.
 
-Time 0 is where the video's first frame is shown if there is a video track, else the first sample, so that samples and
-frames of the same file count from the same moment. What codecs add before and after (AAC: priming, padding) is removed.
+Time 0 is the first video frame's time if there is a video track, else the first sample, so that samples and frames of a
+file have the same origin. Samples that codecs add before and after (AAC: priming, padding) are removed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from readavatar.errors import UserError
 from readavatar.media.container import audio_stream, open_media, reading, tick, video_stream
 
 SAMPLE_RATE = 16_000
-"""Hz; what speech encoders take, and what clip stores hold."""
+"""Hz; the rate of speech encoders and clip stores."""
 
 
 def resample(samples: np.ndarray, sample_rate: int, new_rate: int) -> np.ndarray:
-    """Band-limited resampling (soxr); time 0 stays in place.
+    """Band-limited resampling (soxr) that keeps time 0.
 
     Args:
         samples: ``(num_samples,)`` or ``(num_samples, channels)``.
@@ -44,7 +44,7 @@ def resample(samples: np.ndarray, sample_rate: int, new_rate: int) -> np.ndarray
 
 
 def resample_pieces(pieces: Iterable[np.ndarray], sample_rate: int, new_rate: int) -> Iterator[np.ndarray]:
-    """``resample`` for a mono waveform that comes piece by piece, in constant memory."""
+    """``resample`` for a mono waveform in pieces, in constant memory."""
     if sample_rate == new_rate:
         yield from pieces
         return
@@ -55,25 +55,25 @@ def resample_pieces(pieces: Iterable[np.ndarray], sample_rate: int, new_rate: in
 
 
 GAP_SECONDS = 0.02
-"""Timestamps this far from where the samples before them end are a gap or an overlap, less is rounding."""
+"""Timestamps this far from the end of the previous samples are a gap or an overlap; less is rounding."""
 LONGEST_GAP_SECONDS = 600
-"""A longer one is a broken clock, and would be filled with gigabytes of silence."""
+"""A longer gap is an error of the timestamps; filling it with silence could take gigabytes."""
 LONGEST_FRAME = 8192
-"""Samples; no codec pads its end by more."""
+"""Samples; no codec adds more padding at the end."""
 
 
 def read_waveform(path: str | Path, sample_rate: int = 16_000) -> Float[Tensor, " num_samples"]:
     """Read a file's sound, its channels averaged, at ``sample_rate``.
 
     Args:
-        path: Any audio or video file: 8 kHz to 192 kHz, any number of channels, 8 to 32 bits or float.
+        path: An audio or video file: 8 kHz to 192 kHz, any number of channels, 8 to 32 bits or float.
         sample_rate: Of the result, Hz.
 
     Returns:
-        Samples in [−1, 1] (a float file's may be beyond).
+        Samples in [−1, 1] (float files may exceed it).
 
     Raises:
-        UserError: It cannot be read, has no sound track or no sample, or has samples that are NaN or infinite.
+        UserError: It cannot be read, has no sound track or no sample, or contains NaN or infinity.
 
     Example:
         >>> import numpy as np
@@ -96,7 +96,7 @@ def read_waveform(path: str | Path, sample_rate: int = 16_000) -> Float[Tensor, 
 
 
 def _continuous_pieces(container: InputContainer, stream: AudioStream, path: Path) -> Iterator[np.ndarray]:
-    """Mono samples from time 0 on, without gaps; each piece is held back until it is known not to be the last."""
+    """Mono samples from time 0 on, without gaps; each piece is delayed until it is known not to be the last."""
     video = video_stream(container)
     origin = None if video is None else float((video.start_time or 0) * tick(video))
     held, num_samples, end = np.zeros(0, np.float32), 0, None
@@ -120,7 +120,7 @@ def _continuous_pieces(container: InputContainer, stream: AudioStream, path: Pat
 
 
 def _decode(container: InputContainer, stream: AudioStream) -> Iterator[tuple[float, float | None, AudioFrame]]:
-    """The frames, each with its time and, where the file tells it, its packet's end (seconds, container's clock)."""
+    """The frames, each with its time and, if known, its packet's end (seconds, container's clock)."""
     next_time = 0.0
     for packet in container.demux(stream):
         end = None
@@ -128,7 +128,7 @@ def _decode(container: InputContainer, stream: AudioStream) -> Iterator[tuple[fl
             end = float((packet.pts + packet.duration) * tick(packet))
         try:
             frames = packet.decode()
-        except av.error.InvalidDataError:  # timestamps show the gap, which becomes silence
+        except av.error.InvalidDataError:  # the gap in the timestamps becomes silence
             continue
         for frame in frames:
             time = next_time if frame.pts is None else float(frame.pts * tick(frame))

@@ -1,7 +1,6 @@
-"""How good a result is: pure functions on tensors, unreduced over the batch unless a function says otherwise."""
+"""Metrics of results: pure functions on tensors, not reduced over the batch unless a docstring says so."""
 
-from readavatar.metrics.geometry import landmark_error, rigid_alignment, vertex_error
-from readavatar.metrics.image import psnr, ssim
+from readavatar.metrics.frames import landmark_error, psnr, rigid_alignment, ssim, vertex_error
 from readavatar.metrics.motion import (
     audio_visual_offset,
     closure_recall,

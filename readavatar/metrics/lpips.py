@@ -26,7 +26,7 @@ _EPS = 1e-10
 
 @dataclass(frozen=True)
 class Convolution:
-    """One layer of a backbone, with its ReLU and what stands before it."""
+    """One layer of a backbone, with its ReLU and the pooling before it."""
 
     channels: int
     kernel: int = 3
@@ -40,13 +40,13 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A backbone's layers, and what the weights' file calls it."""
+    """A backbone's layers, and its name in the weights' file."""
 
     asset: str
     key: str
     layers: tuple[Convolution, ...]
     smallest_side: int
-    """Below it, some layer would have no pixel, pixels."""
+    """Least side of an image, pixels; in smaller ones some layer has no pixel."""
 
 
 def _vgg16() -> tuple[Convolution, ...]:
@@ -78,7 +78,7 @@ ARCHITECTURES = {
 
 
 class Backbone(nn.Module):
-    """The first layers of a published network, whose weights are neither trained nor stored with what they serve."""
+    """The first layers of a published network. Their weights are not trained and not saved in checkpoints."""
 
     shift: Float[Tensor, "3 1 1"]
     scale: Float[Tensor, "3 1 1"]
@@ -95,7 +95,7 @@ class Backbone(nn.Module):
         self.layers = architecture.layers[: compared[num_features - 1] + 1]
         self.smallest_side = architecture.smallest_side
         for index in range(len(self.layers)):
-            # Channels side by side in memory: three quarters of the time on a CPU.
+            # channels_last takes three quarters of the time on a CPU.
             kernel = weights[f"kernel{index}"].to(memory_format=torch.channels_last)
             self.register_buffer(f"kernel{index}", kernel, persistent=False)
             self.register_buffer(f"bias{index}", weights[f"bias{index}"], persistent=False)
@@ -153,8 +153,8 @@ class Lpips(nn.Module):
         Args:
             predicted: In [0, 1].
             target: In [0, 1].
-            mask: In [0, 1]; outside it both images are made black. The mean is over the whole image all the same, so
-                that a mask that fills less of it gives smaller numbers: crop to what is of interest first.
+            mask: In [0, 1]; outside it, both images are set to black. The mean is still over the whole image, so that a
+                smaller mask gives smaller numbers: crop the images first.
 
         Raises:
             ValueError: The images are smaller than 31 (alex) or 16 (vgg) pixels a side.
@@ -179,7 +179,7 @@ def load_lpips(net: str, path: str | Path | None = None) -> Lpips:
         path: The weights' file, by default the asset's.
 
     Raises:
-        UserError: An unknown network; the weights are missing, or are not those of this network.
+        UserError: The network is unknown, or its weights are missing or not valid.
     """
     return Lpips(net, read_lpips_weights(net, path)).eval()
 
@@ -200,7 +200,7 @@ def read_lpips_weights(net: str, path: str | Path | None = None) -> dict[str, Te
     if path is None and (path := find_asset(architecture.asset)) is None:
         description = ASSETS[architecture.asset].description
         raise UserError(
-            f"Expected the weights of {description}, but they are not here: run 'readavatar assets get "
+            f"Expected the weights of {description}, but they are not installed: run 'readavatar assets get "
             f"{architecture.asset}' once."
         )
     content, weights, channels = read_array_pickle(path), {}, 3

@@ -1,4 +1,4 @@
-"""Measures of motion: likeness and liveliness of curves over time, timing against sound, closing and trembling lips.
+"""Metrics of motion: correlation and amount of motion of curves over time, sync with sound, lip closures and jitter.
 
 Curves have T samples at a fixed rate.
 """
@@ -40,7 +40,7 @@ def pearson_correlation(predicted: Float[Tensor, " T *c"], target: Float[Tensor,
 
 
 def motion_std(curves: Float[Tensor, " T *c"]) -> Float[Tensor, "*c"]:
-    """Standard deviation over time: how much moves at all, in the curves' own unit.
+    """Standard deviation over time, in the curves' own unit.
 
     Example:
         >>> import torch
@@ -55,13 +55,13 @@ def high_frequency_energy(curves: Float[Tensor, " T *c"], fps: Number, cutoff: N
     """Share of a curve's movement (its variance) that is faster than ``cutoff``: jitter.
 
     Args:
-        curves: T samples; their straight trend is taken out and their ends are faded (Hann), since a spectrum sees the
-            jump between a curve's two ends as fast movement.
-        fps: Samples a second, Hz.
+        curves: T samples. Their linear trend is removed and a Hann window is applied, since a spectrum treats the jump
+            between a curve's ends as fast motion.
+        fps: Samples per second, Hz.
         cutoff: Hz.
 
     Returns:
-        In [0, 1]; 0 for a curve that does not move.
+        In [0, 1]; 0 for a constant curve.
 
     Example:
         >>> import torch
@@ -83,7 +83,7 @@ def high_frequency_energy(curves: Float[Tensor, " T *c"], fps: Number, cutoff: N
 
 
 def _moves(curves: Float[Tensor, " T *c"], residual: Float[Tensor, " T *c"] | None = None) -> Bool[Tensor, "*c"]:
-    """Whether what is left of a curve without its mean (or another trend) is more than rounding."""
+    """Whether a curve without its mean (or another trend) is more than rounding."""
     residual = curves - curves.mean(0) if residual is None else residual
     rounding = 16 * torch.finfo(curves.dtype).eps
     return residual.square().sum(0) > rounding**2 * curves.square().sum(0)
@@ -92,13 +92,13 @@ def _moves(curves: Float[Tensor, " T *c"], residual: Float[Tensor, " T *c"] | No
 def audio_visual_offset(
     audio: Float[Tensor, " T"], visual: Float[Tensor, " T"], fps: Number, max_offset: Number = 0.5
 ) -> tuple[float, float]:
-    """How long the picture comes after the sound, where the two curves agree best.
+    """The delay of the picture against the sound at which two curves correlate best.
 
     Args:
-        audio: What is heard at each frame, such as the loudness.
-        visual: What is seen at each frame, such as the mouth's opening.
-        fps: Frames a second, Hz.
-        max_offset: Seconds to search on either side.
+        audio: A curve of the sound, such as the loudness.
+        visual: A curve of the picture, such as the mouth's opening.
+        fps: Frames per second, Hz.
+        max_offset: Largest delay that is searched, seconds to either side.
 
     Returns:
         Seconds (positive: the picture is late; a parabola through the best frame and its neighbours gives fractions of
@@ -141,21 +141,21 @@ def audio_visual_offset(
 def pooled_std(takes: Sequence[Float[Tensor, "_ D"]]) -> float:
     """Standard deviation within takes: variances about each take's own mean, summed over D and averaged over frames.
 
-    What differs between takes alone (a face that is sad throughout) is no motion and does not count.
+    Constant differences between takes (a face that is sad throughout) do not count as motion.
     """
     squares = sum(float((take - take.mean(0)).double().square().sum()) for take in takes)
     return math.sqrt(squares / sum(len(take) for take in takes))
 
 
 def pooled_fast_energy(takes: Sequence[Float[Tensor, "_ D"]], fps: int | float, cutoff: int | float) -> float:
-    """Mean square of the motion faster than ``cutoff`` Hz, summed over D and averaged over frames: an amount, no share.
+    """Mean square of the motion faster than ``cutoff`` Hz, summed over D and averaged over frames.
 
-    Each take's straight trend is taken out and its ends are faded (Hann), since a spectrum sees the jump between a
-    curve's two ends as fast movement; what the fading takes away of the power is given back.
+    Each take's linear trend is removed and a Hann window is applied, since a spectrum treats the jump between a curve's
+    ends as fast motion. The power is corrected for the window.
 
     Args:
         takes: Curves in any unit; the result is in its square.
-        fps: Frames a second.
+        fps: Frames per second.
         cutoff: Hz.
     """
     total = 0.0
@@ -177,10 +177,10 @@ def _detrended(curves: Float[Tensor, "T D"]) -> Float[Tensor, "T D"]:
 def closure_recall(
     fitted_gap: Float[Tensor, " T"], true_gap: Float[Tensor, " T"], closed: Number, false_closures: float = 0.05
 ) -> float:
-    """Share of the truly closed frames that a fit shows closed.
+    """Share of the truly closed frames that are closed in a fit.
 
-    What a fit calls closed is a threshold on its own gap, set so that of the frames whose lips are truly apart
-    ``false_closures`` are called closed: a fit that shrinks all gaps gains nothing.
+    A fit counts as closed below a threshold on its own gap. The threshold is chosen so that of the truly open frames,
+    ``false_closures`` count as closed; a fit that only shrinks all gaps does not score higher.
 
     Args:
         fitted_gap: Between the lips, any unit.
@@ -189,7 +189,7 @@ def closure_recall(
         false_closures: In (0, 1).
 
     Returns:
-        In [0, 1]; NaN where no frame is closed, or all are.
+        In [0, 1]; NaN if no frame is closed, or all are.
 
     Example:
         >>> import torch
@@ -208,16 +208,16 @@ def closure_recall(
 def fast_motion_ratio(
     fitted: Float[Tensor, " T *c"], true: Float[Tensor, " T *c"], fps: Number, cutoff: Number = 8
 ) -> float:
-    """Energy of motion faster than ``cutoff`` Hz, fitted over true: above 1 a fit trembles, below 1 it smears.
+    """Energy of motion faster than ``cutoff`` Hz, fitted over true: above 1 for jitter, below 1 for smoothing.
 
     Args:
         fitted: Curves in any unit.
-        true: The same curves as they were, in the same unit.
-        fps: Samples a second, Hz.
+        true: The true curves, in the same unit.
+        fps: Samples per second, Hz.
         cutoff: Hz.
 
     Returns:
-        NaN where nothing true is that fast.
+        NaN if no true motion is that fast.
 
     Example:
         >>> import torch

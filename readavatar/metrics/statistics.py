@@ -1,4 +1,4 @@
-"""Statistics of measurements: intervals of means, answers to a dial, distances of distributions, classification."""
+"""Statistics of measurements: intervals of means, responses to a dial, distances of distributions, classification."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from scipy.stats import bootstrap, spearmanr
 from torch import Tensor
 
 _BATCH = 100
-"""Resamples drawn at once: memory is this many times n."""
+"""Resamples drawn at once; memory is this many times n."""
 
 
 class Interval(NamedTuple):
-    """A mean and the interval that holds it."""
+    """A mean and its interval."""
 
     value: float
     low: float
@@ -28,7 +28,7 @@ def bootstrap_interval(
     """A mean with its percentile bootstrap interval (Efron 1979).
 
     Args:
-        values: One for each independent sample: clips rather than frames, since neighbouring frames are not.
+        values: One for each independent sample: clips rather than frames, since neighbouring frames are correlated.
         confidence: Share of resampled means inside the interval, in (0, 1).
         num_resamples: Draws with replacement.
         seed: Of the draws; the same values give the same interval.
@@ -68,10 +68,10 @@ def rank_correlation(asked: Float[Tensor, " K"], measured: Float[Tensor, " K"]) 
 
     Args:
         asked: K settings of a dial.
-        measured: The answers to them.
+        measured: The measured responses.
 
     Returns:
-        In [−1, 1]; 0 where either does not vary.
+        In [−1, 1]; 0 if either is constant.
 
     Example:
         >>> import torch
@@ -85,19 +85,19 @@ def rank_correlation(asked: Float[Tensor, " K"], measured: Float[Tensor, " K"]) 
 
 
 class StepBack(NamedTuple):
-    """Where an answer that should rise falls."""
+    """The largest fall of a response that should rise."""
 
     size: float
-    """The largest fall of the mean from one step to the next, 0 where there is none."""
+    """Largest fall of the mean from one step to the next; 0 if there is none."""
     in_errors: float
-    """The largest fall in its own standard errors."""
+    """Largest fall in units of its standard error."""
 
 
 def largest_step_back(answers: Float[Tensor, "R K"]) -> StepBack:
     """The largest fall between neighbouring steps of a dial, against the noise of R independent repetitions.
 
     Args:
-        answers: R ≥ 2 repetitions (sentences, say), each with the answers to K rising steps.
+        answers: R ≥ 2 repetitions (such as sentences) of the responses to K rising steps.
 
     Example:
         >>> import torch
@@ -113,7 +113,7 @@ def largest_step_back(answers: Float[Tensor, "R K"]) -> StepBack:
 
 
 class Response(NamedTuple):
-    """When an answer passes shares of the way between its two plateaus, seconds from its first sample."""
+    """The times at which a response passes shares of the way between its plateaus, seconds from its first sample."""
 
     tenth: float
     half: float
@@ -126,15 +126,16 @@ class Response(NamedTuple):
 
 
 def step_response(curve: Float[Tensor, " T"], plateau: int, fps: int | float) -> Response:
-    """Time an answer to a step, up or down.
+    """Measure the timing of a response to a step, up or down.
 
-    The plateaus are the means of the first and the last ``plateau`` samples. The half is first reached; the tenth is
-    last left before it and nine tenths are first reached after it, so that ripples on the plateaus do not count. All
-    three are NaN where the answer has no step: where its plateaus are no further apart than twice the ripple on them.
+    The plateaus are the means of the first and the last ``plateau`` samples. The time of
+    the half is when it is first reached; that of a tenth is the last before it, and that of nine tenths the first after
+    it, so that ripples on the plateaus do not count. All are NaN without a step: if the plateaus differ by at most
+    twice their ripple.
 
     Args:
         curve: T samples.
-        plateau: Samples at either end that are before and after the step.
+        plateau: Number of samples at either end, before and after the step.
         fps: Samples a second.
 
     Example:
@@ -158,7 +159,7 @@ def step_response(curve: Float[Tensor, " T"], plateau: int, fps: int | float) ->
 
 
 def _crossing(way: list[float], level: float, ends: range) -> float:
-    """The first of ``ends``' samples, in their order, up to which the curve rises through ``level``: where it does."""
+    """The position at which the curve rises through ``level``, before the first such sample in ``ends``."""
     for end in ends:
         before, after = way[end - 1], way[end]
         if before < level <= after:
@@ -167,7 +168,7 @@ def _crossing(way: list[float], level: float, ends: range) -> float:
 
 
 def motion_windows(curves: Float[Tensor, "T D"], length: int, step: int) -> Float[Tensor, "W k"]:
-    """Every ``step`` frames a window of ``length`` frames as one vector (k = length · D); none of too few frames.
+    """Windows of ``length`` frames, every ``step`` frames, as vectors (k = length · D); none of too few frames.
 
     Example:
         >>> import torch
@@ -183,7 +184,7 @@ def motion_windows(curves: Float[Tensor, "T D"], length: int, step: int) -> Floa
 
 
 def principal_axes(samples: Float[Tensor, "n D"], count: int) -> tuple[Float[Tensor, " D"], Float[Tensor, "D k"]]:
-    """The samples' mean, and their ``count`` orthonormal axes of largest variance (fewer where there are fewer)."""
+    """The samples' mean, and their ``count`` orthonormal axes of largest variance (fewer if there are fewer)."""
     mean = samples.mean(0)
     _, _, axes = torch.linalg.svd(samples - mean, full_matrices=False)
     return mean, axes[:count].mT
@@ -192,8 +193,8 @@ def principal_axes(samples: Float[Tensor, "n D"], count: int) -> tuple[Float[Ten
 def frechet_distance(first: Float[Tensor, "n D"], second: Float[Tensor, "m D"]) -> float:
     """Squared Fréchet distance of the Gaussians that fit two sets of samples (Dowson & Landau 1982, eq. 4).
 
-    ``|μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½)``, in the square of the samples' unit; the trace of the root is found as
-    that of the symmetric ``(Σ₁^½ Σ₂ Σ₁^½)^½``, whose eigenvalues are real also where a covariance is singular.
+    ``|μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½)``, in the square of the samples' unit; the trace of the root is computed as
+    that of the symmetric ``(Σ₁^½ Σ₂ Σ₁^½)^½``, whose eigenvalues are real even if a covariance is singular.
 
     Raises:
         ValueError: Fewer than two samples on a side.
@@ -217,7 +218,7 @@ def frechet_distance(first: Float[Tensor, "n D"], second: Float[Tensor, "m D"]) 
 
 
 def window_means(values: Float[Tensor, "T D"], length: int) -> Float[Tensor, "W D"]:
-    """Means of consecutive windows of ``length`` frames; what is left over at the end is dropped, unless it is all.
+    """Means of consecutive windows of ``length`` frames; an incomplete last one is dropped, unless it is the only one.
 
     Args:
         values: Curves in any unit.

@@ -1,1 +1,1 @@
-"""What a training step of any stage is made of: adversarial losses, a weighted sum, EMA, learning rates."""
+"""Parts of a training step that the stages share: adversarial losses, weighted sums, EMA and learning rates."""

@@ -1,1 +1,1 @@
-"""Meshes → pixels: camera, rasterisation on any backend, interpolation, shading and texture look-up."""
+"""Rendering: camera, rasterisation with several backends, interpolation, shading and texture look-up."""

@@ -2,11 +2,11 @@
 
 For a triangle with clip positions (xᵢ, yᵢ, zᵢ, wᵢ), eᵢ(x, y) is the determinant of the 2D-homogeneous rows
 (xⱼ, yⱼ, wⱼ), (xₖ, yₖ, wₖ) and (x, y, 1) with j = i + 1, k = i + 2. A pixel's centre is inside where all three have the
-sign of the triangle's own determinant, also when corners lie behind the camera: nothing needs to be clipped. z / w is
+sign of the triangle's own determinant, even if corners are behind the camera: no clipping is needed. z / w is
 Σ eᵢ zᵢ / Σ eᵢ wᵢ, and the denominator is that determinant.
 
-The innermost loop has no branch and no aliasing array, so that LLVM turns it into vector instructions (four times as
-fast): hence flat buffers, unsigned indices (signed ones may count from the end) and rows of whole vectors.
+The innermost loop has no branch and no aliasing array, so that LLVM can vectorise it (four times as fast). Therefore
+buffers are flat, indices are unsigned (signed ones may count from the end) and rows are whole vectors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from readavatar.rendering.cpu_kernels import as_array, bands, kernel, run_jobs
 _NUM_LANES = 4
 """Pixels at once: doubles in an AVX register."""
 _MARGIN = 1e-3
-"""Pixels by which boxes are enlarged, so that rounding loses no centre that lies on an edge."""
+"""Pixels by which boxes are enlarged, so that no centre on an edge is lost by rounding."""
 
 
 def visible_faces(
@@ -29,7 +29,7 @@ def visible_faces(
 ) -> Int[Tensor, "B H W"]:
     """Index of the nearest triangle at each pixel's centre, −1 for none; of equally near ones the first.
 
-    Tensors of another device are brought here, and the result is taken there.
+    Tensors of another device are copied to the CPU, and the result is copied back.
     """
     height, width = resolution
     vertices = as_array(vertices_clip.cpu())
@@ -93,7 +93,7 @@ def _find_boxes(vertices, projected, faces, height, width, boxes):
         boxes[face, 2] = _first_centre(top - _MARGIN, height)
         boxes[face, 3] = _first_centre(bottom + _MARGIN, height)
         if boxes[face, 0] >= boxes[face, 1]:
-            boxes[face, 3] = boxes[face, 2]  # so that one comparison tells the empty ones
+            boxes[face, 3] = boxes[face, 2]  # so that one comparison is enough for empty boxes
 
 
 @kernel

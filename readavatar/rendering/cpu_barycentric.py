@@ -1,7 +1,7 @@
-"""Barycentrics and attributes at pixels on the CPU, compiled: as ``torch_backend`` has them, without temporaries.
+"""Compiled CPU versions of ``torch_backend``: barycentrics and attributes at pixels, without temporaries.
 
-Values, first derivatives and symbols are those there. Gradients are gathered into one buffer for each job, so that the
-result depends on no race.
+Values, first derivatives and symbols are the same. Each job sums gradients in a buffer of its own, so that results are
+deterministic.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class InterpolateAttributes(torch.autograd.Function):
         barycentrics_gradient = torch.empty_like(barycentrics, memory_format=torch.contiguous_format)
         on_weights = as_array(barycentrics_gradient)
         pieces = bands(num_images, face_index.shape[1])
-        # Attributes without a gradient (a model's uvs) need no buffer worth the name.
+        # Attributes without a gradient (a model's uvs) need no buffer.
         num_rows = attributes.shape[1] if context.needs_input_grad[0] else 0
         buffers = attributes.new_zeros(len(pieces), num_rows, attributes.shape[2])
         run_jobs(

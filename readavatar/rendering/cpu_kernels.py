@@ -1,8 +1,7 @@
-"""How compiled kernels are made, kept on disk and run.
+"""Compiled kernels: how they are made, cached on disk and run.
 
-A kernel holds the code of the helpers and the constants that it uses. numba compiles it anew when the file that it
-stands in changes, but not when a helper's file does. So kernels are kept in a folder named by a hash of all files with
-kernels: after a change to any of them none of the earlier ones is found.
+A kernel contains the helpers and constants that it uses. numba compiles it again if its own file changes, but not if a
+helper's file does. Therefore kernels are cached in a folder that is named by a hash of all files with kernels.
 
 numba's own parallel loops abort in a forked data-loader worker (OpenMP layer) or when two Python threads enter them
 (workqueue layer). A plain pool does neither, takes PyTorch's number of threads, and compiles ten times faster.
@@ -32,11 +31,11 @@ from torch import Tensor
 from readavatar.assets import cache_folder
 
 KERNEL_FILES = "cpu*.py"
-"""The modules of this package with kernels, and all that these use of readavatar."""
+"""The modules with kernels, and all modules of readavatar that they use."""
 UNUSED_SECONDS = 30 * 24 * 3600
-"""Kernels that no process has asked for in that time are removed."""
+"""Kernels that were not used for so long are removed."""
 NUM_BANDS_PER_THREAD = 3
-"""Uneven pieces of an image are shared out better when there are more of them than threads."""
+"""More pieces than threads, since pieces take different times."""
 
 
 _LOGGER = logging.getLogger(__name__)
@@ -46,9 +45,9 @@ _decorating = Lock()
 def kernel(function: Callable) -> Callable:
     """Decorate a function that numba compiles on its first call, once for each version of ``KERNEL_FILES``.
 
-    It runs without Python's lock. Where its code cannot be kept on disk, it is compiled in every process.
+    It runs without Python's lock. If its code cannot be cached on disk, it is compiled in every process.
     """
-    function = inspect.unwrap(function)  # numba compiles no shape checker
+    function = inspect.unwrap(function)  # numba cannot compile the shape checker
     folder = None if numba.config.DISABLE_JIT else _own_folder()
     if folder:
         with _decorating:
@@ -57,7 +56,7 @@ def kernel(function: Callable) -> Callable:
                 compiled = numba.njit(function, nogil=True, cache=True)
             finally:
                 numba.config.CACHE_DIR = before
-        # Where it cannot write, numba takes another folder, where there may be kernels of other versions.
+        # If it cannot write, numba uses another folder, which may contain kernels of other versions.
         if Path(compiled.stats.cache_path).is_relative_to(folder):
             return compiled
     return numba.njit(function, nogil=True)
@@ -70,18 +69,18 @@ def _own_folder() -> Path | None:
         return kernel_folder(cache_folder() / "kernels", sources) if sources else None  # none in a zipped package
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
         _LOGGER.warning(
-            "Compiled kernels cannot be kept (%s): every start takes seconds longer; set READAVATAR_CACHE to a folder "
-            "that can be written to.",
+            "Compiled kernels cannot be cached (%s): every start takes seconds longer; set READAVATAR_CACHE to a "
+            "writable folder.",
             error,
         )
         return None
 
 
 def kernel_folder(root: Path, sources: Sequence[Path]) -> Path:
-    """The folder of one version of the kernels, which is made if need be; long unused ones are removed then.
+    """The folder of one version of the kernels. If it is new, it is created and unused ones are removed.
 
     Args:
-        root: Where such folders are.
+        root: The folder of all versions.
         sources: All files that kernels are compiled from.
 
     Raises:
@@ -103,7 +102,7 @@ def kernel_folder(root: Path, sources: Sequence[Path]) -> Path:
 
 
 def as_array(tensor: Tensor) -> np.ndarray:
-    """A tensor's values as kernels take them: its own memory where they lie in order there, else a copy."""
+    """A tensor's values for kernels: its own memory if it is contiguous, else a copy."""
     return tensor.detach().contiguous().numpy()
 
 
@@ -114,7 +113,7 @@ def run_jobs(kernel: Callable[..., None], jobs: Sequence[tuple]) -> None:
         for job in jobs:
             kernel(*job)
         return
-    remaining = iter(jobs)  # the next one of a list iterator is taken atomically
+    remaining = iter(jobs)  # next() of a list iterator is atomic
 
     def work() -> None:
         for job in remaining:
@@ -123,14 +122,14 @@ def run_jobs(kernel: Callable[..., None], jobs: Sequence[tuple]) -> None:
     helpers = [_pool(os.getpid(), torch.get_num_threads()).submit(work) for _ in range(num_threads - 1)]
     work()
     for helper in helpers:
-        # One that has not begun by now found no free core (PyTorch's own threads spin for a while after each
-        # operation); nothing is left for it to do, and to wait for it would take a time slice of milliseconds.
+        # A thread that has not started by now found no free core (PyTorch's own threads spin for a while after each
+        # operation). All jobs are done, and waiting for it would take milliseconds.
         if not helper.cancel():
             helper.result()
 
 
 def bands(num_images: int, length: int) -> list[tuple[int, int, int]]:
-    """(image, first, end) of the pieces to share out: whole images if there are enough for the threads."""
+    """(image, first, end) of the pieces of work: whole images if there are enough for the threads."""
     num_threads = torch.get_num_threads()
     pieces = 1 if num_threads == 1 or num_images >= 2 * num_threads else NUM_BANDS_PER_THREAD * num_threads
     pieces = max(1, min(pieces, length))

@@ -1,7 +1,7 @@
-"""One call for every rasteriser: which triangle does a pixel's centre see, and where on it.
+"""Rasterisation with any backend: the visible triangle at each pixel's centre, and the point on it.
 
-A backend decides visibility alone. The barycentrics are computed here from the clip-space vertices of the triangle
-seen, so that values and gradients are the same for all backends.
+A backend only computes visibility. The barycentrics are computed here from the visible triangle's vertices in clip
+space, so that values and gradients are the same for all backends.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from readavatar.errors import UserError
 from readavatar.rendering import nvdiffrast_backend, pytorch3d_backend, torch_backend
 
 _GPU_BACKENDS = {"nvdiffrast": nvdiffrast_backend, "pytorch3d": pytorch3d_backend}
-"""The faster first."""
+"""In order of speed."""
 BACKENDS = ("cpu", *_GPU_BACKENDS, "torch")
 _LOGGER = logging.getLogger(__name__)
 _ranges = WeakTensorKeyDictionary()
-"""Of the indices, by faces: meshes keep theirs from frame to frame."""
+"""Cached ranges of indices by tensor of faces, which is the same for all frames."""
 
 
 @dataclass(frozen=True)
 class Fragments:
-    """What each pixel's centre sees."""
+    """The visible surface at each pixel's centre."""
 
     face_index: Int[Tensor, "B H W"]
     """−1 where there is no surface."""
@@ -44,17 +44,17 @@ def rasterize(
     resolution: tuple[int, int],
     backend: str = "auto",
 ) -> Fragments:
-    """Rasterise triangles; both sides are seen, and what lies between the near and the far plane.
+    """Rasterise triangles: both sides, between the near and the far plane.
 
     Args:
         vertices_clip: OpenGL clip space (``camera.world_to_clip``); barycentrics and depth are differentiable in it.
         faces: Vertex indices, for all B.
         resolution: Height and width, pixels.
-        backend: One of ``BACKENDS``, or ``auto``: on a CUDA device nvdiffrast where it works, else PyTorch3D where that
-            does; everywhere else ``cpu``, whose result is moved to the tensors' device.
+        backend: One of ``BACKENDS``, or ``auto``: on a CUDA device nvdiffrast if it works, else PyTorch3D if it
+            works; otherwise ``cpu``, whose result is copied to the tensors' device.
 
     Raises:
-        UserError: An unknown backend, or one that is not installed or not for this device; never with ``auto``.
+        UserError: The backend is unknown, not installed or not for this device; not with ``auto``.
         ValueError: Face indices outside the vertices, or vertices of less than single precision.
 
     Example:
@@ -72,7 +72,7 @@ def rasterize(
         tensor([0.7727, 0.1136, 0.1136])
     """
     if vertices_clip.dtype not in (torch.float32, torch.float64):
-        # Three digits are no position; this is what a projection under autocast gives.
+        # Half precision is too inaccurate for positions; it is the result of a projection under autocast.
         raise ValueError(f"Expected vertices of float32 or float64, but got {vertices_clip.dtype}.")
     _check_indices(faces, vertices_clip.shape[1], "vertices")
     backend = _chosen_backend(backend, vertices_clip.device)
@@ -93,9 +93,10 @@ def interpolate(
     """Attributes of the triangles' corners at every pixel; zeros on the background.
 
     Args:
-        attributes: One row a vertex, or a uv if ``faces`` are a mesh's ``uv_faces``; of one mesh, or of each of B.
+        attributes: One row for each vertex (or uv, if ``faces`` are a mesh's ``uv_faces``); of one mesh, or of each of
+            B.
         faces: As many as were rasterised.
-        fragments: Of ``rasterize``.
+        fragments: From ``rasterize``.
 
     Raises:
         ValueError: Face indices outside the attributes, or fewer faces than were rasterised.
@@ -113,7 +114,7 @@ def interpolate(
                   [0.1136, 0.3409, 0.5682, 0.7955]]]])
     """
     _check_indices(faces, attributes.shape[1], "attributes")
-    # numpy's maximum, as a parallel one of PyTorch's would wake its threads for a tenth of a millisecond's work.
+    # numpy's maximum: PyTorch's would start its threads for 0.1 ms of work.
     index = fragments.face_index
     if index.numel() and (highest := int(index.numpy().max() if index.is_cpu else index.max())) >= len(faces):
         raise ValueError(f"Expected the faces that were rasterised, {highest + 1} or more, but got {len(faces)}.")
@@ -131,14 +132,14 @@ def silhouette(fragments: Fragments) -> Float[Tensor, "B 1 H W"]:
 
 
 def _check_indices(faces: Int[Tensor, "F 3"], count: int, what: str) -> None:
-    # Compiled code would read whatever lies there in memory.
+    # Compiled code would read outside the array.
     lowest, highest = _index_range(faces)
     if lowest < 0 or highest >= count:
         raise ValueError(f"Expected `faces` indices from 0 and below {count} {what}, but got {lowest} to {highest}.")
 
 
 def _index_range(faces: Int[Tensor, "F 3"]) -> tuple[int, int]:
-    """The least and the greatest index, (0, −1) without faces; found anew only where the tensor was written to."""
+    """The least and the greatest index, (0, −1) without faces; computed again only if the tensor was modified."""
     version, found = _ranges.get(faces, (None, None))
     if version != faces._version:
         found = tuple(map(int, faces.aminmax())) if len(faces) else (0, -1)
@@ -147,7 +148,7 @@ def _index_range(faces: Int[Tensor, "F 3"]) -> tuple[int, int]:
 
 
 def has_gpu_rasterizer(device: torch.device) -> bool:
-    """Whether ``rasterize`` decides on a device itself what is visible there; else it asks the CPU."""
+    """Whether ``rasterize`` computes visibility on the device itself, not on the CPU."""
     return device.type == "cuda" and _working_gpu_backend() is not None
 
 
@@ -168,7 +169,7 @@ def _visible_faces(
     backend: str, vertices_clip: Float[Tensor, "B V 4"], faces: Int[Tensor, "F 3"], resolution: tuple[int, int]
 ) -> Int[Tensor, "B H W"]:
     if backend == "cpu":
-        # numba is imported by those who use it: it takes half a second.
+        # numba is imported here, since the import takes half a second.
         from readavatar.rendering.cpu import visible_faces
 
         return visible_faces(vertices_clip, faces, resolution)
@@ -196,9 +197,9 @@ def _working_gpu_backend() -> str | None:
             if bool(seen[0, 8, 8] == 0):
                 return name
             reason = "a triangle was not drawn"
-        except Exception as error:  # a library that was built for another driver, GPU or PyTorch fails in its own way
+        except Exception as error:  # a library for another driver, GPU or PyTorch may raise any error
             reason = (str(error) or type(error).__name__).splitlines()[0]
-        _LOGGER.warning("%s is installed but does not work here (%s); going on without it.", module.LIBRARY, reason)
+        _LOGGER.warning("%s is installed but does not work here (%s); it is not used.", module.LIBRARY, reason)
     return None
 
 

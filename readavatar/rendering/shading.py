@@ -1,4 +1,4 @@
-"""What a surface shows: vertex normals, texture look-up, spherical-harmonics light and the sRGB curve."""
+"""Shading: vertex normals, texture look-up, spherical-harmonics light and the sRGB curve."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def vertex_normals(vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, "F 3"]) 
                  [0., 0., 1.]]])
     """
     if vertices.is_cpu and faces.is_cpu and vertices.dtype in (torch.float32, torch.float64):
-        # numba is imported by those who use it: it takes half a second.
-        from readavatar.rendering.cpu_normals import VertexNormals
+        # numba is imported here, since the import takes half a second.
+        from readavatar.rendering.cpu_shading import VertexNormals
 
         return VertexNormals.apply(vertices, faces)
     return vertex_normals_plainly(vertices, faces)
 
 
 def vertex_normals_plainly(vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "B V 3"]:
-    """``vertex_normals`` in plain PyTorch: any device, and the compiled twin's oracle."""
+    """``vertex_normals`` in plain PyTorch: for any device, and as the compiled version's reference."""
     a, b, c = vertices[:, faces].unbind(2)
     across = torch.linalg.cross(b - a, c - a)
     normals = torch.zeros_like(vertices)
@@ -41,15 +41,15 @@ def vertex_normals_plainly(vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, 
 
 
 def unit_length(vectors: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"]:
-    """Vectors along an axis at length 1, zeros as zeros: ``torch.nn.functional.normalize``, which takes ten times as
-    long along any axis but a last one of many elements."""
+    """Normalise vectors along an axis; zeros stay zeros. ``torch.nn.functional.normalize`` takes ten times as long
+    along any axis except a long last one."""
     return vectors * vectors.square().sum(dim, keepdim=True).clamp(min=1e-24).rsqrt()
 
 
 def sample_texture(texture: Float[Tensor, "#B C h w"], uvs: Float[Tensor, "B 2 H W"]) -> Float[Tensor, "B C H W"]:
-    """Bilinear look-up; (0, 0) is the outer corner of the top-left texel, beyond the edge the edge is repeated."""
+    """Bilinear look-up; (0, 0) is the outer corner of the top-left texel, outside, the edge is repeated."""
     if texture.is_cpu and uvs.is_cpu and texture.dtype == uvs.dtype in (torch.float32, torch.float64):
-        from readavatar.rendering.cpu_texture import SampleTexture
+        from readavatar.rendering.cpu_shading import SampleTexture
 
         return SampleTexture.apply(texture, uvs, sample_texture_plainly)
     return sample_texture_plainly(texture, uvs)
@@ -58,7 +58,7 @@ def sample_texture(texture: Float[Tensor, "#B C h w"], uvs: Float[Tensor, "B 2 H
 def sample_texture_plainly(
     texture: Float[Tensor, "#B C h w"], uvs: Float[Tensor, "B 2 H W"]
 ) -> Float[Tensor, "B C H W"]:
-    """``sample_texture`` with PyTorch's own gradients: any device."""
+    """``sample_texture`` with PyTorch's own gradients: for any device."""
     grid = uvs.permute(0, 2, 3, 1) * 2 - 1
     texture = texture.expand(len(uvs), -1, -1, -1)
     return F.grid_sample(texture, grid, mode="bilinear", padding_mode="border", align_corners=False)
@@ -71,23 +71,23 @@ def mean_texture(
     regions: UInt8[Tensor, "B h w"],
     supersampling: int,
 ) -> Float[Tensor, "B C H W"]:
-    """A texture on a surface that is seen at several points a pixel: the mean of their look-ups, zeros for the others.
+    """The mean of a texture's look-ups at several points of each pixel; points without a surface count as zeros.
 
     Args:
         texture: Differentiable.
-        offsets: What is added in each region; differentiable.
-        uvs: Of the points, as ``sample_texture`` takes them; not differentiable here.
-        regions: Of the points, row of ``offsets``; 0 where there is no surface.
+        offsets: Added in each region; differentiable.
+        uvs: Of the points, as for ``sample_texture``; not differentiable here.
+        regions: Row of ``offsets`` for each point; 0 where there is no surface.
         supersampling: Points along a pixel's side.
 
     Raises:
-        ValueError: A region without an offset.
+        ValueError: A region has no offset.
     """
-    # Compiled code would read whatever lies there in memory.
+    # Compiled code would read outside the array.
     if regions.numel() and (highest := int(regions.max())) >= len(offsets):
         raise ValueError(f"Expected an offset for each of {highest + 1} regions, but got {len(offsets)}.")
     if texture.is_cpu and uvs.is_cpu and texture.dtype == uvs.dtype == torch.float32:
-        from readavatar.rendering.cpu_texture import MeanTexture
+        from readavatar.rendering.cpu_shading import MeanTexture
 
         return MeanTexture.apply(texture, offsets, uvs, regions, supersampling)
     return mean_texture_plainly(texture, offsets, uvs, regions, supersampling)
@@ -100,7 +100,7 @@ def mean_texture_plainly(
     regions: UInt8[Tensor, "B h w"],
     supersampling: int,
 ) -> Float[Tensor, "B C H W"]:
-    """``mean_texture`` in plain PyTorch: any device, and the compiled twin's oracle."""
+    """``mean_texture`` in plain PyTorch: for any device, and as the compiled version's reference."""
     seen = sample_texture_plainly(texture, uvs.detach()) + offsets[regions.long()].movedim(-1, 1)
     return mean_of_points(seen * (regions > 0)[:, None], supersampling)
 
@@ -109,7 +109,7 @@ def spherical_harmonics(normals: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 9
     """The first nine real spherical harmonics of unit directions, scaled so that the constant one is 1.
 
     In order 1, y, z, x, xy, yz, 3z² − 1, xz, x² − y² (Ramamoorthi & Hanrahan 2001, eq. 3, without the normalising
-    factors: lighting coefficients take them up, together with the Lambertian kernel's).
+    factors, which lighting coefficients include together with those of the Lambertian kernel).
 
     Example:
         >>> import torch
@@ -154,7 +154,7 @@ def linear_to_srgb(linear: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         >>> linear_to_srgb(torch.tensor([0.0, 0.5, 1.0]))
         tensor([0.0000, 0.7354, 1.0000])
     """
-    safe = linear.clamp(min=0.0031308)  # keeps the power's gradient finite where the other branch is taken
+    safe = linear.clamp(min=0.0031308)  # keeps the power's gradient finite in the other branch
     return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * safe ** (1 / 2.4) - 0.055)
 
 

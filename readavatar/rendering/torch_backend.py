@@ -1,7 +1,7 @@
-"""Rasterising in plain PyTorch: on any device, short, and the oracle of the compiled and the GPUs' backends.
+"""Rasterisation in plain PyTorch: for any device, and as the reference of the other backends.
 
-Visibility, by trying every triangle at every pixel, is slow. Barycentrics and attributes at pixels are computed here on
-every device but the CPU, whichever backend decided what is visible.
+Visibility tests every triangle at every pixel, which is slow. Barycentrics and attributes at pixels are computed here
+on every device except the CPU, for all backends of visibility.
 
 Symbols: pixel centre (x, y) in clip units, corners i = 0, 1, 2 with (xᵢ, yᵢ, zᵢ, wᵢ), uᵢ = xᵢ − x wᵢ, vᵢ = yᵢ − y wᵢ,
 edges eᵢ = uⱼ vₖ − uₖ vⱼ (j = i + 1, k = i + 2), barycentrics bᵢ = eᵢ / Σ e.
@@ -19,7 +19,7 @@ NUM_FACES_AT_ONCE = 64
 def pixel_centres(
     row: Int[Tensor, "*n"], column: Int[Tensor, "*n"], resolution: tuple[int, int]
 ) -> Float[Tensor, "*n 2"]:
-    """Pixels → the clip-space x / w and y / w of their centres, in double precision where there is any."""
+    """Pixels → the clip-space x / w and y / w of their centres, in double precision if the device has it."""
     height, width = resolution
     x = (_precise(column) + 0.5) * (2 / width) - 1
     y = 1 - (_precise(row) + 0.5) * (2 / height)
@@ -46,7 +46,7 @@ def visible_faces(
         corners = _precise(vertices_clip[:, faces[first : first + NUM_FACES_AT_ONCE]])[:, :, None, None]
         edges = edge_functions(corners, centres)
         area = (edges * corners[..., 3]).sum(-1)
-        weights = edges / area[..., None]  # their sign is the edges' relative to the triangle's own orientation
+        weights = edges / area[..., None]  # positive on the inner side of each edge
         z = (weights * corners[..., 2]).sum(-1)
         seen = (weights >= 0).all(-1) & (area != 0) & (z >= -1) & (z <= 1)
         depth = torch.where(seen, z, torch.inf).to(nearest)

@@ -1,4 +1,4 @@
-"""Square windows over images, in much less time than pooling takes for wide ones."""
+"""Filters with square windows, much faster than pooling for wide ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 
 def grown(mask: Float[Tensor, "*n H W"], radius: int) -> Float[Tensor, "*n H W"]:
-    """1 where a square of ``radius`` pixels about a pixel holds some of ``mask``, else 0.
+    """Dilate a mask: 1 where the square of ``radius`` pixels around a pixel contains some of ``mask``, else 0.
 
     At 256² and a radius of 18 it takes a hundredth of ``max_pool2d``'s time.
 
@@ -24,13 +24,13 @@ def grown(mask: Float[Tensor, "*n H W"], radius: int) -> Float[Tensor, "*n H W"]
 
 
 def local_mean(values: Float[Tensor, "B C H W"], radius: int) -> Float[Tensor, "B C H W"]:
-    """The mean of the square of ``radius`` pixels about each pixel, of the part of it that is in the image."""
+    """The mean over the square of ``radius`` pixels around each pixel, inside the image."""
     inside = _over_squares(torch.ones_like(values[:1, :1]), radius, torch.add)
     return _over_squares(values, radius, torch.add) / inside
 
 
 def mean_of_points(values: Float[Tensor, "B C h w"], supersampling: int) -> Float[Tensor, "B C H W"]:
-    """One value for each pixel of an image that is seen at ``supersampling``² points a pixel.
+    """The mean of the ``supersampling``² points of each pixel.
 
     Sums of strided views take a quarter of ``avg_pool2d``'s time.
     """
@@ -43,9 +43,9 @@ def mean_of_points(values: Float[Tensor, "B C h w"], supersampling: int) -> Floa
 def _over_squares(
     values: Shaped[Tensor, "*n H W"], radius: int, together: Callable[[Tensor, Tensor], Tensor]
 ) -> Shaped[Tensor, "*n H W"]:
-    """Combine the values in the square about each pixel, along one axis and then the other; zeros beyond the image.
+    """Combine the values in the square around each pixel, along one axis and then the other; zeros outside the image.
 
-    Windows of 1, 2, 4, … pixels are doubled, and those put together whose widths add up to the square's.
+    Windows of 1, 2, 4, … pixels are computed by doubling and combined to the square's width.
     """
     width = 2 * radius + 1
     for axis in (-1, -2):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from readavatar.synthetic.actor import Actor, make_actor
-from readavatar.synthetic.characters import Character, make_character
+from readavatar.synthetic.characters import Actor, Character, make_actor, make_character
 from readavatar.synthetic.clip import film, perform_sentences, write_actor_clip
 from readavatar.synthetic.corpus import Take, draw_takes, play
 from readavatar.synthetic.performance import Performance, Style, perform

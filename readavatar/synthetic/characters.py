@@ -1,16 +1,24 @@
-"""A person without a face: the voice and the ways of acting that a performance's coefficients and sound depend on."""
+"""A person without a face: the voice and the ways of acting that a performance's coefficients and sound depend on.
+
+Who acts: a person drawn from a seed.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from readavatar.emotion import MEAD_EMOTIONS
+from readavatar.morphable import MorphableModel
 from readavatar.morphable.model import EXPRESSION_NAMES
+from readavatar.synthetic.albedo import draw_paint, make_albedo
 from readavatar.synthetic.emotions import PATTERNS
-from readavatar.synthetic.performance import Style
-from readavatar.synthetic.voice import Voice
+from readavatar.synthetic.performance import DISTANCE, Style
+from readavatar.synthetic.voice import VOICES, Voice
 
 ACCENTS = (
     "en-us", "en-gb-x-rp", "en-gb-scotland", "en-us-nyc", "en-029", "en-gb-x-gbclan", "en-gb-x-gbcwmd",
@@ -104,3 +112,97 @@ def draw_habits(generator: np.random.Generator) -> dict[str, tuple[float, float]
             if name in EXPRESSION_NAMES:
                 habits[name] = (float(factor * side), float(offset * side))
     return habits
+
+
+SHAPE_SPREAD = 0.7
+"""Standard deviations of the identity modes that actors are drawn with; at 1 some look odd."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """One person, and the light and backdrop they are filmed in."""
+
+    seed: int
+    shape_coefficients: Float[Tensor, " S"]
+    albedo: Float[Tensor, "3 texture_height texture_width"]
+    """Linear light."""
+    lighting: Float[Tensor, "9 3"]
+    """Spherical harmonics, world frame."""
+    voice: Voice
+    style: Style
+    translation: tuple[float, float, float]
+    """Where the head rests in the world, metres."""
+
+
+def make_actor(seed: int, model: MorphableModel, *, texture_size: int = 512) -> Actor:
+    """Draw a person; the same seed and model give the same one."""
+    shape_generator, paint_generator, light_generator, acting_generator = np.random.default_rng([seed, 5]).spawn(4)
+    shape = torch.from_numpy(shape_generator.normal(0, SHAPE_SPREAD, model.num_shape).clip(-2, 2)).float()
+    return Actor(
+        seed=seed,
+        shape_coefficients=shape,
+        albedo=make_albedo(model, draw_paint(paint_generator), texture_size),
+        lighting=_draw_lighting(light_generator),
+        voice=VOICES[int(acting_generator.integers(len(VOICES)))],
+        style=Style(
+            vigour=acting_generator.uniform(0.9, 1.15),
+            decay=acting_generator.uniform(12, 17),
+            intensity=acting_generator.uniform(0.9, 1.05),
+            liveliness=acting_generator.uniform(0.7, 1.2),
+        ),
+        translation=_resting_place(model, shape),
+    )
+
+
+def _draw_lighting(generator: np.random.Generator) -> Float[Tensor, "9 3"]:
+    """A soft key light from in front and above, to one side, over an ambient light of a slightly other colour."""
+    lighting = np.zeros((9, 3))
+    ambient = generator.uniform(0.62, 0.78) * np.exp(generator.normal(0, 0.03, 3))
+    key = generator.uniform(0.28, 0.42) * np.exp(generator.normal(0, 0.04, 3))
+    direction = np.array([generator.choice([-1, 1]) * generator.uniform(0.25, 0.8), generator.uniform(0.2, 0.6), 1.0])
+    direction /= np.linalg.norm(direction)
+    lighting[0] = ambient
+    for row, axis in ((1, 1), (2, 2), (3, 0)):  # y, z, x
+        lighting[row] = direction[axis] * key
+    # The second order sharpens the key's edge a little.
+    lighting[7] = 0.25 * direction[0] * direction[2] * key
+    lighting[4] = 0.25 * direction[0] * direction[1] * key
+    return torch.from_numpy(lighting).float()
+
+
+def _resting_place(model: MorphableModel, shape: Float[Tensor, " S"]) -> tuple[float, float, float]:
+    """So that the landmarks' box lies in the picture's centre, a little low to leave room for the hair."""
+    landmarks = model.landmarks_3d(model(shape[None], torch.zeros(1, model.num_expressions)))[0]
+    middle = (landmarks.amin(0) + landmarks.amax(0)) / 2
+    return (-float(middle[0]), -float(middle[1]) - 0.014, -DISTANCE)
+
+
+def make_backdrop(seed: int, size: int, zoom: float = 1.0) -> Float[Tensor, "3 size size"]:
+    """A wall in soft light with blurred spots of colour, and shoulders in a plain shirt; linear light.
+
+    Args:
+        seed: Whose wall and shirt.
+        size: Height and width, pixels.
+        zoom: Of the lens; 1 shows all that there is, 2 the middle half.
+    """
+    generator = np.random.default_rng([seed, 6])
+    across = ((np.arange(size) + 0.5) / size * 2 - 1) / zoom
+    x, y = np.meshgrid(across, across)
+    base = generator.uniform(0.10, 0.35) * np.exp(generator.normal(0, 0.15, 3))
+    slope = generator.normal(0, 0.18, 2)
+    picture = base[:, None, None] * (1 + slope[0] * x + (slope[1] - 0.15) * y)
+    for _ in range(int(generator.integers(3, 7))):
+        centre, radius = generator.uniform(-1, 1, 2), generator.uniform(0.12, 0.4)
+        colour = generator.uniform(0.3, 2.2) * base * np.exp(generator.normal(0, 0.35, 3))
+        distance = np.hypot(x - centre[0], y - centre[1]) / radius
+        alpha = generator.uniform(0.25, 0.7) / (1 + np.exp((distance - 1) * generator.uniform(6, 14)))
+        picture = picture + alpha * (colour[:, None, None] - picture)
+    shirt = generator.uniform(0.03, 0.35) * np.exp(generator.normal(0, 0.4, 3))
+    return torch.from_numpy(np.clip(_with_shoulders(picture, x, y, shirt), 0, 1)).float()
+
+
+def _with_shoulders(picture: np.ndarray, x: np.ndarray, y: np.ndarray, shirt: np.ndarray) -> np.ndarray:
+    height = 0.70 + 0.42 * np.abs(x) ** 2.2  # of the shoulders' outline below the picture's centre
+    alpha = 1 / (1 + np.exp(-60 * (y - height)))
+    light = np.clip(1.05 - 0.45 * np.abs(x) + 0.25 * (y - height), 0.3, 1.3)
+    return picture + alpha * (shirt[:, None, None] * light - picture)

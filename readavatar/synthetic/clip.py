@@ -22,7 +22,7 @@ from readavatar.media.video_writer import VideoWriter
 from readavatar.media.waveform import SAMPLE_RATE
 from readavatar.morphable import MorphableModel, load_morphable_model
 from readavatar.progress import track
-from readavatar.synthetic.actor import Actor, make_actor, make_backdrop
+from readavatar.synthetic.characters import Actor, make_actor, make_backdrop
 from readavatar.synthetic.emotions import check_emotions
 from readavatar.synthetic.performance import Performance, perform
 from readavatar.synthetic.render import Scene, projected_landmarks, render

@@ -1,4 +1,4 @@
-"""Stage 1: video → the morphable model's coefficients, camera, light and gaze of every frame."""
+"""Stage 1: video → the morphable model's coefficients, camera, lighting and gaze of every frame."""
 
 from readavatar.tracking.module import TrackingModule
 from readavatar.tracking.schedule import FitStage

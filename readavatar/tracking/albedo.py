@@ -1,4 +1,4 @@
-"""The free albedo texture: where it starts, and the smooth, symmetric prior that holds it."""
+"""The albedo texture of a fit: its start, and a prior for smoothness and symmetry."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from readavatar.rendering.shading import sample_texture
 from readavatar.tracking.model_part import EYEBALLS
 
 SKIN_LUMINANCE = 0.2
-"""Of the mean albedo, which a video cannot tell from brighter light: so dark that eyes and teeth beside the darkest
-skin stay below 1."""
+"""Of the mean albedo, since a video cannot separate albedo from light. It is low enough that eyes and teeth next to the
+darkest skin stay below 1."""
 DEFAULT_SKIN = (0.5, 0.38, 0.32)
 REGION_ALBEDO = {
     "mouth_socket": (0.05, 0.02, 0.02),
@@ -30,28 +30,28 @@ REGION_ALBEDO = {
     "eyeball_left": (0.5, 0.5, 0.5),
     "eyeball_right": (0.5, 0.5, 0.5),
 }
-"""Linear reflectances of what is not skin; teeth as dark as lips shade them, lest they show through closed ones."""
+"""Linear reflectances of the other regions. Teeth are dark, as in the lips' shade, so that they do not show through."""
 MIRROR_TOLERANCE = 0.004
-"""Metres: a texel whose mirror image is farther from the surface has none."""
+"""Metres; if a texel's mirror image is farther from the surface, the texel has no counterpart."""
 ALBEDO_RANGE = (0.005, 1.0)
 IRIS_ALBEDO = 0.1
 IRIS_RADIUS = 5.85 / 63
-"""Of the distance between the eyes: people's irises hardly differ in size, models' eyeballs do."""
+"""Relative to the distance between the eyes, since irises have almost the same size on all people."""
 NUM_RINGS, OUTERMOST_RING = 48, 0.2
-"""Rings around an eye's axis in which its albedo is the same all around, and the last one's radius likewise."""
+"""Number of rings around an eye's axis that have a constant albedo, and the radius of the last one."""
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
 @dataclass(frozen=True)
 class TexelMap:
-    """What lies under each of the R × R texels."""
+    """The surface under each of the R × R texels."""
 
     region: Int[Tensor, "R R"]
     """Index into the model's ``region_names``; in gaps between charts that of the nearest texel."""
     mirrored: Int[Tensor, " n"]
     """Flat index of the texel on the face's other side, for each of ``symmetric``."""
     symmetric: Int[Tensor, " n"]
-    """Flat indices of the texels that have one."""
+    """Flat indices of the texels that have a counterpart."""
     positions: Float[Tensor, "m 3"]
     """On the mean face, metres, of each of the flat R × R texels; zeros in gaps."""
 
@@ -92,7 +92,7 @@ def _eyes(model: MorphableModel, texels: TexelMap) -> tuple[Int[Tensor, " n"], F
 
 
 class AlbedoPrior(nn.Module):
-    """A typical albedo of each region, and how a texture strays from a smooth, symmetric one."""
+    """A typical albedo of each region, and a prior for smooth, symmetric textures."""
 
     def __init__(self, model: MorphableModel, size: int) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class AlbedoPrior(nn.Module):
         return torch.tensor(colours)[self.region].permute(2, 0, 1).contiguous()
 
     def set_skin_colour(self, colour: Float[Tensor, " 3"]) -> None:
-        """Take over a person's skin colour (linear, of any brightness) at the typical luminance."""
+        """Set the person's skin colour (linear, of any brightness) at the typical luminance."""
         if self.has_own:
             return
         luminance = colour @ torch.tensor(_LUMINANCE).to(colour)
@@ -127,29 +127,29 @@ class AlbedoPrior(nn.Module):
         self.mean[:, self.is_skin] = scaled[:, None]
 
     def skin_luminance(self) -> Float[Tensor, ""]:
-        """Of the typical skin."""
+        """Luminance of the typical skin."""
         return torch.tensor(_LUMINANCE).to(self.mean) @ self.mean[:, self.is_skin].mean(1)
 
     def complete(self, albedo: Float[Tensor, "3 R R"], seen: Float[Tensor, "R R"]) -> Float[Tensor, "3 R R"]:
-        """Give the skin that no frame showed the colours of the skin around it.
+        """Fill the skin that no frame showed with the colours around it.
 
         Args:
-            albedo: As fitted.
-            seen: How often, or how much, each texel was seen.
+            albedo: The fitted albedo.
+            seen: The weight with which each texel was seen.
         """
         if self.has_own:
             return albedo
         weight = seen * self.is_skin
         if not bool((weight > 0).any()):
             return albedo
-        # Texels at the face's rim were seen too little to leave where they started; a well seen one weighs 1.
+        # Texels at the edge of the face were seen too little to change much; a well seen texel has weight 1.
         trust = (weight / weight[weight > 0].median()).clamp(max=1).square()
         filled = push_pull(albedo[None], trust[None, None])[0]
         share = torch.where(self.is_skin, trust, 1.0)
         return albedo * share + filled * (1 - share)
 
     def splat(self, uvs: Float[Tensor, "B 2 H W"], values: Float[Tensor, "B C H W"]) -> Float[Tensor, "C R R"]:
-        """Spread pixels' values over the texels that they look up: the transpose of ``sample_texture``."""
+        """Add pixels' values to the texels that they sample: the transpose of ``sample_texture``."""
         with torch.enable_grad():
             probe = torch.zeros(1, values.shape[1], *self.region.shape, device=values.device, requires_grad=True)
             return torch.autograd.grad((sample_texture(probe, uvs) * values).sum(), probe)[0][0]
@@ -167,13 +167,13 @@ class AlbedoPrior(nn.Module):
         """One step towards the albedo that explains pixels best (Jacobi's method on the normal equations).
 
         Args:
-            albedo: As it is.
-            uvs: What each pixel looks up.
-            radiance: What was filmed, linear light.
+            albedo: The current albedo.
+            uvs: Texture coordinates of each pixel.
+            radiance: The filmed pixels, linear light.
             shading: The light that reaches each pixel's surface.
             weight: Of the pixels.
-            typicality: Weight of each region's typical albedo, relative to a well seen texel's pixels.
-            symmetry: … of the face's other side.
+            typicality: Weight of each region's typical albedo, relative to the pixels of a well seen texel.
+            symmetry: Likewise for the face's other side.
         """
         residual = radiance - shading * sample_texture(albedo[None], uvs)
         moment, power = self.splat(uvs, torch.cat([weight * shading * residual, weight * shading.square()], 1)).chunk(2)
@@ -188,7 +188,7 @@ class AlbedoPrior(nn.Module):
         return self._round_eyes(improved, power).view_as(albedo)
 
     def _round_eyes(self, albedo: Float[Tensor, "3 n"], power: Float[Tensor, "3 n"]) -> Float[Tensor, "3 n"]:
-        """Make both eyeballs alike and the same all around: where they look then shows in their gaze alone."""
+        """Make both eyeballs equal and rotationally symmetric, so that only the gaze changes their appearance."""
         if not len(self.eye_texels):
             return albedo
         seen = power[:, self.eye_texels]
@@ -201,7 +201,7 @@ class AlbedoPrior(nn.Module):
 
 
 def push_pull(image: Float[Tensor, "1 C h w"], weight: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "1 C h w"]:
-    """Fill an image's holes from ever coarser weighted means of what surrounds them (Gortler et al. 1996, sec. 3.4)."""
+    """Fill the unknown pixels of an image with weighted means of their surroundings (Gortler et al. 1996, sec. 3.4)."""
     if min(image.shape[-2:]) < 2:
         return image
     coarse_weight = F.avg_pool2d(weight, 2)

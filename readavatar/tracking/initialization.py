@@ -1,7 +1,4 @@
-"""Head poses from landmarks in closed form, for all frames at once.
-
-Where a fit starts: blendshapes as the detector gives them, poses in closed form, light and skin from some frames.
-"""
+"""The start of a fit: poses from landmarks, expressions from blendshapes, light and skin colour from frames."""
 
 from __future__ import annotations
 
@@ -46,7 +43,7 @@ def scaled_orthographic_pose(
     centred_2d = (points_2d - centroids_2d[:, None]) * weights[:, None]
     centred_3d = points_3d - centroids_3d[:, None]
     moments = torch.einsum("nli,nlj->nij", centred_3d * weights[:, None], centred_3d)
-    # A face is never flat; the jitter only serves frames without landmarks, whose pose is thrown away.
+    # A face is never flat; the jitter is only for frames without landmarks, whose pose is discarded.
     moments = moments + 1e-10 * torch.eye(3)
     affine = torch.linalg.solve(moments, torch.einsum("nli,nlj->nij", centred_3d, centred_2d)).mT
     left, scales, right = torch.linalg.svd(affine, full_matrices=False)
@@ -77,7 +74,7 @@ def initial_pose(
         scale = scale.clamp(min=1e-6)
         centroids_world = torch.cat([centroids_2d, -focal[:, None]], 1) / scale[:, None]
         translation = centroids_world - torch.einsum("nij,nj->ni", matrices, centroids_3d)
-        # What the points' images would be were all as far away as their centroid.
+        # The points' images if all were as far away as their centroid.
         depth = torch.einsum("nj,nlj->nl", matrices[:, 2], points_3d) + translation[:, 2:]
         corrected = points_2d * (depth / centroids_world[:, 2:])[..., None]
     return matrix_to_axis_angle(matrices), translation
@@ -86,25 +83,25 @@ def initial_pose(
 _POSE_WEIGHTS = torch.cat(
     [torch.full((count,), weight) for count, weight in ((17, 0.05), (10, 0.3), (9, 1.0), (12, 1.0), (20, 0.4))]
 )
-"""Jaw line, brows, nose, eyes, mouth: what moves with the head rather than with the expression."""
+"""Of jaw line, brows, nose, eyes, mouth: high for points that move with the head rather than with the expression."""
 
 
 @torch.no_grad()
 def choose_morphable_model(name: str, stores: Sequence[ClipStore]) -> str:
-    """The morphable model to fit: ``name``, or for ``auto`` what suits the clips and is on this machine.
+    """The morphable model to fit: ``name``, or for ``auto`` the best installed one for the clips.
 
     Args:
-        name: As ``load_morphable_model`` takes it, or ``auto``: a digital actor's own; for footage ICT's where it is on
-            this machine, else the built-in head.
+        name: What ``load_morphable_model`` takes, or ``auto``: a digital actor's own model; for footage ``ict`` if it
+            is installed, else ``builtin``.
         stores: The clips.
     """
     if name != "auto":
         return name
     actors = {store.truth().morphable_model for store in stores if (store.path / "truth.safetensors").exists()}
     if len(actors) == 1:
-        name, reason = actors.pop(), "the digital actor's own"
+        name, reason = actors.pop(), "the digital actor's own model"
     elif find_asset("ict_facekit"):
-        name, reason = "ict", "ICT-FaceKit is on this machine"
+        name, reason = "ict", "ICT-FaceKit is installed"
     else:
         name, reason = "builtin", "for ICT-FaceKit's finer face run 'readavatar assets get ict_facekit'"
     _LOGGER.info("readavatar: fitting the morphable model '%s' (%s).", name, reason)
@@ -112,7 +109,7 @@ def choose_morphable_model(name: str, stores: Sequence[ClipStore]) -> str:
 
 
 def start_fit(parameters: FaceParameters, objective: FitObjective) -> None:
-    """Set expressions and poses from the observations; fill in the frames without a face."""
+    """Set expressions and poses from the observations; interpolate the frames without a face."""
     seen = objective.observations
     everything = torch.arange(seen.num_frames)
     parameters.expression.copy_(objective.prior.mean)
@@ -131,7 +128,7 @@ def start_fit(parameters: FaceParameters, objective: FitObjective) -> None:
 
 @torch.no_grad()
 def start_appearance(parameters: FaceParameters, objective: FitObjective, batch: TrackingBatch) -> None:
-    """Set the skin's colour and the light's brightness from some frames; the light is white and from everywhere."""
+    """Set the skin's colour and the light's brightness from some frames; the light is white and uniform."""
     prior = objective.albedo_prior
     weight = (batch.masks > 0.5).float()
     colour = (srgb_to_linear(batch.frames) * weight).sum((0, 2, 3)) / weight.sum().clamp(min=1)
@@ -146,7 +143,7 @@ def fill_missing_frames(parameters: FaceParameters, seen: Observations) -> Bool[
     """Interpolate all per-frame parameters over the frames in which no face was found, clip by clip.
 
     Returns:
-        Which frames these are.
+        Whether each frame was interpolated.
     """
     missing = seen.confidence <= 0
     for clip in range(seen.num_clips):

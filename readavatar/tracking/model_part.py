@@ -1,4 +1,4 @@
-"""A morphable model cut down to some of its vertices, since a fit evaluates it thousands of times."""
+"""Parts of a morphable model: only some vertices, since a fit evaluates the model thousands of times."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from readavatar.rendering.shading import vertex_normals
 
 EYEBALLS = ("eyeball_left", "eyeball_right")
 NORMAL_PROBE = 0.05
-"""Of a coefficient's unit, to differentiate normals."""
+"""Step of a coefficient for the finite differences of normals."""
 SMALL_IMPORTANCE = 3.0
-"""Of a pixel of eyes or lips, beside one of a cheek: they are few, and all that speech and gaze show in."""
+"""Weight of a pixel of eyes or lips relative to one of a cheek: they are few, but show speech and gaze."""
 HIDDEN = ("gums", "eye_socket_left", "eye_socket_right")
 
 
 class ModelPart(nn.Module):
-    """Some vertices of a model; of a linear one only theirs are computed, of others (FLAME's jaw) all are.
+    """Some vertices of a model. For a linear model only they are computed, for others (FLAME's jaw) all vertices.
 
-    ``by_expression`` (n, 3, E) and ``by_shape`` (n, 3, S) are their derivatives, head frame; of a model that
-    articulates, those at its rest.
+    ``by_expression`` (n, 3, E) and ``by_shape`` (n, 3, S) are their derivatives, head frame; of an
+    articulated model, those at rest.
     """
 
     def __init__(self, model: MorphableModel, vertex_index: Int[Tensor, " n"]) -> None:
         """
         Args:
             model: The whole model.
-            vertex_index: Which vertices; for a turning eye at least its extremes in x, y and z.
+            vertex_index: The vertices; for an eye that rotates, at least its extremes in x, y and z.
         """
         super().__init__()
         is_linear = type(model) is MorphableModel
@@ -62,7 +62,7 @@ class LandmarkModel(nn.Module):
         eyeballs = [_extremes(model, name) for name in EYEBALLS]
         self.has_eyes = all(len(eyeball) > 0 for eyeball in eyeballs)
         self.is_linear = type(model) is MorphableModel
-        # In a linear model a point of a triangle is as good a vertex as any: 68 instead of their 204 corners.
+        # In a linear model, a point of a triangle can be a vertex: 68 instead of 204 corners.
         self.model = MorphableModel(_landmarks_as_vertices(model, torch.cat(eyeballs))) if self.is_linear else model
         pupils = [int(eyeball[model.template[eyeball, 2].argmax()]) for eyeball in eyeballs if self.has_eyes]
         if self.is_linear:
@@ -91,9 +91,9 @@ class LandmarkModel(nn.Module):
 
 
 class FaceSurface(nn.Module):
-    """The part of the mesh that footage shows of a face: skin, lips, eyes, teeth, and the dark behind them.
+    """The part of the mesh that footage shows: skin, lips, eyes, teeth, and the mouth's cavity.
 
-    Gums and eye sockets are left out: many vertices, hardly seen, and no help in placing a face. ``by_expression``
+    Gums and eye sockets are left out: they have many vertices and are hardly visible. ``by_expression``
     (n, 6, E) and ``by_shape`` (n, 6, S) are derivatives of its vertices (head frame, metres) and of their unit normals,
     the latter on the mean face.
     """

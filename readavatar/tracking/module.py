@@ -1,4 +1,4 @@
-"""Stage 1 as a LightningModule whose parameters are the coefficients of the footage."""
+"""The LightningModule of stage 1; its parameters are the coefficients of the footage."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _SUMMARY_FRAMES, _SHEET_FRAMES = 96, 6
 
 
 class TrackingModule(pl.LightningModule):
-    """Fits a morphable model to clips of one person; a run is one epoch over the plan of all stages' steps.
+    """Fits a morphable model to clips of one person. A run is one epoch over the steps of all stages.
 
-    The fit is written into the clips when it ends. Frames without a face are interpolated.
+    The fit is written into the clips at the end. Frames without a face are interpolated.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class TrackingModule(pl.LightningModule):
         Args:
             stages: In order.
             weights: Of each term (``objective.TERMS``).
-            morphable_model: As ``load_morphable_model`` takes it, or ``auto``: a digital actor's own; for footage ICT's
-                where it is on this machine, else the built-in head.
+            morphable_model: What ``load_morphable_model`` takes, or ``auto``: a digital actor's own model; for footage
+                ``ict`` if it is installed, else ``builtin``.
             texture_size: Texels of the albedo's sides.
-            keyframes: How many frames, as different as can be, ``frames: keyframes`` means.
+            keyframes: Number of frames, as different as possible, that ``frames: keyframes`` selects.
             seed: Of the order of batches.
-            pixels: Of a frame, that a photometric step compares: those that say most.
-            backend: Of ``rendering.rasterize``.
+            pixels: Number of pixels of a frame that a photometric step compares.
+            backend: For ``rendering.rasterize``.
         """
         super().__init__()
         self.automatic_optimization = False
@@ -69,7 +69,7 @@ class TrackingModule(pl.LightningModule):
         self.steps: list[Step] = []
 
     def build(self, specification: TrackingSpecification) -> None:
-        """Make the parameters for some clips, start them from what the detector saw, and plan the steps.
+        """Create the parameters for the clips, initialise them from the observations, and plan the steps.
 
         Raises:
             UserError: The stages have no pass.
@@ -90,20 +90,20 @@ class TrackingModule(pl.LightningModule):
             raise UserError("Expected stages with at least one pass, but the config has none.")
 
     def requirements(self) -> dict[str, list[tuple[Int[Tensor, " _"], int]]]:
-        """What the data has to give: ``planned``, each step's frames and the resolution at which it looks at them."""
+        """The data's requirements: ``planned``, each step's frames and their resolution."""
         return {"planned": [(step.indices, step.stage.resolution) for step in self.steps]}
 
     def setup(self, stage: str) -> None:
-        """The plan is the whole training, whatever the config says."""
+        """Set the training's length to the plan's."""
         if stage == "fit":
             self.trainer.fit_loop.max_epochs = 1
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One that takes the solver's steps."""
+        """The optimizer that runs the solver's steps."""
         return GivenSteps(self.parameters_.parameters())
 
     def on_train_start(self) -> None:
-        """Start the clock; an earlier part of the run counts too."""
+        """Start the clock; an earlier part of the run is included."""
         self._clock = time.monotonic()
 
     def training_step(self, batch: TrackingBatch, batch_idx: int) -> None:
@@ -124,7 +124,7 @@ class TrackingModule(pl.LightningModule):
         self._clock = now
 
     def on_fit_end(self) -> None:
-        """Fill in what no frame showed, write the fit into the clips and say how good it is."""
+        """Fill unseen skin, write the fit into the clips and report its errors."""
         if int(self.num_done) < len(self.steps):  # stopped halfway
             return
         missing = fill_missing_frames(self.parameters_, self.objective.observations)
@@ -149,7 +149,7 @@ class TrackingModule(pl.LightningModule):
         self.test_step(batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:
-        """Compare with the truth, where the clips are a digital actor's."""
+        """Compare with the truth if the clips are a digital actor's."""
         errors = defaultdict(list)
         for clip, store in enumerate(self.footage.stores):
             if (truth := truth_of(store, self.model)) is None:
@@ -196,5 +196,5 @@ class TrackingModule(pl.LightningModule):
         _LOGGER.info(
             f"readavatar: fitted {num_frames} frames of {self.objective.observations.num_clips} clip(s) with "
             f"'{self.model.name}': landmark error {errors:.2f} % of the inter-ocular distance, PSNR {likeness:.1f} dB, "
-            f"{float(self.seconds) / num_frames:.3f} s a frame; {num_missing} frame(s) without a face interpolated."
+            f"{float(self.seconds) / num_frames:.3f} s per frame; {num_missing} frame(s) without a face interpolated."
         )

@@ -1,8 +1,8 @@
-"""Gauss–Newton's normal equations of a bundle of frames: each frame's own unknowns, and a border that all frames share.
+"""Gauss–Newton's normal equations of several frames, with unknowns of each frame and unknowns that all frames share.
 
-With residuals r and their Jacobian J the step δ solves Jᵀ J δ = −Jᵀ r. Frames meet in the shared unknowns alone, so
-that the matrix is an arrow: block by block its own unknowns are eliminated (Schur's complement), which costs as much as
-the frames, not as their cube (Triggs et al. 2000, *Bundle adjustment*, section 6).
+With residuals r and their Jacobian J the step δ solves Jᵀ J δ = −Jᵀ r. Only the shared unknowns couple frames, so
+that the matrix has an arrow shape. Each frame's own unknowns are eliminated by the Schur complement, with a cost that
+is linear in the number of frames (Triggs et al. 2000, *Bundle adjustment*, section 6).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from scipy.linalg import solveh_banded
 from torch import Tensor
 
 DAMPING = 1e-3
-"""Of each diagonal element (Marquardt 1963): keeps what nothing is known of where it is."""
+"""Relative to each diagonal element (Marquardt 1963): unknowns without information do not move."""
 ACTIVE_SET_ROUNDS = 4
-"""After which the few coefficients that still change sides are cut off at their bounds."""
+"""Number of rounds; afterwards, the remaining violations are clamped to the bounds."""
 
 
 class NormalEquations:
-    """Accumulates terms; B frames with D unknowns of their own and G shared ones."""
+    """Accumulates the terms of B frames with D own unknowns each and G shared ones."""
 
     def __init__(self, num_frames: int, num_own: int, num_shared: int, like: Tensor) -> None:
         """
@@ -27,7 +27,7 @@ class NormalEquations:
             num_frames: B.
             num_own: D.
             num_shared: G; may be 0.
-            like: Whose device and type the equations have.
+            like: A tensor with the device and type of the equations.
         """
         self.own = like.new_zeros(num_frames, num_own, num_own)
         self.cross = like.new_zeros(num_frames, num_own, num_shared)
@@ -43,12 +43,12 @@ class NormalEquations:
         own: Float[Tensor, "B R D"],
         shared: Float[Tensor, "B R G"] | None = None,
     ) -> None:
-        """Add squared residuals, weighted already.
+        """Add squared residuals that are already weighted.
 
         Args:
             residuals: At the current unknowns.
             own: Their derivatives by each frame's own unknowns.
-            shared: … by the shared ones; None where they don't matter, or are not free.
+            shared: Derivatives by the shared unknowns; None if they have no effect or are not free.
         """
         self.own += own.mT @ own
         self.own_gradient += (own.mT @ residuals[..., None])[..., 0]
@@ -69,7 +69,7 @@ class NormalEquations:
         self.shared_gradient += gradient
 
     def couple(self, differences: Float[Tensor, "t B"], weights: Float[Tensor, " D"]) -> None:
-        """Couple neighbouring frames: ½ Σ w ‖A δ‖² of each unknown over the frames; its gradient comes by ``add_own``.
+        """Couple neighbouring frames: ½ Σ w ‖A δ‖² of each unknown over the frames; ``add_own`` adds its gradient.
 
         Args:
             differences: A, rows of differences over time.
@@ -85,12 +85,12 @@ class NormalEquations:
         lowest: Float[Tensor, "B D"],
         highest: Float[Tensor, "B D"],
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, " G"]]:
-        """The step, within bounds (an active-set method: what would go beyond its bound goes there, the rest follows).
+        """The step within the bounds, by an active-set method: unknowns that would violate a bound are fixed to it.
 
         Args:
-            held_own: Unknowns that must not move.
+            held_own: Unknowns that are fixed.
             held_shared: Likewise.
-            lowest: Steps that the frames' own unknowns may take.
+            lowest: Least steps of the frames' own unknowns.
             highest: Likewise.
 
         Returns:
@@ -113,7 +113,7 @@ class NormalEquations:
 
 
 class _Arrow:
-    """The matrix and right-hand side, blocks of frames that meet in the shared unknowns alone."""
+    """The matrix and right-hand side with blocks of frames that only the shared unknowns couple."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class _Arrow:
     def solve(
         self, fixed: Bool[Tensor, "B D"], given: Float[Tensor, "B D"], held_shared: Bool[Tensor, " G"]
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, " G"]]:
-        """The step of what is free, where what is fixed takes the ``given`` steps."""
+        """The step of the free unknowns if the fixed ones take the ``given`` steps."""
         free, free_shared = _precise(~fixed).view_as(self.own_gradient), _precise(~held_shared)
         taken = (_precise(given) * _precise(fixed)).view_as(self.own_gradient)
         gradient = (self.own_gradient + (self.own @ taken[..., None])[..., 0]) * free
@@ -147,7 +147,7 @@ class _Arrow:
 
 
 class _Chain:
-    """The matrix and right-hand side of frames coupled over time, two frames far: a band of 2 D below the diagonal."""
+    """The matrix and right-hand side of frames that are coupled with the next two: a band of 2 D below the diagonal."""
 
     def __init__(
         self,
@@ -162,7 +162,7 @@ class _Chain:
     def solve(
         self, fixed: Bool[Tensor, "B D"], given: Float[Tensor, "B D"], held_shared: Bool[Tensor, " 0"]
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, " 0"]]:
-        """The step of what is free, where what is fixed takes the ``given`` steps."""
+        """The step of the free unknowns if the fixed ones take the ``given`` steps."""
         num_frames, num_own = self.gradient.shape
         free, taken = (~fixed).cpu().double(), (given * fixed).cpu().double()
         moved = (self.own @ taken[..., None])[..., 0] + self.over_time @ taken * self.weights
@@ -185,7 +185,7 @@ def _precise(values: Shaped[Tensor, "*n"]) -> Float[Tensor, "*n"]:
 
 
 def _restricted(matrix: Float[Tensor, "*b n n"], free: Float[Tensor, "*b n"]) -> Float[Tensor, "*b n n"]:
-    """Rows and columns of what is held become the identity's; the rest is damped."""
+    """Replace rows and columns of fixed unknowns by the identity's, and damp the rest."""
     kept = matrix * free[..., :, None] * free[..., None, :]
     diagonal = kept.diagonal(dim1=-2, dim2=-1)
     diagonal.add_(DAMPING * diagonal + 1e-6 + (1 - free))

@@ -1,4 +1,4 @@
-"""The face, what was observed of it and the priors: everything a fit compares, rendered and predicted on demand."""
+"""The objective of a fit: model, observations and priors, with predicted landmarks and rendered maps."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from readavatar.rendering.camera import head_to_world, project, world_to_clip
 from readavatar.rendering.rasterize import Fragments, interpolate, rasterize, silhouette
 from readavatar.rendering.shading import linear_to_srgb, sample_texture, shade, unit_length, vertex_normals
 from readavatar.tracking.albedo import AlbedoPrior
-from readavatar.tracking.blendshape_prior import blendshape_prior
-from readavatar.tracking.landmark_calibration import read_calibration
+from readavatar.tracking.detector_priors import blendshape_prior, read_calibration
 from readavatar.tracking.model_part import FaceSurface, LandmarkModel
 from readavatar.tracking.parameters import FaceParameters
 from readavatar.types import Camera
@@ -25,12 +24,12 @@ TERMS = (
     "landmarks", "gaps", "irises", "photometric", "expression", "sparsity", "symmetry", "shape", "focal", "offsets",
     "smooth_pose", "smooth_expression", "smooth_gaze",
 )  # fmt: skip
-"""Each has a weight in the config."""
+"""The terms; each has a weight in the config."""
 
 
 @dataclass(frozen=True)
 class SurfaceMaps:
-    """What the pixels of B frames see of the face."""
+    """The face's surface at each pixel of B frames."""
 
     head: Float[Tensor, "B n 3"]
     """The surface's vertices, head frame, metres."""
@@ -42,7 +41,7 @@ class SurfaceMaps:
     albedo: Float[Tensor, "B 3 H W"]
     """Linear light."""
     covered: Float[Tensor, "B 1 H W"]
-    """1 where the face is seen."""
+    """1 where the face is visible."""
 
 
 def cropped(maps: SurfaceMaps, rows: slice, columns: slice) -> SurfaceMaps:
@@ -73,12 +72,12 @@ class FitObjective(nn.Module):
             observations: Of all frames.
             weights: Of each of ``TERMS``.
             texture_size: Texels of the albedo's sides.
-            backend: Of ``rendering.rasterize``.
+            backend: For ``rendering.rasterize``.
         """
         super().__init__()
         wrong = sorted(set(weights) ^ set(TERMS))
         if wrong:
-            raise UserError(f"Expected a weight for each of {', '.join(TERMS)}, but {', '.join(wrong)} don't match.")
+            raise UserError(f"Expected a weight for each of {', '.join(TERMS)}, but {', '.join(wrong)} do not match.")
         self.weights, self.backend = dict(weights), backend
         self.expression_names = model.expression_names
         self.register_buffer("expression_bounds", model.expression_bounds, persistent=False)
@@ -108,14 +107,14 @@ class FitObjective(nn.Module):
         return self
 
     def fix_units(self, parameters: FaceParameters) -> None:
-        """Take the parameters' focal length as the prior's, and the heads' sizes as what errors are measured in."""
+        """Set the focal length of the prior, and the heads' sizes as the unit of errors, from the parameters."""
         self.initial_focal = parameters.focal.detach().clone()
         self.units = (self.eye_distance * (-parameters.position[:, 2]).exp()).detach()
 
     def predict_landmarks(
         self, parameters: FaceParameters, indices: Int[Tensor, " B"]
     ) -> tuple[Float[Tensor, "B 68 2"], Float[Tensor, "B P 2"]]:
-        """Landmarks (where the detector should see them) and pupils, frame sides."""
+        """Landmarks (with the detector's offsets) and pupils, frame sides."""
         landmarks, pupils = self.landmark_model(
             parameters.shape[None], parameters.expression[indices], parameters.gaze[indices]
         )
@@ -125,7 +124,7 @@ class FitObjective(nn.Module):
         return projected[:, :68], projected[:, 68:]
 
     def surface_maps(self, parameters: FaceParameters, indices: Int[Tensor, " B"], resolution: int) -> SurfaceMaps:
-        """What the frames' pixels see."""
+        """Rasterise the surface at the frames' pixels."""
         surface = self.surface
         head = surface(parameters.shape[None], parameters.expression[indices], parameters.gaze[indices])
         vertices = head_to_world(head, parameters.rotation[indices], parameters.translation(indices))
@@ -139,16 +138,16 @@ class FitObjective(nn.Module):
     def render(
         self, parameters: FaceParameters, indices: Int[Tensor, " B"], resolution: int
     ) -> tuple[Float[Tensor, "B 3 H W"], Float[Tensor, "B 1 H W"]]:
-        """The face in its light, gamma-encoded, and where it is."""
+        """The lit face, gamma-encoded, and its mask."""
         maps = self.surface_maps(parameters, indices, resolution)
         return lit(maps, parameters.lighting[indices]), maps.covered
 
     def seen_texels(self, parameters: FaceParameters, batch: TrackingBatch) -> Float[Tensor, "R R"]:
-        """How much each texel of the albedo contributes to the batch's pixels."""
+        """The weight of each texel of the albedo in the batch's pixels."""
         maps = self.surface_maps(parameters, batch.indices, batch.frames.shape[-1])
         return self.albedo_prior.splat(maps.uvs, maps.covered * (batch.masks > 0.5))[0]
 
 
 def lit(maps: SurfaceMaps, lighting: Float[Tensor, "B 9 3"]) -> Float[Tensor, "B 3 H W"]:
-    """The face in a light, gamma-encoded."""
+    """The lit face, gamma-encoded."""
     return linear_to_srgb(shade(maps.albedo, maps.normals, lighting).clamp(min=0))

@@ -1,4 +1,4 @@
-"""What a fit expects before it looks: of expressions, their two sides, motion over time, a person and a lens."""
+"""The priors of a fit: expressions, their symmetry, smoothness over time, identity and focal length."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ from torch import Tensor
 
 from readavatar.morphable.model import look_expressions
 from readavatar.tracking.objective import FitObjective
-from readavatar.tracking.parameters import FaceParameters
-from readavatar.tracking.projection import NUM_POSE
+from readavatar.tracking.parameters import NUM_POSE, FaceParameters
 from readavatar.tracking.residuals import Rows, second_differences
 
 FOCAL_DEVIATION = 0.2
-"""Of its logarithm: one face at arm's length says little about the lens."""
+"""Standard deviation of the logarithm of the focal length."""
 ASYMMETRY = 0.15
-"""How far an expression's two sides are apart."""
+"""Typical difference between an expression's two sides."""
 SPARSITY_FLOOR = 0.05
-"""Where the sum of absolute coefficients is rounded off."""
+"""Below it, the absolute value of a coefficient is smoothed."""
 ROTATION_ACCELERATION = 0.004
-"""Radians a frame²."""
+"""Radians per frame²."""
 POSITION_ACCELERATION = 0.001
-"""Frame sides, and of the logarithm of the distance, a frame²."""
+"""Frame sides, and of the logarithm of the distance, per frame²."""
 EXPRESSION_ACCELERATION = 0.03
 GAZE_ACCELERATION = 0.05
-"""Radians a frame²; saccades are faster, so this weighs little."""
+"""Radians per frame²; high, since saccades are fast."""
 
 
 @dataclass(frozen=True)
 class Separate:
-    """A term that is separate in each unknown: Σ curvature (x − where)², as what the normal equations need of it."""
+    """A term that is separate in each unknown: Σ curvature (x − where)², in the form of the normal equations."""
 
     curvature: Float[Tensor, " *u"]
     gradient: Float[Tensor, " *u"]
     """Half the energy's."""
     energies: dict[str, Tensor]
-    """Weighted squares by weight key; a frame's mean, of shared unknowns the sum."""
+    """Weighted squares by weight key: means over frames, or sums for shared unknowns."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,13 @@ class Smoothness:
     precision: Float[Tensor, " D"]
     gradient: Float[Tensor, "B D"]
     energies: dict[str, Tensor]
-    """Weighted squares by weight key, a frame."""
+    """Weighted squares by weight key, means over frames."""
 
 
 def expected_expression(
     objective: FitObjective, indices: Int[Tensor, " B"], gaze: Float[Tensor, "B 2"]
 ) -> Float[Tensor, "B E"]:
-    """The prior's mean, with the looks of the current gaze in place of the detector's."""
+    """The prior's mean, with the eyeLook expressions of the current gaze instead of the detector's."""
     mean, looks = objective.prior.mean[indices].clone(), look_expressions(gaze)
     for column, name in enumerate(objective.expression_names):
         if name in looks:
@@ -64,10 +63,10 @@ def expected_expression(
 
 
 def expression_term(objective: FitObjective, parameters: FaceParameters, indices: Int[Tensor, " B"]) -> Separate:
-    """Expressions near what the detector says, and few of them (|x| reweighted as x² / (|x| + floor)).
+    """A prior for expressions near the detector's, and for few of them (|x| reweighted as x² / (|x| + floor)).
 
     Returns:
-        Of the frames' expression columns, (B, E).
+        A term of the frames' expression coefficients, (B, E).
     """
     weights, confidence = objective.weights, objective.observations.confidence[indices]
     expression = parameters.expression[indices]
@@ -82,7 +81,7 @@ def expression_term(objective: FitObjective, parameters: FaceParameters, indices
 
 
 def symmetry_rows(expression: Float[Tensor, "B E"], sides: Int[Tensor, "n 2"], confidence: Float[Tensor, " B"]) -> Rows:
-    """The two sides of a face do much the same.
+    """A prior for similar expressions on both sides of the face.
 
     Args:
         expression: Coefficients.
@@ -98,15 +97,15 @@ def symmetry_rows(expression: Float[Tensor, "B E"], sides: Int[Tensor, "n 2"], c
 
 
 def smoothness(objective: FitObjective, parameters: FaceParameters, indices: Int[Tensor, " B"]) -> Smoothness | None:
-    """Faces accelerate little. Two frames on either side take part, held still, so that batches join smoothly.
+    """A prior for small accelerations. Two fixed frames on either side are included, so that batches join smoothly.
 
     Args:
-        objective: Weights, and which frames are whose clip's.
+        objective: With the weights and each frame's clip.
         parameters: Of all frames.
-        indices: Neighbours.
+        indices: Consecutive frames.
 
     Returns:
-        None where there are fewer than three frames.
+        None if there are fewer than three frames.
     """
     seen, weights, acceleration = objective.observations, objective.weights, objective.prior.acceleration
     first, last = int(indices[0]), int(indices[-1])
@@ -132,10 +131,10 @@ def smoothness(objective: FitObjective, parameters: FaceParameters, indices: Int
 
 
 def shared_term(objective: FitObjective, parameters: FaceParameters) -> Separate:
-    """A typical shape, the focal length that the fit started with, and the detector's typical offsets.
+    """Priors for a typical shape, the initial focal length, and the detector's typical offsets.
 
     Returns:
-        Of the shared unknowns, (G,).
+        A term of the shared unknowns, (G,).
     """
     weights = objective.weights
     away = {

@@ -1,12 +1,8 @@
-"""What a fit minimises beside pixels, as rows of normal equations: landmarks, lip and lid gaps, irises, smoothness.
+"""The data terms of a fit: landmarks, lip and lid gaps, irises and pixels as rows of normal equations.
 
-Every residual is 1 when something is off by its typical error; a term's weight says how many such errors it stands for.
-Lengths in the image are frame sides; ``unit`` (B,) is the head's size there: the distance between the outer eye corners
-of the mean face, were it seen from the front.
-
-The detector's landmarks and irises against the model's, linearised at the current unknowns.
-
-Filmed pixels beside rendered ones: what they say of light, albedo and, as rows of normal equations, of geometry.
+Light and albedo are updated in closed form from the same pixels. A residual of 1 is one typical error, and a term's
+weight is relative to such errors. Lengths in the image are frame sides; ``unit`` (B,) is the head's size: the distance
+of the outer eye corners of the mean face in a frontal view.
 """
 
 from __future__ import annotations
@@ -22,18 +18,16 @@ from torch.nn import functional as F
 from readavatar.data.datasets.tracking import TrackingBatch
 from readavatar.rendering.shading import sample_texture, spherical_harmonics, srgb_to_linear
 from readavatar.tracking.albedo import AlbedoPrior
-from readavatar.tracking.alignment import select_pixels
-from readavatar.tracking.lighting import solve_lighting, trusted
+from readavatar.tracking.alignment import select_pixels, solve_lighting, trusted
 from readavatar.tracking.objective import FitObjective, SurfaceMaps, cropped, lit
-from readavatar.tracking.parameters import FaceParameters
-from readavatar.tracking.projection import View, image_jacobian, point_jacobian, shared_jacobian
+from readavatar.tracking.parameters import FaceParameters, View, image_jacobian, point_jacobian, shared_jacobian
 
 LANDMARK_ERROR = 0.01
-"""Of ``unit``: what a fit of landmarks alone leaves (0.95 % on MEAD)."""
+"""Relative to ``unit``: the error of a fit of landmarks alone (0.95 % on MEAD)."""
 OUTLIER = 0.06
-"""Of ``unit``: beyond this a landmark is wrong rather than inaccurate."""
+"""Relative to ``unit``: a landmark with a larger error is an outlier."""
 JAW_WEIGHT = 0.05
-"""The jaw line's landmarks slide along the contour as the head turns (Deng et al. 2019 weigh them down likewise)."""
+"""Low, since the jaw line's landmarks move along the contour with the head's rotation (as in Deng et al. 2019)."""
 LIP_GAPS = ((61, 67), (62, 66), (63, 65))
 EYE_GAPS = ((37, 41), (38, 40), (43, 47), (44, 46))
 
@@ -45,13 +39,13 @@ class Rows:
     residuals: Float[Tensor, "B R"]
     jacobian: Float[Tensor, "B R D"]
     weights: Float[Tensor, "B R"]
-    """Of the squares: confidence, and what a robust function leaves of an outlier."""
+    """Of the squares: confidence times the robust weight."""
     shared: Float[Tensor, "B R G"] | None = None
-    """None where shared unknowns are not free."""
+    """None if the shared unknowns are not free."""
 
 
 def robust_weight(squared: Float[Tensor, "*shape"], outlier: float) -> Float[Tensor, "*shape"]:
-    """What Geman & McClure's ρ(s) = s / (1 + s / outlier²) makes of a squared residual's weight: ρ'(s)."""
+    """The weight ρ'(s) of a squared residual under Geman & McClure's ρ(s) = s / (1 + s / outlier²)."""
     return 1 / (1 + squared / outlier**2) ** 2
 
 
@@ -67,8 +61,8 @@ def point_rows(
 
     Args:
         predicted: Frame sides.
-        target: As detected.
-        jacobian: Derivatives of what is predicted by the frames' own unknowns.
+        target: The detected points.
+        jacobian: Derivatives of ``predicted`` by the frames' own unknowns.
         unit: The heads' sizes, frame sides.
         weights: Of the points.
         by_shared: Derivatives by the shared unknowns.
@@ -85,7 +79,7 @@ def point_rows(
 
 
 def gaps(points: Float[Tensor, "B 68 *c"]) -> Float[Tensor, "B 7 *c"]:
-    """How far lips and lids are apart, whatever the place: a mouth closes where the landmarks close."""
+    """Vectors between upper and lower lips and lids."""
     upper, lower = zip(*(LIP_GAPS + EYE_GAPS), strict=True)
     return points[:, list(upper)] - points[:, list(lower)]
 
@@ -98,7 +92,7 @@ def landmark_weights(like: Tensor) -> Float[Tensor, " 68"]:
 
 
 def eye_openness(landmarks_2d: Float[Tensor, "B 68 2"]) -> Float[Tensor, "B 2"]:
-    """Of the left and the right eye: 0 closed, 1 as open as at rest (lids apart by a quarter of the eye's width)."""
+    """Of the left and the right eye: 0 closed, 1 open as at rest (a lid gap of a quarter of the eye's width)."""
     opening = []
     for pairs, (inner, outer) in ((EYE_GAPS[2:], (42, 45)), (EYE_GAPS[:2], (36, 39))):
         gap = sum((landmarks_2d[:, a] - landmarks_2d[:, b]).norm(dim=-1) for a, b in pairs) / 2
@@ -108,7 +102,7 @@ def eye_openness(landmarks_2d: Float[Tensor, "B 68 2"]) -> Float[Tensor, "B 2"]:
 
 
 def second_differences(clip_index: Int[Tensor, " T"]) -> Float[Tensor, "t T"]:
-    """The matrix that gives the accelerations a frame² of T consecutive frames, inside clips."""
+    """The matrix of second differences of T consecutive frames, within clips."""
     rows = torch.arange(len(clip_index) - 2)
     matrix = torch.zeros(len(rows), len(clip_index), device=clip_index.device)
     for offset, factor in ((0, 1.0), (1, -2.0), (2, 1.0)):
@@ -117,7 +111,7 @@ def second_differences(clip_index: Int[Tensor, " T"]) -> Float[Tensor, "t T"]:
 
 
 GAZE_PROBE = 1e-3
-"""Radians, to differentiate the eyeballs' turning."""
+"""Step of the finite differences by the gaze, radians."""
 
 
 def landmark_rows(
@@ -126,11 +120,11 @@ def landmark_rows(
     """The terms of landmarks, gaps and, for a model with eyes, irises; see ``terms``.
 
     Args:
-        objective: What was observed.
-        parameters: Where the equations are linearised.
+        objective: With the observations.
+        parameters: The point of linearisation.
         indices: Frames.
-        view: Of these frames.
-        shares: Whether the shared unknowns are free too.
+        view: Their poses and cameras.
+        shares: Whether the shared unknowns are free.
     """
     seen, unit = objective.observations, objective.units[indices]
     confidence, target = seen.confidence[indices], seen.landmarks_2d[indices]
@@ -152,14 +146,14 @@ def landmark_rows(
 def linearised_landmarks(
     objective: FitObjective, parameters: FaceParameters, indices: Int[Tensor, " B"], view: View, shares: bool
 ) -> tuple[Float[Tensor, "B n 2"], Float[Tensor, "B n 2 D"], Float[Tensor, "B n 2 G"] | None]:
-    """The 68 landmarks (where the detector should see them) and the pupils in the image, and their derivatives.
+    """The 68 landmarks (with the detector's offsets) and the pupils in the image, and their derivatives.
 
     Args:
-        objective: Whose model.
-        parameters: Where.
+        objective: With the model.
+        parameters: The point of linearisation.
         indices: Frames.
-        view: Of these frames.
-        shares: Whether to give the derivatives by the shared unknowns: shape, focal length and the landmarks' offsets.
+        view: Their poses and cameras.
+        shares: Whether to return derivatives by the shared unknowns: shape, focal length and the landmarks' offsets.
 
     Returns:
         Frame sides; derivatives by the frames' own unknowns (see ``projection``) and by the shared ones, or None.
@@ -189,37 +183,37 @@ def differentiate_by_gaze(
     """Derivatives of points by the gaze, by finite differences.
 
     Args:
-        points_at: The points of a gaze.
-        points: Those of the current one.
-        gaze: The current one.
+        points_at: Computes the points for a gaze.
+        points: Those of the current gaze.
+        gaze: The current gaze.
     """
     turned = [points_at(gaze + GAZE_PROBE * axis) for axis in torch.eye(2).to(gaze)]
     return torch.stack([(one - points) / GAZE_PROBE for one in turned], -1)
 
 
 LIGHT_STRIDE = 2
-"""Every so many pixels across and down are enough for 27 numbers."""
+"""Only every second pixel is used, which is enough for 27 numbers."""
 RIM = 3
-"""Pixels around the mask, for filters."""
+"""Margin around the mask for filters, pixels."""
 ALBEDO_TRUST = 0.2
-"""Weight of a pixel that is nothing like what was expected: of another colour, perhaps, and not a hand."""
+"""Weight of an outlier pixel: its colour may be right and the albedo wrong."""
 ALBEDO_TYPICALITY, ALBEDO_SYMMETRY = 0.001, 0.02
-"""Weights beside the pixels of a well seen texel."""
+"""Weights relative to the pixels of a well seen texel."""
 
 
 @dataclass(frozen=True)
 class FilmedFace:
-    """The part of B frames in which the face is: rendered maps, filmed pixels, and where both can be compared."""
+    """The part of B frames around the face: rendered maps, filmed pixels, and the mask of comparable pixels."""
 
     maps: SurfaceMaps
     frames: Float[Tensor, "B 3 h w"]
     """In [0, 1], gamma-encoded."""
     mask: Float[Tensor, "B 1 h w"]
-    """Of the face where it is rendered and filmed, times the detector's confidence."""
+    """1 where the face is both rendered and filmed, times the detector's confidence."""
 
 
 def filmed_face(objective: FitObjective, parameters: FaceParameters, batch: TrackingBatch) -> FilmedFace:
-    """Render the maps of a batch's frames and cut them down to the face."""
+    """Render the maps of a batch's frames and crop them to the face."""
     maps = objective.surface_maps(parameters, batch.indices, batch.frames.shape[-1])
     confidence = objective.observations.confidence[batch.indices]
     mask = maps.covered * (batch.masks > 0.5) * confidence[:, None, None, None]
@@ -228,7 +222,7 @@ def filmed_face(objective: FitObjective, parameters: FaceParameters, batch: Trac
 
 
 def bounds(mask: Float[Tensor, "B 1 H W"]) -> tuple[slice, slice]:
-    """The rows and columns in which any frame's mask has anything, and a rim."""
+    """The rows and columns of the bounding box of all frames' masks, with a margin."""
     found = []
     for other in (3, 2):
         line = torch.nonzero(mask.amax((0, 1, other)) > 0)[:, 0]
@@ -247,19 +241,19 @@ def improved_albedo(
 ) -> Float[Tensor, "3 R R"]:
     """One step towards the albedo that explains the frames best."""
     shading = torch.einsum("bkhw,bkc->bchw", spherical_harmonics(face.maps.normals), lighting).clamp(min=0)
-    # By trust alone: the gamma curve's slope would let a mouth's shadows outweigh the teeth that they hide.
+    # Only by trust: weights of the gamma curve would favour the dark pixels of a mouth over its teeth.
     weight = face.mask * trusted(face.maps.albedo * shading, face.frames, least=ALBEDO_TRUST)
     radiance = srgb_to_linear(face.frames)
     return prior.improve(albedo, face.maps.uvs, radiance, shading, weight, ALBEDO_TYPICALITY, ALBEDO_SYMMETRY)
 
 
 def with_albedo(face: FilmedFace, albedo: Float[Tensor, "3 R R"]) -> FilmedFace:
-    """The same face in another albedo."""
+    """The same face with another albedo."""
     return replace(face, maps=replace(face.maps, albedo=sample_texture(albedo[None], face.maps.uvs)))
 
 
 def mean_squared_error(face: FilmedFace, lighting: Float[Tensor, "B 9 3"]) -> Float[Tensor, ""]:
-    """Of the gamma-encoded colours where rendered and filmed pixels can be compared."""
+    """Of the gamma-encoded colours, over comparable pixels."""
     squared = (lit(face.maps, lighting) - face.frames).square().mean(1, keepdim=True)
     return (squared * face.mask).sum() / face.mask.sum().clamp(min=1)
 
@@ -273,19 +267,19 @@ def pixel_rows(
     count: int,
     shares: bool,
 ) -> Rows:
-    """The pixels that say most of geometry, in three colours each, linearised.
+    """The pixels with the most information on geometry, in three colours each, linearised.
 
     Args:
-        objective: Whose surface.
-        parameters: Where.
+        objective: With the surface.
+        parameters: The point of linearisation.
         indices: Frames.
-        view: Of these frames.
+        view: Their poses and cameras.
         face: In these frames.
         count: Pixels of a frame.
-        shares: Whether the shared unknowns are free too.
+        shares: Whether the shared unknowns are free.
 
     Returns:
-        Rows whose confidence, robust and importance weights are in their residuals and derivatives already.
+        Rows whose residuals and derivatives already include the confidence, robust and importance weights.
     """
     surface, maps = objective.surface, face.maps
     importance = surface.importance[maps.fragments.face_index.clamp(min=0)][:, None]
@@ -300,7 +294,7 @@ def pixel_rows(
     own = pixels.by_motion @ image_jacobian(view, head, moves, by_gaze)
     num_expressions = turns.shape[-1]
     own[..., :num_expressions] += by_head_normal @ turns
-    # A turn ω of the head turns a normal n by ω × n, so that g · (ω × n) = ω · (n × g).
+    # A rotation ω of the head changes a normal n by ω × n, so that g · (ω × n) = ω · (n × g).
     normals = maps.normals.flatten(2).mT.gather(1, pixels.index[..., None].expand(-1, -1, 3))
     by_turn = torch.linalg.cross(normals[:, :, None].expand_as(pixels.by_normal), pixels.by_normal)
     own[..., num_expressions : num_expressions + 3] += by_turn

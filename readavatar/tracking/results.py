@@ -1,4 +1,4 @@
-"""From the fit's parameters to what is stored and what is said of it."""
+"""Results of a fit: what is stored in clips, and errors against the truth."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from readavatar.tracking.parameters import FaceParameters
 from readavatar.types import Camera, FaceCoefficients, TrackedFace
 
 _TRUTH_FRAMES = 40
-"""Of a clip, compared with the truth's vertices: spread evenly, since a whole clip's would not fit into memory."""
+"""Frames of a clip that are compared with the truth, spread evenly to save memory."""
 
 
 @torch.no_grad()
 def tracked_face(
     parameters: FaceParameters, model: MorphableModel, observations: Observations, clip: int, size: int
 ) -> TrackedFace:
-    """One clip's share of the fit, for frames of ``size`` pixels a side."""
+    """The fit of one clip, for frames with sides of ``size`` pixels."""
     frames = observations.clip_frames(clip)
     camera = parameters.camera(frames[:1], size)
     coefficients = FaceCoefficients(
@@ -42,7 +42,7 @@ def tracked_face(
 
 @dataclass(frozen=True)
 class TruthErrors:
-    """How far a fit is from a digital actor's truth, means over the frames."""
+    """Errors of a fit against a digital actor's truth, means over the frames."""
 
     vertices: float
     """Of the face after rigid alignment, millimetres."""
@@ -51,7 +51,7 @@ class TruthErrors:
     rotation: float
     """Degrees."""
     translation: float
-    """Of the direction in which the head is seen, as a share of 1."""
+    """Of the direction to the head, relative to 1."""
     gaze: float
     """Degrees."""
 
@@ -78,7 +78,7 @@ def compare_with_truth(face: TrackedFace, truth: TrackedFace, model: MorphableMo
 
 
 def degrees_of_turn(matrix: Float[Tensor, "B 3 3"]) -> Float[Tensor, " B"]:
-    # |R − 1| = 2√2 sin(angle / 2): exact where the arc cosine of the trace loses all digits.
+    # |R − 1| = 2√2 sin(angle / 2): accurate at small angles, unlike the arc cosine of the trace.
     distance = (matrix - torch.eye(3).to(matrix)).flatten(1).norm(dim=1)
     return 2 * (distance / 8**0.5).clamp(max=1).asin().rad2deg()
 
@@ -98,7 +98,7 @@ def inner_landmark_errors(predicted: Float[Tensor, "B 68 2"], target: Float[Tens
 
 
 def truth_of(store: ClipStore, model: MorphableModel) -> TrackedFace | None:
-    """A digital actor's truth, where it is one that ``model`` can be compared with."""
+    """A digital actor's truth if it belongs to the same model; else None."""
     if not (store.path / "truth.safetensors").exists():
         return None
     truth = store.truth()

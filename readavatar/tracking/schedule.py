@@ -1,4 +1,4 @@
-"""The fit's stages as data: which parameters are free, on which frames, for how long."""
+"""The schedule of a fit: stages with their free parameters, frames and number of steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from readavatar.errors import UserError
 
 PARAMETERS = ("shape", "focal", "offsets", "albedo", "expression", "rotation", "position", "gaze", "lighting")
-"""What a stage may free; see ``parameters.FaceParameters``."""
+"""The parameters of ``FaceParameters`` that a stage may free."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class FitStage:
     free: list[str]
     """Of ``PARAMETERS``."""
     passes: int
-    """How often each of the stage's frames is visited."""
+    """Number of visits to each of the stage's frames."""
     iterations: int = 1
-    """How many steps a batch gets at each visit."""
+    """Number of steps for a batch at each visit."""
     frames: Literal["all", "keyframes"] = "all"
     resolution: int = 0
-    """Pixels of the sides of the frames that are compared, beside the landmarks; 0: none are."""
+    """Side of the compared frames, pixels; 0 compares only landmarks."""
     batch: int = 0
-    """Frames a step, neighbours where ``frames`` is all; 0: all at once."""
+    """Frames in a step, consecutive if ``frames`` is all; 0: all at once."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.free) - set(PARAMETERS))
@@ -61,8 +61,8 @@ def plan_steps(
 
     Args:
         stages: In order.
-        clip_index: Which clip each frame belongs to; a batch of neighbours stays inside one.
-        keyframes: Frames that ``frames: keyframes`` means.
+        clip_index: The clip of each frame; consecutive frames in a batch are of one clip.
+        keyframes: The frames for ``frames: keyframes``.
         seed: Of the batches' order.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -83,7 +83,7 @@ def _one_pass(stage: FitStage, clip_index: Tensor, keyframes: Tensor, generator:
     batches = []
     for clip in clip_index.unique():
         own = torch.nonzero(clip_index == clip)[:, 0]
-        # The first batch is cut short at random, so that another pass has its batches' ends elsewhere.
+        # The first batch has a random length, so that batches end elsewhere in each pass.
         shift = int(torch.randint(stage.batch, (), generator=generator))
         batches += [part for part in (own[:shift], *own[shift:].split(stage.batch)) if len(part)]
     return [batches[index] for index in torch.randperm(len(batches), generator=generator)]
@@ -92,7 +92,7 @@ def _one_pass(stage: FitStage, clip_index: Tensor, keyframes: Tensor, generator:
 def choose_keyframes(
     landmarks_2d: Float[Tensor, "N L 2"], confidence: Float[Tensor, " N"], count: int
 ) -> Int[Tensor, " K"]:
-    """Frames that differ most in pose and expression: farthest-point sampling (Gonzalez 1985) of the landmarks.
+    """Choose frames of different poses and expressions by farthest-point sampling of landmarks (Gonzalez 1985).
 
     Returns:
         At most ``count`` indices of frames with a face, sorted.

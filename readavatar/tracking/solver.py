@@ -1,9 +1,4 @@
-"""The fit's optimizer as torch and Lightning know one: its step is given whole.
-
-The normal equations' unknowns beside the fit's parameters: their order, which are held, how far a step goes.
-
-One step of a fit: light and albedo in closed form, then Gauss–Newton on geometry, of a batch of frames.
-"""
+"""The solver of a fit: one step computes light and albedo in closed form, then geometry by Gauss–Newton."""
 
 from __future__ import annotations
 
@@ -18,8 +13,7 @@ from readavatar.data.datasets.tracking import TrackingBatch
 from readavatar.rendering.camera import axis_angle_to_matrix, matrix_to_axis_angle
 from readavatar.tracking.normal_equations import NormalEquations
 from readavatar.tracking.objective import FitObjective
-from readavatar.tracking.parameters import FaceParameters
-from readavatar.tracking.projection import NUM_POSE, View, view_of
+from readavatar.tracking.parameters import NUM_POSE, FaceParameters, View, view_of
 from readavatar.tracking.regularizers import expression_term, shared_term, smoothness, symmetry_rows
 from readavatar.tracking.residuals import (
     Rows,
@@ -34,10 +28,10 @@ from readavatar.tracking.residuals import (
 
 
 class GivenSteps(torch.optim.Optimizer):
-    """Runs the closure it is given, which moves the parameters itself.
+    """An optimizer that only runs its closure, which changes the parameters.
 
-    Lightning counts, logs, checkpoints and resumes a training by its optimizer's steps; ours are solved for in closed
-    form (see ``solver``), and have neither gradients nor a learning rate.
+    Lightning counts, logs, checkpoints and resumes a training by its optimizer's steps. Here, ``Solver`` computes the
+    steps, without gradients or a learning rate.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -47,25 +41,25 @@ class GivenSteps(torch.optim.Optimizer):
         """Take a step.
 
         Args:
-            closure: Moves the parameters.
+            closure: Changes the parameters.
         """
         return closure()
 
 
 OWN = ("expression", "rotation", "position", "gaze")
-"""A frame's own unknowns, in the equations' order."""
+"""A frame's own unknowns, in the order of the equations."""
 SHARED = ("shape", "focal", "offsets")
-"""Those that all frames share, likewise."""
+"""Those that all frames share, in the order of the equations."""
 MAX_GAZE = 0.9
-"""Radians: an eye turns no farther."""
+"""Largest rotation of an eye, radians."""
 MAX_STEP = {"expression": 0.3, "pose": 0.15, "gaze": 0.3, "shape": 1.0, "focal": 0.1}
-"""A linearisation holds no farther."""
+"""Largest steps, in which the linearisation is valid."""
 
 
 def held_unknowns(
     parameters: FaceParameters, num_frames: int, free: Collection[str]
 ) -> tuple[Bool[Tensor, "B D"], Bool[Tensor, " G"]]:
-    """Which of the frames' own and of the shared unknowns must not move."""
+    """Whether each of the frames' own and of the shared unknowns is fixed."""
     own, shared = (
         torch.cat([torch.full((size,), name not in free) for name, size in zip(names, sizes, strict=True)])
         for names, sizes in (
@@ -80,7 +74,7 @@ def held_unknowns(
 def step_bounds(
     expression: Float[Tensor, "B E"], bounds: Float[Tensor, "E 2"]
 ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
-    """The least and the greatest step of each of the frames' own unknowns; those beside expressions have none."""
+    """The least and the greatest step of each of the frames' own unknowns; only expressions are bounded."""
     (low, high), limit = bounds.unbind(1), MAX_STEP["expression"]
     lowest, highest = (low - expression).clamp(min=-limit), (high - expression).clamp(max=limit)
     return F.pad(lowest, (0, NUM_POSE), value=-torch.inf), F.pad(highest, (0, NUM_POSE), value=torch.inf)
@@ -93,7 +87,7 @@ def move(
     shared: Float[Tensor, " G"],
     bounds: Float[Tensor, "E 2"],
 ) -> None:
-    """Take a step, no farther than the linearisation holds; a turn of the head is applied after its rotation."""
+    """Apply a step, limited to where the linearisation is valid; a head rotation is applied after the current one."""
 
     def limited(step: Tensor, name: str) -> Tensor:
         return step.clamp(-MAX_STEP[name], MAX_STEP[name])
@@ -114,13 +108,13 @@ def move(
 
 
 class Solver:
-    """Moves parameters towards what an objective wants."""
+    """Improves parameters under an objective."""
 
     def __init__(self, objective: FitObjective, num_pixels: int) -> None:
         """
         Args:
-            objective: What is compared with what.
-            num_pixels: Of a frame, that are compared in a step.
+            objective: The objective.
+            num_pixels: Number of pixels of a frame that a step compares.
         """
         self.objective, self.num_pixels = objective, num_pixels
 
@@ -128,19 +122,19 @@ class Solver:
     def step(
         self, parameters: FaceParameters, batch: TrackingBatch, free: Collection[str], consecutive: bool
     ) -> dict[str, Tensor]:
-        """Improve what is free.
+        """Improve the free parameters.
 
         Args:
             parameters: Changed in place.
-            batch: Frames; with pixels, these are compared too.
+            batch: Frames; if they have pixels, these are also compared.
             free: Names of parameters.
-            consecutive: Whether the batch's frames are neighbours, so that motion over time means something; where
-                shared parameters are free it plays no part.
+            consecutive: Whether the batch's frames are consecutive, which smoothness over time requires; it is not used
+                if shared parameters are free.
 
         Returns:
-            The terms' energies before the geometry's step, by weight key: weighted squares of typical errors, a frame
-            (of shape, focal length and offsets: in all). Only ``photometric`` is the plain mean squared error of the
-            gamma-encoded colours, in the light and albedo just found.
+            The terms' energies before the step, by weight key: weighted squares in units of typical errors, means over
+            frames (sums for shape, focal length and offsets). Only ``photometric`` is the mean squared error of the
+            gamma-encoded colours, with the new light and albedo.
         """
         objective, indices = self.objective, batch.indices
         shares = bool(set(SHARED) & set(free))
@@ -183,7 +177,7 @@ class Solver:
         free: Collection[str],
         shares: bool,
     ) -> Float[Tensor, ""]:
-        """Find light and albedo, then add what the pixels say of geometry.
+        """Update light and albedo, then add the pixels' equations of geometry.
 
         Returns:
             The pixels' mean squared error.
@@ -206,7 +200,7 @@ def add_rows(equations: NormalEquations, rows: Rows, weight: float) -> Float[Ten
     """Add a term.
 
     Returns:
-        Its energy: weighted squares, a frame.
+        Its energy: weighted squares, mean over frames.
     """
     scale = (weight * rows.weights).sqrt()
     residuals = rows.residuals * scale

@@ -1,6 +1,6 @@
 """Training of the three stages: ``train`` and ``test``, which the command line, the demo and the benchmarks call.
 
-A module is built for what its data give (``connect``), resumes where it was stopped, and leaves its networks in the
+``connect`` builds a module for its data. A training that was stopped is resumed, and leaves its networks in the
 avatar's folder.
 """
 

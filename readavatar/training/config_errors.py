@@ -1,4 +1,4 @@
-"""One line for what jsonargparse says in many about a training's configuration."""
+"""One-line messages for jsonargparse's errors in a training's configuration."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def check_overlays(arguments: list[str]) -> None:
 
 
 def mistake_behind(error: BaseException | None) -> UserError | None:
-    """The user's mistake that jsonargparse found while it built an object, and reported as its own."""
+    """The ``UserError`` behind an error that jsonargparse raised while building an object."""
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__ or error.__context__
     return error
 
 
 def explain(message: str, arguments: list[str]) -> str:
-    """The key at fault, and the nearest right one.
+    """A message with the wrong key and the nearest valid one.
 
     Args:
         message: jsonargparse's.
@@ -69,7 +69,7 @@ def explain(message: str, arguments: list[str]) -> str:
 
 
 def _unknown_key(key: str, arguments: list[str]) -> str:
-    # jsonargparse leaves the section out of a nested key's name; the command line still has it whole.
+    # jsonargparse omits the section of a nested key; the command line has the full name.
     given = (argument[2:].partition("=")[0] for argument in arguments if argument.startswith("--"))
     key = next((name for name in given if name.endswith(f".{key}")), key)
     section, _, wrong = key.rpartition(".")
@@ -78,7 +78,7 @@ def _unknown_key(key: str, arguments: list[str]) -> str:
 
 
 def _known_keys(section: str, arguments: list[str]) -> list[str]:
-    """The names that a section of the config may hold: a class's parameters, or a nested dataclass's fields."""
+    """The valid names in a section of the config: a class's parameters, or a nested dataclass's fields."""
     first, *nested = section.split(".")
     constructor = pl.Trainer.__init__ if first == "trainer" else _configured_class(first, arguments)
     for name in nested:

@@ -1,4 +1,4 @@
-"""The footage's own sound, said by the avatar: driven expressions for the appearance stage to learn to paint."""
+"""Driven expressions: those of the avatar for the footage's own sound, which the appearance stage trains on."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from readavatar.files import sha256_of_file
 
 
 def driven_expressions(avatar: Avatar, store: ClipStore, seed: int = 0) -> Float[Tensor, "T E"] | None:
-    """The expressions that an avatar gives to a clip's sound in the clip's labelled emotion; None for a silent clip.
+    """Generate an avatar's expressions for a clip's sound and labelled emotion; None for a clip without sound.
 
-    They are kept in the clip's cache under all that they depend on, so that trainings of several avatars on one clip
-    do not meet.
+    They are cached in the clip. The key identifies the avatar, so that several avatars can share a clip.
 
     Args:
-        avatar: With an expression part.
+        avatar: An avatar with an expression part.
         store: A fitted clip.
         seed: Of the motion.
 
     Raises:
-        UserError: The avatar has no expression part, or one trained with another morphable model.
+        UserError: The avatar has no expression part, or one for another morphable model.
     """
     if not store.info.has_audio:
         return None

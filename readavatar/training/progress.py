@@ -1,4 +1,4 @@
-"""One bar for a whole training: steps done of all steps, the time left, and the losses."""
+"""The progress bar of a training: steps, remaining time and losses."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _SHOWN_METRICS = 4
 
 
 class TrainingProgress(ProgressBar):
-    """Lightning's own bar counts the batches of an epoch; a training of a given number of steps has no such epochs."""
+    """One bar for the whole training; Lightning's own bar shows a single epoch."""
 
     def __init__(self, description: str) -> None:
         """
         Args:
-            description: What the bar says before it.
+            description: Text before the bar.
         """
         super().__init__()
         self.description = description
@@ -24,15 +24,15 @@ class TrainingProgress(ProgressBar):
 
     @property
     def is_enabled(self) -> bool:
-        """Whether it may be shown."""
+        """Whether the bar may be shown."""
         return self._enabled
 
     def disable(self) -> None:
-        """Lightning's call where no bar is wanted (other ranks)."""
+        """Called by Lightning to hide the bar (on other ranks)."""
         self._enabled = False
 
     def enable(self) -> None:
-        """The opposite."""
+        """Called by Lightning to show the bar."""
         self._enabled = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -45,7 +45,7 @@ class TrainingProgress(ProgressBar):
             self._bar.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch) -> None:
-        """Move it."""
+        """Update the bar."""
         if self._bar is None:
             return
         done = trainer.global_step
@@ -62,11 +62,11 @@ class TrainingProgress(ProgressBar):
             print(*values)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the last state on the screen."""
+        """Stop the bar; its last state stays on the screen."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Give the terminal back."""
+        """Stop the bar."""
         self.on_train_end(trainer, pl_module)

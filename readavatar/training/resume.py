@@ -1,4 +1,4 @@
-"""Stopping and going on as if nothing had happened."""
+"""Exact resuming of a training that was stopped."""
 
 from __future__ import annotations
 
@@ -11,29 +11,28 @@ import torch
 
 
 class ExactResume(pl.Callback):
-    """Makes a training that was stopped and resumed end with the weights, bit for bit, of one that was not.
+    """Makes a resumed training end with bit-identical weights to one that was not stopped.
 
-    A checkpoint holds weights, optimizers, schedules, counters and the loader's place in its epoch (``BatchLoader``),
-    but not what the random numbers have come to. Before every batch all generators are seeded from (seed, batch), so
-    that no state of theirs has to survive. The modules' own share: nothing random outside the training steps, and no
-    state that is not in the checkpoint.
+    A checkpoint holds weights, optimizers, schedules, counters and the loader's position (``BatchLoader``), but not the
+    state of random generators. All generators are therefore seeded from (seed, batch) before every batch. Modules must
+    not use random numbers outside the training steps, and must keep all of their state in the checkpoint.
     """
 
     def __init__(self) -> None:
         self.seed: int | None = None
 
     def state_dict(self) -> dict:
-        """The seed, which a resumed run has to keep."""
+        """The seed, which a resumed run needs."""
         return {"seed": self.seed}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """The first run's seed."""
+        """Restore the first run's seed."""
         self.seed = state_dict["seed"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Seed what comes before the first batch."""
+        """Seed the generators before the first batch."""
         if self.seed is None:
-            self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0))  # what seed_everything was given
+            self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0))  # set by seed_everything
         self._seed_generators(trainer)
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx: int) -> None:

@@ -1,7 +1,7 @@
-"""One run of a stage: its configuration, where it resumes from, and what it leaves.
+"""A run of a stage: its configuration, its checkpoint to resume from, and its results.
 
-LightningCLI reads the configuration (YAML files, then overrides); everything else is here, so that a run begun from
-Python is the run that the command line begins.
+LightningCLI reads the configuration (YAML files, then overrides). Runs from Python and from the command line are the
+same.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from readavatar.config_paths import with_found_configs
 from readavatar.data.store import Avatar, ClipStore, has_part
 from readavatar.errors import UserError
 from readavatar.files import replacing_file
-from readavatar.memory import keep_freed_memory
 from readavatar.rendering.rasterize import has_gpu_rasterizer
+from readavatar.throughput import keep_freed_memory
 from readavatar.training.callbacks import AvatarExport, EvaluationPictures, SaveSettings, make_checkpoints
 from readavatar.training.config_errors import STAGES, check_overlays, explain, mistake_behind
 from readavatar.training.driven import driven_expressions
@@ -46,23 +46,23 @@ def train(
     fresh: bool = False,
     progress: bool = False,
 ) -> Avatar:
-    """Train a stage, or go on with a training that was stopped; the same as ``readavatar fit``.
+    """Train a stage, or resume a training that was stopped; the same as ``readavatar fit``.
 
     Args:
         stage: One of ``STAGES``.
-        clips: Clip stores of one person; may be empty where ``configs`` name data that are no clips.
-        configs: Put over ``configs/<stage>/default.yaml``, one after the other; the user's own files, or names such as
-            ``configs/appearance/fast.yaml`` of those that come with readavatar.
+        clips: Clip stores of one person; may be empty if ``configs`` define other data.
+        configs: Applied over ``configs/<stage>/default.yaml``, one after the other; the user's own files, or names of
+            shipped ones such as ``configs/appearance/fast.yaml``.
         overrides: Single settings by dotted key, such as ``{"trainer.max_steps": 2000, "data.size": 128}``.
         avatar: The avatar's folder; by default ``avatars/<first clip's name>``.
-        fresh: Start anew, even where the same training was stopped halfway.
-        progress: Show a bar.
+        fresh: Start again, even if the same training was stopped before its end.
+        progress: Show a progress bar.
 
     Returns:
         The avatar, with the stage's networks.
 
     Raises:
-        UserError: A mistake in the configuration or the clips, or a training that diverged.
+        UserError: The configuration or the clips are not valid, or the training diverged.
     """
     own = {"fresh": fresh, "trainer.enable_progress_bar": progress}
     return Avatar(run_stage("fit", stage_arguments(stage, clips, configs, {**own, **(overrides or {})}, avatar)).avatar)
@@ -77,18 +77,18 @@ def test(
     avatar: str | Path | None = None,
     progress: bool = False,
 ) -> dict[str, float]:
-    """Measure a trained stage on the seconds that it held out; the same as ``readavatar test``.
+    """Measure a trained stage on its held-out seconds; the same as ``readavatar test``.
 
     Args:
-        stage: See ``train``; likewise the others, which are to be those of the training.
+        stage: See ``train``. All arguments have to be those of the training.
         clips: See ``train``.
         configs: See ``train``.
         overrides: See ``train``.
         avatar: See ``train``.
-        progress: Show a bar.
+        progress: Show a progress bar.
 
     Returns:
-        By name, such as ``psnr_face``.
+        Metrics by name, such as ``psnr_face``.
 
     Raises:
         UserError: The stage is not trained.
@@ -104,15 +104,15 @@ def connect(
     avatar: str | Path | None = None,
     device: torch.device | None = None,
 ) -> None:
-    """Build a stage's networks for what its data give, and tell the data what the networks ask for.
+    """Build a stage's networks for its data, and set the networks' requirements on the data.
 
-    It goes before ``Trainer.fit`` and the like: ``connect(module, data); trainer.fit(module, data)``.
+    Call it before ``Trainer.fit`` and the like: ``connect(module, data); trainer.fit(module, data)``.
 
     Args:
-        module: Of a stage.
-        data: Of the same stage.
-        avatar: Whose expression part drives some of the frames that the appearance stage learns from; None, or one
-            without that part, leaves them out.
+        module: The stage's module.
+        data: The stage's data module.
+        avatar: Its expression part drives some training frames of the appearance stage. There are none if it is None or
+            has no such part.
         device: Where the trainer computes; meshes are rasterised there if it has a rasteriser, else on the CPU.
     """
     if device is not None and has_gpu_rasterizer(device) and hasattr(data, "rasterize_on_device"):
@@ -148,7 +148,7 @@ def run_stage(command: str, arguments: Sequence[str]) -> StageRun:
     """Run ``fit``, ``validate`` or ``test`` with a command line's arguments.
 
     Raises:
-        UserError: A mistake in them, in one line.
+        UserError: The arguments are not valid.
     """
     keep_freed_memory()
     for name in ("pytorch_lightning", "lightning_fabric"):  # they set their own level when they are imported
@@ -165,7 +165,7 @@ def run_stage(command: str, arguments: Sequence[str]) -> StageRun:
             save_config_callback=SaveSettings,
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
-            auto_configure_optimizers=False,  # --optimizer would take the place of a GAN's two
+            auto_configure_optimizers=False,  # --optimizer would replace the two optimizers of a GAN
             args=words,
         )
     except ArgumentError as error:
@@ -189,7 +189,7 @@ def run_stage(command: str, arguments: Sequence[str]) -> StageRun:
 
 
 class StageRun(LightningCLI):
-    """LightningCLI with an avatar's folder: where the stage's training goes on from and where its networks are put."""
+    """LightningCLI with an avatar's folder, which holds the stage's checkpoints and networks."""
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -205,7 +205,10 @@ class StageRun(LightningCLI):
             help="The avatar's folder (default: avatars/<first clip's name>).",
         )
         parser.add_argument(
-            "--fresh", type=bool, default=False, help="Start anew, even where the same training was stopped halfway."
+            "--fresh",
+            type=bool,
+            default=False,
+            help="Start again, even if the same training was stopped before its end.",
         )
         parser.add_argument(
             "--device",
@@ -215,11 +218,11 @@ class StageRun(LightningCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Settle where the run lives and which checkpoint it starts from."""
+        """Set the run's folder and the checkpoint to start from."""
         config = self.config[self.subcommand]
         self.clip = _first_clip(config)
         if not (config.avatar or self.clip):
-            raise UserError("Expected --avatar FOLDER, since these data are no clips that an avatar could be named by.")
+            raise UserError("Expected --avatar FOLDER, since these data have no clips to name the avatar after.")
         self.avatar = Path(config.avatar or Path("avatars") / Path(self.clip).resolve().name)
         package, *rest = config.model.class_path.split(".")
         self.stage = rest[0] if package == "readavatar" else package
@@ -235,7 +238,7 @@ class StageRun(LightningCLI):
         config.ckpt_path = config.ckpt_path or self._checkpoint_to_start_from(config)
 
     def instantiate_trainer(self, **kwargs) -> pl.Trainer:
-        """The configured trainer, with exact resuming, checkpoints in time, pictures and the avatar's export."""
+        """The configured trainer, with exact resuming, regular checkpoints, pictures and the avatar's export."""
         configured = self._get(self.config_init, "trainer.callbacks", default=None) or []
         configured = configured if isinstance(configured, list) else [configured]
         own = [
@@ -263,13 +266,13 @@ class StageRun(LightningCLI):
             return None
         settings = self.run_folder / "settings.json"
         if not settings.exists() or json.loads(settings.read_text()) != _settings(config):
-            _LOGGER.warning("'%s' holds a training with other settings; starting anew.", self.run_folder)
+            _LOGGER.warning("'%s' holds a training with other settings; starting again.", self.run_folder)
             return None
-        _LOGGER.info("Going on from '%s' (--fresh true starts anew).", last)
+        _LOGGER.info("Resuming from '%s' (--fresh true starts again).", last)
         return str(last)
 
     def before_fit(self) -> None:
-        """Build the networks; remember the settings, by which the same command goes on and another one starts anew."""
+        """Build the networks, and save the settings: the same command resumes, another one starts again."""
         connect(self.model, self.datamodule, self.avatar, self.trainer.strategy.root_device)
         with replacing_file(self.run_folder / "settings.json") as temporary:
             temporary.write_text(json.dumps(_settings(self.config[self.subcommand])))
@@ -282,13 +285,13 @@ class StageRun(LightningCLI):
 
 
 def _settings(config: Namespace) -> dict:
-    """What has to be equal for a training to be the same one: all but the trainer."""
+    """The settings that identify a training: all except the trainer's."""
     plain = config.as_dict()
     return json.loads(json.dumps({key: plain[key] for key in ("model", "data", "seed_everything")}, default=str))
 
 
 def _first_clip(config: Namespace) -> str | None:
-    """The clip that the avatar's footage is; None for data that are not clips."""
+    """The clip with the avatar's footage; None for data without clips."""
     if "clips" not in config.data.init_args:
         return None
     clips = config.data.init_args.clips

@@ -11,7 +11,7 @@ from readavatar.appearance.losses import (
     photometric_difference,
 )
 from readavatar.appearance.networks import PatchDiscriminator
-from readavatar.optimization.gan_losses import feature_matching_loss, r1_penalty
+from readavatar.optimization.losses import feature_matching_loss, r1_penalty
 
 
 @pytest.fixture

@@ -325,5 +325,5 @@ def test_real_trainings_are_measured_and_taken_up_again(folder, monkeypatch, cap
     capfd.readouterr()
     assert main(command) == 0
     printed = capfd.readouterr().out
-    assert "regression, seed 0" in printed and "base, seed 0" not in printed and "Going on from" in printed
+    assert "regression, seed 0" in printed and "base, seed 0" not in printed and "Resuming from" in printed
     assert json.loads(Path("runs/table.json").read_text()) == first

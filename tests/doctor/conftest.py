@@ -12,7 +12,7 @@ from readavatar.data.store import ClipStore
 from readavatar.doctor.evidence import Evidence, gather
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.morphable import load_morphable_model
-from readavatar.synthetic.actor import make_actor
+from readavatar.synthetic.characters import make_actor
 from readavatar.synthetic.clip import film, perform_sentences
 from readavatar.synthetic.render import projected_landmarks
 from readavatar.synthetic.sentences import SENTENCES

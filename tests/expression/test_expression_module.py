@@ -14,7 +14,7 @@ from readavatar.data.store.avatar import Avatar, load_network, write_avatar_part
 from readavatar.errors import UserError
 from readavatar.expression import ExpressionGenerator, ExpressionModule, generate_expressions
 from readavatar.expression.settings import LossWeights, NetworkSettings, OptimizationSettings
-from readavatar.optimization.gan_losses import r1_penalty
+from readavatar.optimization.losses import r1_penalty
 from readavatar.training import connect
 from readavatar.training.resume import ExactResume
 

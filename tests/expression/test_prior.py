@@ -13,8 +13,7 @@ from readavatar.data.store.avatar import Avatar, write_avatar_part
 from readavatar.emotion import EmotionSpace, EmotionTrack
 from readavatar.errors import UserError
 from readavatar.expression import ExpressionModule, generate_expressions
-from readavatar.expression.build_networks import find_prior
-from readavatar.expression.distillation import EmotionDistillation
+from readavatar.expression.build_networks import EmotionDistillation, find_prior
 from readavatar.expression.settings import LossWeights, NetworkSettings, OptimizationSettings
 from readavatar.training import connect
 

@@ -8,15 +8,14 @@ import pytest
 import torch
 
 from readavatar.errors import UserError
-from readavatar.optimization.ema import make_ema
-from readavatar.optimization.gan_losses import (
+from readavatar.optimization.losses import (
     discriminator_hinge_loss,
     feature_matching_loss,
     generator_hinge_loss,
     r1_penalty,
+    weighted_sum,
 )
-from readavatar.optimization.objective import weighted_sum
-from readavatar.optimization.schedule import LAST_SHARE, cosine_decay
+from readavatar.optimization.training_module import LAST_SHARE, cosine_decay, make_ema
 
 
 def _judgement(logit, feature=0.0):

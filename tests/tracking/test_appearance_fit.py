@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from readavatar.morphable import MorphableModel, load_morphable_model
 from readavatar.rendering.shading import linear_to_srgb, sample_texture, shade
 from readavatar.tracking.albedo import ALBEDO_RANGE, AlbedoPrior, push_pull
-from readavatar.tracking.lighting import solve_lighting, trusted
+from readavatar.tracking.alignment import solve_lighting, trusted
 
 TEXELS = 32
 

@@ -7,7 +7,7 @@ import torch
 
 from readavatar.data.datasets.tracking import Observations
 from readavatar.detection.landmark_sets import ARKIT_NAMES
-from readavatar.tracking.blendshape_prior import DEVIATION, UNSEEN_DEVIATION, ExpressionPrior, blendshape_prior
+from readavatar.tracking.detector_priors import DEVIATION, UNSEEN_DEVIATION, ExpressionPrior, blendshape_prior
 
 NUM_FRAMES = 60
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from readavatar.tracking import landmark_calibration
-from readavatar.tracking.landmark_calibration import (
+from readavatar.tracking import detector_priors
+from readavatar.tracking.detector_priors import (
     MIRRORED,
     UNKNOWN_SPREAD,
     calibration_path,
@@ -16,7 +16,7 @@ from readavatar.tracking.landmark_calibration import (
 
 
 def test_a_written_table_is_read_again_to_a_hundredth_of_a_millimetre(tmp_path, monkeypatch):
-    monkeypatch.setattr(landmark_calibration, "_FOLDER", tmp_path)
+    monkeypatch.setattr(detector_priors, "_FOLDER", tmp_path)
     offsets = 0.003 * torch.randn(68, 3, generator=torch.Generator().manual_seed(0))
     write_calibration(calibration_path("somebody"), offsets, 0.0012, 3)
     found, spread = read_calibration("somebody")

@@ -11,8 +11,7 @@ from readavatar.morphable import load_morphable_model
 from readavatar.rendering.camera import axis_angle_to_matrix, matrix_to_axis_angle
 from readavatar.tracking.alignment import _smooth, select_pixels
 from readavatar.tracking.objective import TERMS, FitObjective, lit
-from readavatar.tracking.parameters import FaceParameters
-from readavatar.tracking.projection import view_of
+from readavatar.tracking.parameters import FaceParameters, view_of
 from readavatar.tracking.residuals import FilmedFace, pixel_rows
 
 SIZE, FRAME = 96, torch.arange(1)

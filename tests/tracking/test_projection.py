@@ -7,8 +7,7 @@ import torch
 
 from readavatar.data.datasets.tracking import Observations
 from readavatar.rendering.camera import axis_angle_to_matrix, matrix_to_axis_angle
-from readavatar.tracking.parameters import FaceParameters
-from readavatar.tracking.projection import image_jacobian, shared_jacobian, view_of
+from readavatar.tracking.parameters import FaceParameters, image_jacobian, shared_jacobian, view_of
 
 STEP = 1e-6
 FRAMES, POINTS, EXPRESSIONS, SHAPES = 2, 6, 3, 2

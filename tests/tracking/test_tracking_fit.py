@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from readavatar.errors import UserError
 from readavatar.morphable import MorphableModel, load_morphable_model
 from readavatar.rendering.camera import head_to_world, project
 from readavatar.tracking import FitStage, TrackingModule
-from readavatar.tracking.landmark_calibration import read_calibration
+from readavatar.tracking.detector_priors import read_calibration
 from readavatar.tracking.objective import TERMS, FitObjective
 from readavatar.tracking.parameters import FaceParameters
 from readavatar.tracking.results import compare_with_truth, tracked_face
@@ -257,7 +258,8 @@ def test_the_stored_fit_projects_onto_the_detectors_landmarks(fitted, model):
 def test_frames_without_a_face_are_interpolated_and_counted(model, tmp_path, caplog):
     caplog.set_level("INFO", "readavatar")
     store = write_clip(tmp_path / "clip", model, missing=MISSING)
-    fit(str(store.path))
+    with caplog.at_level(logging.INFO, logger="readavatar"):
+        fit(str(store.path))
     rotation = store.tracking().coefficients.rotation
     torch.testing.assert_close(rotation[MISSING], (rotation[MISSING - 1] + rotation[MISSING + 1]) / 2)
     assert "1 frame(s) without a face interpolated" in caplog.text

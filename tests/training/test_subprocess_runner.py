@@ -55,7 +55,7 @@ def test_a_mistake_is_raised_here_though_it_was_made_elsewhere():
 
 
 def test_a_killed_process_is_a_line_for_the_user():
-    with pytest.raises(UserError, match=r"process was killed.*same command goes on"):
+    with pytest.raises(UserError, match=r"process was killed.*same command"):
         _in_subprocess(_die, ())
 
 

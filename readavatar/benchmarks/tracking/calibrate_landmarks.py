@@ -3,7 +3,7 @@
 The detector's 68 points and the model's have slightly different definitions, for example of where a brow ends. The
 difference is about the same for all faces, so it is measured on actors whose geometry is known. The command
 ``python -m readavatar.benchmarks.tracking.calibrate_landmarks ict`` films actors and writes the table that
-``tracking.landmark_calibration`` reads.
+``tracking.detector_priors`` reads.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from readavatar.morphable.model import MorphableModel
 from readavatar.progress import track
 from readavatar.rendering.camera import axis_angle_to_matrix, head_to_world, project
 from readavatar.synthetic import write_actor_clip
-from readavatar.tracking.landmark_calibration import MIRRORED, calibration_path, write_calibration
+from readavatar.tracking.detector_priors import MIRRORED, calibration_path, write_calibration
 from readavatar.types import TrackedFace
 
 FIRST_SEED, NUM_ACTORS = 9000, 10

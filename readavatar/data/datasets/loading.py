@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from readavatar.prefetch import prefetch
+from readavatar.throughput import prefetch
 
 
 class ResumableOrder(Sampler[int]):

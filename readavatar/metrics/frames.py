@@ -1,10 +1,11 @@
-"""Distances between shapes and between landmarks."""
+"""Metrics of single frames: distances between shapes, between landmarks and between images."""
 
 from __future__ import annotations
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 LEFT_EYE, RIGHT_EYE = slice(42, 48), slice(36, 42)
 """Of the 68 iBUG landmarks; left is the subject's."""
@@ -18,10 +19,10 @@ def rigid_alignment(
     Args:
         source: Points, metres.
         target: The same points elsewhere, metres.
-        weights: How much each pair counts, ≥ 0; None counts all alike.
+        weights: Of each pair, ≥ 0; None weights all equally.
 
     Returns:
-        R, which never mirrors, and t, metres.
+        R, which is never a reflection, and t, metres.
 
     Example:
         >>> import torch
@@ -37,7 +38,7 @@ def rigid_alignment(
     target_centre = (weights * target).sum(1, keepdim=True)
     covariance = (weights * (target - target_centre)).mT @ (source - source_centre)
     left, _, right = torch.linalg.svd(covariance)
-    # A reflection would fit a mirrored shape better, and is no rigid motion.
+    # A reflection would fit a mirrored shape better, but is not a rigid motion.
     signs = torch.ones_like(left[..., 0])
     signs[..., 2] = torch.linalg.det(left @ right).sign()
     rotation = (left * signs[..., None, :]) @ right
@@ -49,19 +50,19 @@ def vertex_error(
 ) -> Float[Tensor, "B N"]:
     """Distance of each vertex from its target after the best rigid alignment (``rigid_alignment``), metres.
 
-    The gradient treats the alignment as given: it is optimal, so that its first-order change does not matter to the
-    mean square, and the SVD's own gradient is infinite for symmetric shapes.
+    The gradient treats the alignment as constant: it is optimal, so that its first-order change does not affect the
+    mean square, and the gradient of the SVD is infinite for symmetric shapes.
 
     Args:
         predicted: Vertices, metres; differentiable.
-        target: The same vertices as they should be, metres, in any frame.
-        weights: How much each vertex counts in the alignment, ≥ 0; None counts all alike.
+        target: The true vertices, metres, in any frame.
+        weights: Of each vertex in the alignment, ≥ 0; None weights all equally.
 
     Example:
         >>> import torch
         >>> from readavatar.metrics import vertex_error
         >>> target = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0]]])
-        >>> bool((vertex_error(target + 0.5, target) < 1e-5).all())  # a shift is no error
+        >>> bool((vertex_error(target + 0.5, target) < 1e-5).all())  # a shift is not an error
         True
     """
     rotation, translation = rigid_alignment(predicted.detach(), target.detach(), weights)
@@ -72,8 +73,8 @@ def vertex_error(
 def landmark_error(predicted: Float[Tensor, "B 68 d"], target: Float[Tensor, "B 68 d"]) -> Float[Tensor, "B 68"]:
     """Distance of each of the 68 iBUG landmarks from its target, in inter-ocular distances of the target.
 
-    The inter-ocular distance is here the one between the means of each eye's six landmarks, which unlike the outer
-    corners' does not depend on the annotation of one point.
+    The inter-ocular distance is that between the means of each eye's six landmarks, which, unlike that of the outer
+    corners, does not depend on a single point's annotation.
 
     Args:
         predicted: In 2D or 3D, any unit.
@@ -90,3 +91,63 @@ def landmark_error(predicted: Float[Tensor, "B 68 d"], target: Float[Tensor, "B 
     """
     between_eyes = (target[:, LEFT_EYE].mean(1) - target[:, RIGHT_EYE].mean(1)).norm(dim=-1)
     return (predicted - target).norm(dim=-1) / between_eyes[:, None]
+
+
+def psnr(
+    predicted: Float[Tensor, "B C H W"],
+    target: Float[Tensor, "B C H W"],
+    mask: Float[Tensor, "B 1 H W"] | None = None,
+) -> Float[Tensor, " B"]:
+    """Peak signal-to-noise ratio, −10 log₁₀ of the mean squared error.
+
+    Args:
+        predicted: In [0, 1].
+        target: In [0, 1].
+        mask: Weight of each pixel; None weights all equally.
+
+    Returns:
+        Decibels; infinite for equal images, NaN if the mask is empty.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import psnr
+        >>> psnr(torch.full((1, 3, 8, 8), 0.6), torch.full((1, 3, 8, 8), 0.5)).round(decimals=2)
+        tensor([20.])
+    """
+    return -10 * torch.log10(_masked_mean((predicted - target).square(), mask))
+
+
+def ssim(
+    predicted: Float[Tensor, "B C H W"],
+    target: Float[Tensor, "B C H W"],
+    mask: Float[Tensor, "B 1 H W"] | None = None,
+) -> Float[Tensor, " B"]:
+    """Structural similarity (Wang et al. 2004, eq. 13; Gaussian window of 11 pixels, σ 1.5), mean of its map.
+
+    Args:
+        predicted: In [0, 1]; sides of at least 6 pixels.
+        target: In [0, 1].
+        mask: Weight of each pixel of the map (its window extends by 5 pixels); None weights all equally.
+
+    Returns:
+        In [−1, 1], 1 for equal images; NaN if the mask is empty.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import ssim
+        >>> image = torch.linspace(0, 1, 256).reshape(1, 1, 16, 16)
+        >>> ssim(image, image).round(decimals=3)
+        tensor([1.])
+    """
+    # Without autocast: a variance is a difference of nearly equal numbers, and bfloat16 gave 0.39 instead of 0.95.
+    with torch.autocast(predicted.device.type, enabled=False):
+        _, similarity = structural_similarity_index_measure(
+            predicted.float(), target.float(), data_range=1.0, reduction="none", return_full_image=True
+        )
+    return _masked_mean(similarity, mask)
+
+
+def _masked_mean(values: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"] | None) -> Float[Tensor, " B"]:
+    if mask is None:
+        return values.mean((1, 2, 3))
+    return (values * mask).sum((1, 2, 3)) / (mask.sum((1, 2, 3)) * values.shape[1])

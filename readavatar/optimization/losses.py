@@ -1,17 +1,19 @@
-"""Losses of an adversarial training. They return values; optimizers are stepped elsewhere.
+"""Losses of adversarial trainings, and the weighted sum of a training's terms. Optimizers are stepped elsewhere.
 
-A discriminator gives a ``Judgement``: for each of its scales the activations of every layer, the last of which are
-logits, above 0 for "real".
+A discriminator returns a ``Judgement``: for each of its scales the activations of every layer. The last one are logits,
+above 0 for "real".
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
+
+from readavatar.errors import UserError
 
 Judgement = Sequence[Sequence[Tensor]]
 """By scale and layer; batch first."""
@@ -27,7 +29,7 @@ def discriminator_hinge_loss(real: Judgement, fakes: Sequence[tuple[float, Judge
 
     Args:
         real: Of real samples.
-        fakes: A weight and the judgement of each kind of false sample.
+        fakes: A weight and the judgement of each kind of fake sample.
     """
     losses = [F.relu(1 - layers[-1]).mean() for layers in real]
     for weight, fake in fakes:
@@ -42,8 +44,8 @@ def feature_matching_loss(
 
     Args:
         fake: Of B generated samples.
-        real: Of the real samples that they should resemble; no gradient goes there.
-        counted: Which of the B to compare; None compares all.
+        real: Of the corresponding real samples; they get no gradient.
+        counted: Whether to compare each of the B; None compares all.
     """
     pairs = [
         (ours, theirs.detach())
@@ -61,9 +63,36 @@ def r1_penalty(real: Judgement, samples: Float[Tensor, B * shape]) -> Float[Tens
     """Half the squared gradient of the logits at real samples, mean over B (Mescheder et al. 2018, eq. 9).
 
     Args:
-        real: Of ``samples``; each scale counts with its mean logit.
+        real: Of ``samples``; each scale contributes its mean logit.
         samples: Requires a gradient.
     """
     total = sum(layers[-1].flatten(1).mean(1).sum() for layers in real)
     (gradient,) = torch.autograd.grad(total, samples, create_graph=True)
     return 0.5 * gradient.square().sum(dim=tuple(range(1, gradient.ndim))).mean()
+
+
+def weighted_sum(
+    terms: Mapping[str, Callable[[], Float[Tensor, ""]]], weights: Mapping[str, float], step: int
+) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+    """The weighted sum of terms, and the value of each term by name. A term of weight 0 is not computed.
+
+    Args:
+        terms: By name, a function that computes the term.
+        weights: By the same names.
+        step: Of the training, for the error message.
+
+    Raises:
+        UserError: A weight other than 0 has no term, or a term is not finite.
+    """
+    chosen = {name: weight for name, weight in weights.items() if weight}
+    if missing := sorted(chosen.keys() - terms.keys()):
+        raise UserError(f"Expected loss weights of {', '.join(sorted(terms))}, but got one for '{missing[0]}'.")
+    values = {name: terms[name]() for name in chosen}
+    total = sum((weight * values[name] for name, weight in chosen.items()), start=torch.zeros(()))
+    if not bool(total.isfinite()):
+        wrong = {name: float(value.detach()) for name, value in values.items() if not bool(value.isfinite())}
+        raise UserError(
+            f"Expected finite losses, but at step {step} got {wrong}; check the clips' tracking, or train with a lower "
+            "learning rate."
+        )
+    return total, {name: value.detach() for name, value in values.items()}
