@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     expression.add_argument(
         "--speech",
         metavar="PATH",
-        help="with --avatar: expression judges its sync on the recordings there, appearance lets it say the recording",
+        help="with --avatar: expression: recordings on which sync is measured; appearance: a recording to speak",
     )
     expression.add_argument("--emotion", default="neutral", metavar="TRACK", help="of the recordings (neutral)")
     expression.add_argument("--emotions", default="all", metavar="NAMES", help="appearance: happy,sad or all (all)")
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--others", metavar="FOLDER", help="appearance: other people's clip stores, to compare likenesses with"
     )
     expression.add_argument("--speed", action="store_true", help="appearance: against the clock instead")
-    expression.add_argument("--sheets", metavar="FOLDER", help="draw what is judged into .png files there")
+    expression.add_argument("--sheets", metavar="FOLDER", help="folder for .png files of what is measured")
     expression.add_argument("--plot", metavar="FILE", help="draw dials, changes and the upper face into a .png")
 
 

@@ -1,7 +1,4 @@
-"""What libraries and our own code say beside the results: little, and in one line.
-
-What a command writes to the terminal: log messages and progress bars, which library users see only if they ask.
-"""
+"""Output of a command on the terminal: log messages and progress bars, and filters for messages of libraries."""
 
 from __future__ import annotations
 
@@ -20,9 +17,9 @@ _by_python = warnings.formatwarning
 
 
 def install_log_filters() -> None:
-    """Hush Lightning's and the hub libraries' advice to their own developers, which would bury our line to the user.
+    """Hide messages of Lightning and the hub libraries that are meant for developers.
 
-    What readavatar itself warns of is printed without the place in its code.
+    Warnings of readavatar are printed without their place in the code.
     """
     warnings.filterwarnings("ignore", module=r"(pytorch_lightning|torch|transformers|lightning_utilities)\..*")
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -42,12 +39,12 @@ _LOGGER = logging.getLogger("readavatar")
 
 
 class TerminalHandler(logging.Handler):
-    """Messages as they stand to stdout; warnings and errors to stderr, in one line that names the program."""
+    """Prints messages to stdout, and warnings and errors to stderr in one line with the program's name."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record."""
-        # The streams of this moment: a progress bar puts its own in their place, to stay below what is printed. Errors
-        # of writing are raised, as of any other print: a full disk ends the command.
+        # The current streams: a progress bar replaces them, to stay below printed lines. Errors of writing are raised,
+        # so that a full disk ends the command.
         message = record.getMessage()
         if record.levelno < logging.WARNING:
             print(message, flush=True)
@@ -56,7 +53,7 @@ class TerminalHandler(logging.Handler):
 
 
 def open_terminal() -> None:
-    """``terminal_output`` and ``install_log_filters`` for the rest of a process that a command has begun."""
+    """Call ``terminal_output`` and ``install_log_filters`` for the rest of a subprocess."""
     install_log_filters()
     terminal_output().__enter__()
 
@@ -64,13 +61,15 @@ def open_terminal() -> None:
 @contextmanager
 def terminal_output() -> Iterator[None]:
     """Print readavatar's log messages from INFO on, and draw progress bars."""
-    if any(isinstance(handler, TerminalHandler) for handler in _LOGGER.handlers):  # a command that another one runs
+    if any(
+        isinstance(handler, TerminalHandler) for handler in _LOGGER.handlers
+    ):  # a command that runs within another one
         yield
         return
     level, propagate, handler = _LOGGER.level, _LOGGER.propagate, TerminalHandler()
     _LOGGER.addHandler(handler)
     _LOGGER.setLevel(logging.INFO)
-    _LOGGER.propagate = False  # libraries add handlers to the root logger, which would print each message again
+    _LOGGER.propagate = False  # handlers of the root logger, added by libraries, would print messages twice
     try:
         with progress_bars():
             yield

@@ -1,4 +1,4 @@
-"""Own options of a command whose other options go on to the runs it makes, wherever on the line they stand."""
+"""Options of a command that may follow positional arguments, for commands that pass other options on to runs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable
 def parse_trailing_options(
     arguments: argparse.Namespace, add_options: Callable[[argparse.ArgumentParser], None], command: str
 ) -> argparse.Namespace:
-    """Take a command's own options out of ``arguments.overrides``, where argparse leaves all that follows a position.
+    """Move a command's own options out of ``arguments.overrides``, where argparse puts all that follows a positional.
 
     Args:
-        arguments: As argparse gave them, with ``overrides`` of ``argparse.REMAINDER``.
+        arguments: From argparse, with ``overrides`` of ``argparse.REMAINDER``.
         add_options: Adds the command's own options to a parser.
-        command: Its name.
+        command: Name of the command.
     """
     if {"-h", "--help"} & set(arguments.overrides):
         from readavatar.cli import main
