@@ -1,8 +1,8 @@
-"""The main job, whole, on a person who does not exist.
+"""The demo: all steps from film to animated clip, on a digital actor.
 
 The digital actor is filmed neutral, happy and angry; the footage is fitted, the two networks are trained on it for a
-few minutes, and the actor then says a sentence that was never filmed, changing from neutral through happy to angry.
-Every step leaves its result in the output folder and is skipped when the result is there.
+few minutes, and the actor then speaks sentences that were not filmed, first neutral, then happy, then angry. Every step
+writes its result to the output folder, and is skipped if the result exists.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ SENTENCES = {
         "You promised to bring the papers back by five.",
     ),
 }
-"""What the actor says on film, by emotion."""
+"""Sentences on film, by emotion."""
 
 NEW_SENTENCES = (
     "Good evening.",
@@ -59,41 +59,41 @@ NEW_SENTENCES = (
     "Now look at me, and mind the mood.",
 )
 DIRECTION = "0s neutral, 1.1s neutral, 1.6s happy:1, 4.6s happy:1, 5.2s angry:1"
-"""Each sentence in its own emotion; the voice takes its own from where a sentence begins."""
+"""One emotion for each sentence; the voice has the emotion at the sentence's beginning."""
 
 MODEL = "builtin"
 ZOOM = 1.2
-"""The head nearly fills the frame: more of its few pixels are face."""
+"""The head nearly fills the frame, since there are few pixels."""
 SHEET_FRAMES = 18
 FIT_PAGE = "fit.html"
 VIEWED = "happy"
-"""Which of the filmed clips the report shows with its fit."""
+"""The filmed clip whose fit the report shows."""
 VIEWED_SECONDS, VIEWED_SIZE = 3.0, 192
 CURVES = ("jawOpen", "mouthSmile_L", "mouthFunnel", "browDown_L", "browInnerUp_L", "eyeBlink_L")
 
 
 @dataclass(frozen=True)
 class DemoScale:
-    """How large a demo is."""
+    """Size of a demo."""
 
     size: int
     """Pixels of the frames."""
     sentences: int
-    """Filmed in each emotion, at most."""
+    """Largest number of sentences filmed in each emotion."""
     config: str
-    """Which of each stage's configs to add to its default."""
+    """Name of the config of each stage that is applied over its default."""
 
 
 SCALES = {"full": DemoScale(160, 3, "fast"), "quick": DemoScale(96, 1, "quick")}
 
 
 def run_demo(out: str | Path, scale: str = "full", seed: int = 0) -> Path:
-    """Make the demo; what an earlier run finished is not done again.
+    """Make the demo; steps that an earlier run finished are skipped.
 
     Args:
-        out: Folder for everything.
+        out: Folder for all results.
         scale: One of ``SCALES``.
-        seed: Which actor.
+        seed: Of the actor.
 
     Returns:
         ``out / "clip.mp4"``.
@@ -154,7 +154,7 @@ def run_demo(out: str | Path, scale: str = "full", seed: int = 0) -> Path:
 
 
 def _see(clips: list[Path]) -> str:
-    """Replace the projected landmarks by the detector's where it is to be had; says where the landmarks are from."""
+    """Replace the projected landmarks by the detector's if it is installed; returns the landmarks' source as text."""
     projected = "its own projected landmarks"
     if importlib.util.find_spec("mediapipe") is None or find_asset("face_landmarker") is None:
         return f"{projected} (the face detector is not on this machine: 'readavatar assets get face_landmarker')"
@@ -165,7 +165,7 @@ def _see(clips: list[Path]) -> str:
         try:
             seen.append(select_person(detect_video(frames), size, size, store.fps, store.path.name).landmarks)
         except UserError as error:
-            return f"{projected} (the face detector would not do: {error})"
+            return f"{projected} (the face detector failed: {error})"
     for store, landmarks in zip(stores, seen, strict=True):
         store.write_landmarks(landmarks)
     return "the face detector's landmarks"
@@ -203,15 +203,15 @@ def _write_report(out: Path, steps: _Steps, scale: str) -> None:
     rows.append(("all", f"{sum(steps.seconds.values()):.0f} s"))
     pictures = {
         "Frames of the clip, and the emotion asked for": out / "contact_sheet.png",
-        "Sound, asked emotion and generated motion": out / "curves.png",
+        "Sound, requested emotion and generated motion": out / "curves.png",
     }
-    title = "readavatar demo" + (" (quick: a rough check, not what it can do)" if scale == "quick" else "")
+    title = "readavatar demo" + (" (quick: low quality, to check the installation)" if scale == "quick" else "")
     pages = {f"The {VIEWED} footage and its fit, frame by frame (dashed: the actor's truth)": FIT_PAGE}
     write_report(out / "report.html", title, "clip.mp4", pictures, rows, note, pages)
 
 
 class _Steps:
-    """Runs named steps once each; the record of those that are done is on disk."""
+    """Runs named steps once each; finished steps are recorded on disk."""
 
     def __init__(self, path: Path, settings: dict) -> None:
         self.path, self.settings = path, settings
@@ -221,7 +221,7 @@ class _Steps:
         self.notes: dict[str, str] = record.get("notes", {})
 
     def run(self, name: str, action: Callable[[], object]) -> None:
-        """Do a step, unless an earlier run did."""
+        """Run a step if no earlier run did."""
         if name in self.seconds:
             _LOGGER.info("%s: done before (%.0f s)", name, self.seconds[name])
             return
@@ -234,6 +234,6 @@ class _Steps:
             temporary.write_text(json.dumps(record, indent=1))
 
     def note(self, name: str, text: str) -> None:
-        """Say something now, and in the report."""
+        """Log a text, and add it to the report."""
         _LOGGER.info("%s: %s", name, text)
         self.notes[name] = text

@@ -34,7 +34,7 @@ class EmotionSpace:
         names: One or more distinct names of letters, ``_`` and ``-``; not ``neutral``, which is all zeros.
 
     Raises:
-        UserError: Names that are not so.
+        UserError: The names are not valid.
 
     Example:
         >>> from readavatar import EmotionSpace
@@ -153,7 +153,7 @@ class EmotionTrack:
 
     @classmethod
     def constant(cls, space: EmotionSpace, vector: Float[Tensor, " N"] | None = None) -> EmotionTrack:
-        """The same emotion all the time.
+        """A constant emotion.
 
         Args:
             space: Its N names.
@@ -171,11 +171,11 @@ class EmotionTrack:
 
     @classmethod
     def parse(cls, text: str, space: EmotionSpace) -> EmotionTrack:
-        """Read a track from what a user types.
+        """Parse a track from text.
 
         Args:
             text: Keyframes (``"0s neutral, 1.5s happy:0.8, 4s happy:0.2+surprised:0.6"``), one emotion for all the time
-                (``"happy:0.8"``), or the path of a ``.json`` file that ``write`` wrote.
+                (``"happy:0.8"``), or the path of a ``.json`` file from ``write``.
             space: The emotions that may occur.
 
         Raises:
@@ -230,7 +230,7 @@ class EmotionTrack:
 
         Args:
             num_frames: T.
-            fps: Frames a second.
+            fps: Frames per second.
 
         Returns:
             Strengths in [0, 1].
@@ -265,14 +265,14 @@ class EmotionTrack:
 
     @classmethod
     def read(cls, path: str | Path, space: EmotionSpace | None = None) -> EmotionTrack:
-        """Read what ``write`` wrote.
+        """Read a file of ``write``.
 
         Args:
             path: The ``.json`` file.
-            space: Of the result, in which every emotion of the file must occur; None takes the file's own.
+            space: Of the result; it needs all emotions of the file. None takes the file's own.
 
         Raises:
-            UserError: No such file, content that is no track, or an emotion that the space does not have.
+            UserError: There is no such file, it is not a track, or the space lacks one of its emotions.
         """
         try:
             content = json.loads(Path(path).read_text())

@@ -1,4 +1,4 @@
-"""Writing files so that a crash or a kill leaves either the old one or the new one, never half of it."""
+"""Atomic writing of files and folders: after a crash, there is either the old or the new one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing_file(path: str | Path) -> Iterator[Path]:
-    """Give a path beside ``path`` to write to; rename it over ``path`` on success, delete it on any error.
+    """Yield a temporary path in the same folder; it replaces ``path`` on success and is deleted on any error.
 
-    The temporary name keeps ``path``'s suffix, so that writers which look at it choose the same format.
+    The temporary name keeps ``path``'s suffix, so that writers choose the same format.
 
     Example:
         >>> from pathlib import Path
@@ -37,9 +37,9 @@ def replacing_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: str | Path) -> Iterator[Path]:
-    """Give a fresh folder beside ``path`` to fill; rename it to ``path`` on success, delete it on any error.
+    """Yield a new temporary folder; it is renamed to ``path`` on success and deleted on any error.
 
-    An existing folder at ``path`` is replaced only once the new one is whole.
+    An existing folder at ``path`` is replaced only when the new one is complete.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Reading other people's pickles of arrays without running anything that is in them.
+"""Reading pickles of arrays from untrusted sources, without running code in them.
 
-A pickle names the functions and classes it wants called; here every name is refused but a few that build plain arrays
-and containers. Classes of ``chumpy`` (in FLAME's files) and of ``scipy.sparse`` become empty shells that keep the
-pickled state, from which the array is taken; neither package's code runs, and chumpy need not be installed.
+A pickle names functions and classes to call. Only a few names are allowed, which build plain arrays and containers.
+Classes of ``chumpy`` (in FLAME's files) and of ``scipy.sparse`` are replaced by placeholders with the pickled state,
+from which the array is taken; no code of these packages runs, and chumpy need not be installed.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _FROM_BUFFER = np.zeros(1).__reduce_ex__(5)[0]
 
 
 class ChumpyArray:
-    """The shell of a ``chumpy`` object: its state is its ``__dict__``."""
+    """Placeholder of a ``chumpy`` object: its state is its ``__dict__``."""
 
 
 class SparseMatrix:
-    """The shell of a ``scipy.sparse`` matrix by columns (csc) or by coordinates (coo)."""
+    """Placeholder of a ``scipy.sparse`` matrix by columns (csc) or by coordinates (coo)."""
 
 
 class SparseRowMatrix(SparseMatrix):
-    """The shell of one by rows (csr), whose state looks the same."""
+    """Placeholder of a matrix by rows (csr), whose state has the same form."""
 
 
 def _ignored(*arguments: Any, **named: Any) -> None:
-    """Stands for a constructor whose result nobody needs."""
+    """Replaces a constructor whose result is not used."""
 
 
 _ALLOWED: dict[tuple[str, str], Any] = {
@@ -94,10 +94,10 @@ def read_array_pickle(path: str | Path) -> Any:
 
 
 def as_array(value: Any) -> np.ndarray:
-    """The dense array in a numpy array, a list, or one of the shells.
+    """The dense array in a numpy array, a list, or one of the placeholders.
 
     Raises:
-        ValueError: There is none in it.
+        ValueError: It contains no array.
     """
     state = getattr(value, "__dict__", {})
     if isinstance(value, ChumpyArray):

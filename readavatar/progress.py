@@ -1,8 +1,8 @@
-"""Progress bars: drawn where a function is told to, and by default only within ``progress_bars()``.
+"""Progress bars: drawn on request, and by default only within ``progress_bars()``.
 
-A function that takes long has an argument ``progress: bool | None = None`` and passes it on to ``track``. The command
-line runs its commands within ``progress_bars()``. A bar that is removed at the end is drawn on terminals (and in
-notebooks) alone: in a file it would be an empty line.
+Slow functions have an argument ``progress: bool | None = None`` that they pass to ``track``. The command line runs its
+commands within ``progress_bars()``. A bar that is removed at the end is only drawn on terminals (and in notebooks): in
+a file it would be an empty line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _by_default = False
 
 @contextmanager
 def progress_bars() -> Iterator[None]:
-    """Draw progress bars where no function is told whether to, in all threads."""
+    """Draw progress bars by default, in all threads."""
     global _by_default
     before, _by_default = _by_default, True
     try:
@@ -35,12 +35,12 @@ def track(
     *,
     transient: bool = True,
 ) -> Iterator[Item]:
-    """The same items; the bar moves on with each.
+    """Yield the same items and show a progress bar.
 
     Args:
-        items: What is gone through.
-        description: Stands before the bar.
-        total: How many there are; by default their length.
+        items: The items.
+        description: Text before the bar.
+        total: Number of items; by default their length.
         enabled: Whether to draw a bar; by default only within ``progress_bars()``.
         transient: Remove the bar at the end.
     """
@@ -54,10 +54,10 @@ def track(
 
 @contextmanager
 def spinner(description: str, enabled: bool | None = None) -> Iterator[Callable[[str], None]]:
-    """Show on stderr that work of unknown length goes on; gives a function that changes the description.
+    """Show work of unknown length on stderr; yields a function that changes the description.
 
     Args:
-        description: What is done first.
+        description: Initial text.
         enabled: As for ``track``.
     """
     console = _console(enabled, stderr=True)
@@ -73,7 +73,7 @@ def spinner(description: str, enabled: bool | None = None) -> Iterator[Callable[
 
 
 def _console(enabled: bool | None, transient: bool = True, stderr: bool = False):
-    """Where to draw; None for nowhere."""
+    """The console to draw on; None for no bar."""
     if not (_by_default if enabled is None else enabled):
         return None
     from rich.console import Console

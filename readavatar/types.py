@@ -1,8 +1,8 @@
-"""The typed objects that flow between the stages, with their shapes, units and frames.
+"""The data types that the stages exchange, with shapes, units and frames.
 
 Frames
-    *Head*: metres; x to the subject's left, y up, z out of the face; origin inside the head, between the eyes' and the
-    ears' level (each morphable model says where). *World*: metres; x to the viewer's right, y up, z towards the viewer;
+    *Head*: metres; x to the subject's left, y up, z out of the face; origin inside the head (each
+    morphable model defines where). *World*: metres; x to the viewer's right, y up, z towards the viewer;
     the default camera stands at the origin and looks along −z, so that a frontal head has rotation 0 and translation
     (0, 0, −distance). *Camera* (OpenCV): x right, y down, z forward. *Clip* (OpenGL): x right, y up, depth in
     [−w, w], near −w. *Pixels*: (0, 0) is the outer corner of the top-left pixel, whose centre is (0.5, 0.5).
@@ -108,7 +108,7 @@ class Mesh(Tensors):
 
 @dataclass(frozen=True)
 class FaceCoefficients(Tensors):
-    """What a morphable model needs for every frame of a clip."""
+    """The inputs of a morphable model for every frame of a clip."""
 
     shape_coefficients: Float[Tensor, " S"]
     """One identity for the clip, in units of the model's standard deviations."""
@@ -127,7 +127,7 @@ class FaceCoefficients(Tensors):
         return self.expression_coefficients.shape[0]
 
     def frames(self, index: slice | Int[Tensor, " n"]) -> FaceCoefficients:
-        """The same person in some of the frames.
+        """The coefficients of some of the frames.
 
         Example:
             >>> import torch
@@ -153,7 +153,7 @@ class FaceCoefficients(Tensors):
 
 @dataclass(frozen=True)
 class TrackedFace(Tensors):
-    """A clip's fit (stage 1), or a digital actor's truth: all that is needed to render its geometry again."""
+    """A clip's fit (stage 1), or a digital actor's truth."""
 
     coefficients: FaceCoefficients
     camera: Camera
@@ -163,14 +163,14 @@ class TrackedFace(Tensors):
     albedo: Float[Tensor, "3 texture_height texture_width"]
     """Linear-light reflectance in [0, 1] over the model's uvs, row 0 at the top."""
     morphable_model: str
-    """What ``load_morphable_model`` made it from: a name or a path."""
+    """Name or path for ``load_morphable_model``."""
     expression_names: tuple[str, ...]
-    """One for each of E; a store is refused by a model with others."""
+    """Names of the E expressions."""
 
 
 @dataclass(frozen=True)
 class Landmarks(Tensors):
-    """What a face detector saw in each frame of a clip."""
+    """A face detector's results in each frame of a clip."""
 
     landmarks_2d: Float[Tensor, "T L 2"]
     """Pixels in the clip's frames; zeros where there is no face. L = 478 (MediaPipe) or 68 (iBUG)."""

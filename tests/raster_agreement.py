@@ -1,6 +1,6 @@
 """What every rasteriser backend must agree on: run by tests/rendering on the CPU and by tests/gpu on a GPU.
 
-Each check takes a backend's name and the device; the judge is the plain backend in double precision on the CPU.
+Each check takes a backend's name and the device; the reference is the plain backend in double precision on the CPU.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def tiny_model() -> MorphableModel:
     a, b, c, d = corner[:-1, :-1], corner[:-1, 1:], corner[1:, 1:], corner[1:, :-1]
     quads = torch.stack([a, d, c, b], -1).flatten(0, 1)
     centre = quads.float().mean(1)
-    quads = quads[(centre - centre[(GRID - 1) * 5 + 3]).abs() > 0.5]  # a hole between the lips, before the teeth
+    quads = quads[(centre - centre[(GRID - 1) * 5 + 3]).abs() > 0.5]  # no quad between the lips, in front of the teeth
     quads = torch.cat([quads, GRID * GRID + torch.tensor([[0, 3, 2, 1]])])
     faces = torch.cat([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
     template = torch.cat([sheet, teeth])

@@ -41,7 +41,7 @@ def write_footage(path: Path, num_frames: int = 24, size: int = SIZE) -> ClipSto
 
 
 def write_painter(folder: Path, footage: Path, size: int = SIZE, **changes) -> Path:
-    """An appearance part with random weights that hears log-mel energies; ``changes`` go into its configuration."""
+    """Write an appearance part with random weights for log-mel energies; ``changes`` update its configuration."""
     torch.manual_seed(0)
     encoder = load_speech_encoder("log_mel")
     settings = NetworkSettings(texture_width=8, texture_depth=2, unet_width=4, unet_levels=3, unet_max_width=8)

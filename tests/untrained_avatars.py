@@ -1,4 +1,4 @@
-"""Avatars whose expression network has learnt nothing, for what a scorecard does beside judging."""
+"""Avatars with untrained expression networks, for tests of the scorecards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from readavatar.speech import load_speech_encoder
 
 
 def write_untrained(folder: Path, seed: int = 0, fps: float = 25.0, num_people: int = 1, **changes) -> Path:
-    """An expression part with random weights that hears log-mel energies; ``changes`` go into its configuration."""
+    """Write an expression part with random weights for log-mel energies; ``changes`` update its configuration."""
     torch.manual_seed(seed)
     encoder = load_speech_encoder("log_mel")
     names = changes.get("expression_names", list(EXPRESSION_NAMES))

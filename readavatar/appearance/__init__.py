@@ -1,4 +1,4 @@
-"""Stage 3: the fitted mesh, rasterised, and speech → the face's pixels, painted into the footage."""
+"""Stage 3: the rasterised mesh of a fit and speech → pixels of the face, composited into the footage."""
 
 from readavatar.appearance.inference import render_face
 from readavatar.appearance.module import AppearanceModule

@@ -1,6 +1,7 @@
-"""Squares cut out of frames to train on: cheaper than whole frames, and as often of mouth and eyes as one likes.
+"""Augmentation for the appearance network: square crops of frames, and perturbed inputs.
 
-Disturbing what the network sees in training, so that tracking noise and driven faces do not surprise it.
+Crops are cheaper than whole frames, and can be centred more often on mouth and eyes. Perturbed inputs make the network
+robust to tracking noise and driven expressions.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from readavatar.rendering.window_filters import grown
 
 @dataclass(frozen=True)
 class Crops:
-    """Where each frame of a batch was cut."""
+    """The crop of each frame in a batch."""
 
     windows: tuple[Window, ...]
-    """All of one size."""
+    """All of the same size."""
     consecutive: int = 1
-    """So many neighbouring frames share a window."""
+    """Number of consecutive frames that share a window."""
 
     def frames(self, indices: list[int]) -> Crops:
-        """Those of some frames."""
+        """The crops of some of the frames."""
         return Crops(tuple(self.windows[index] for index in indices), self.consecutive)
 
     def cut(self, batch: AppearanceBatch) -> AppearanceBatch:
-        """The crops of frames."""
+        """Crop a batch."""
         inputs = [
             batch.inputs.frames(slice(index, index + 1)).crop(window) for index, window in enumerate(self.windows)
         ]
@@ -40,13 +41,13 @@ class Crops:
         return replace(batch, inputs=RenderInputs(**joined), frames=self.cut_images(batch.frames))
 
     def cut_images(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C h w"]:
-        """The crops of images."""
+        """Crop images."""
         return torch.stack(
             [image[:, window.rows, window.columns] for image, window in zip(images, self.windows, strict=True)]
         )
 
     def paste(self, crops: Float[Tensor, "B 3 h w"], frames: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
-        """Frames with the crops in their places; differentiable in the crops."""
+        """Paste crops into frames; differentiable in the crops."""
         whole = frames.clone()
         for index, (crop, window) in enumerate(zip(crops, self.windows, strict=True)):
             whole[index, :, window.rows, window.columns] = crop
@@ -54,13 +55,13 @@ class Crops:
 
 
 def choose_crops(inputs: RenderInputs, size: int | None, attention: Mapping[str, float], consecutive: int = 1) -> Crops:
-    """Squares of ``size``, each around a random pixel of its frame's paint_mask, or of some part of it.
+    """Squares of ``size``, each around a random pixel of its frame's paint mask, or of one of its parts.
 
     Args:
         inputs: Of whole frames.
-        size: Pixels; None, or more than the frames have, takes the window around the paint masks of all frames.
+        size: Pixels; None, or more than the frames' size, takes the window around the paint masks of all frames.
         attention: By part, the share of the crops that are centred on it.
-        consecutive: Neighbouring frames that share a window.
+        consecutive: Number of consecutive frames that share a window.
     """
     batch, height, width = len(inputs.paint_mask), *inputs.paint_mask.shape[-2:]
     if size is None or size >= min(height, width):
@@ -79,7 +80,7 @@ def choose_crops(inputs: RenderInputs, size: int | None, attention: Mapping[str,
 
 
 def _random_pixel(mask: Float[Tensor, "1 1 H W"]) -> tuple[int, int]:
-    """(row, column) of one pixel of a mask, or the middle where it is empty."""
+    """(row, column) of one pixel of a mask, or the middle if the mask is empty."""
     places = torch.nonzero(mask[0, 0] > 0)
     if len(places) == 0:
         return mask.shape[-2] // 2, mask.shape[-1] // 2
@@ -88,18 +89,18 @@ def _random_pixel(mask: Float[Tensor, "1 1 H W"]) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much of each; all zeros disturb nothing."""
+    """Size of each perturbation; 0 turns it off."""
 
     uv: float = 0.0
-    """Standard deviation by which the surface slides under its texture, a frame as a whole; 1 is the texture's side."""
+    """Standard deviation of a shift of each frame's texture coordinates; 1 is the texture's side."""
     gaze: float = 0.01
     """Standard deviation, radians."""
     paint_mask: float = 0.03
-    """The most that the paint mask grows in any direction, as a part of the frame's height."""
+    """Largest growth of the paint mask in any direction, relative to the frame's height."""
 
 
 def augmented(inputs: RenderInputs, frames: Float[Tensor, "B 3 H W"], augmentation: Augmentation) -> RenderInputs:
-    """Disturb inputs; ``frames`` are the footage that the (grown) paint_mask is cut from."""
+    """Perturb inputs; ``frames`` are the footage, from which the (grown) paint mask is removed."""
     batch, height = len(frames), frames.shape[-2]
     covered = (inputs.regions > 0)[:, None]
     slide = torch.randn(batch, 2, 1, 1, device=frames.device) * augmentation.uv

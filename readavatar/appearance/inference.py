@@ -1,7 +1,4 @@
-"""Which precision is the faster one here: processors without bfloat16 arithmetic emulate it, three times as slowly.
-
-Rendering with a trained network.
-"""
+"""Rendering with a trained network, and the choice of the faster precision."""
 
 from __future__ import annotations
 
@@ -21,12 +18,12 @@ _TRIALS = 2
 
 
 def uses_bfloat16(precision: Precision, work: Callable[[bool], object], device: torch.device) -> bool:
-    """Whether to compute under bfloat16 autocast.
+    """Whether to compute under bfloat16 autocast. CPUs without bfloat16 emulate it, which takes three times as long.
 
     Args:
-        precision: ``auto`` asks for a trial here and now.
-        work: Typical work, for the trial, in bfloat16 or not; seconds at most.
-        device: Where it is done.
+        precision: ``auto`` times both.
+        work: Typical work to time, in bfloat16 or not; a few seconds at most.
+        device: Of the computation.
     """
     return _faster_in_bfloat16(work, device) if precision == "auto" else precision == "bf16"
 
@@ -39,19 +36,19 @@ def _faster_in_bfloat16(work: Callable[[bool], object], device: torch.device) ->
             work(bfloat16)
             if device.type != "cpu":
                 torch.accelerator.synchronize()
-            if trial:  # the first has the set-up in it
+            if trial:  # the first run includes the set-up
                 taken.append(time.perf_counter() - start)
     return min(seconds[True]) < min(seconds[False])
 
 
 EDGE_FRACTION = 0.02
-"""Half the width of the soft edge, as a part of the frame's height."""
+"""Half the width of the soft edge, relative to the frame's height."""
 
 
 def soft_edge(paint_mask: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 1 H W"]:
-    """How much of each pixel is rendered: 1 all over the paint mask, falling to 0 outside, where the footage is seen.
+    """Alpha of the render: 1 inside the paint mask, falling to 0 outside.
 
-    The fall lies outside the paint mask, so that nothing of the footage's own face shines through.
+    The transition is outside the paint mask, so that the footage's own face is not visible.
     """
     radius = max(1, round(EDGE_FRACTION * paint_mask.shape[-2]))
     return local_mean(grown(paint_mask, radius), radius)
@@ -65,9 +62,10 @@ def render_face(
 
     Args:
         renderer: A trained network.
-        inputs: See ``build_render_inputs``; any number of frames.
-        batch_size: Frames at once.
-        bfloat16: Compute in bfloat16 where it costs no visible quality: about half the time on CPUs that have it.
+        inputs: From ``build_render_inputs``; any number of frames.
+        batch_size: Frames in a batch.
+        bfloat16: Compute in bfloat16 where the quality is not visibly worse; it takes half the time on CPUs that have
+            it.
 
     Returns:
         The image in [0, 1], gamma-encoded, and alpha in [0, 1].

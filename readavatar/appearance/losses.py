@@ -1,13 +1,9 @@
-"""What a rendered frame is blamed for. All images are gamma-encoded, as the footage is: its curve is the tone map that
-makes equal differences about equally visible, in the dark of the mouth too.
+"""Losses of the appearance network, and their weighted sum with a discriminator.
 
-The gaze loss: rendered eyes shall look where the real ones do, as a gaze expert sees it.
-
-Wilson, Shic & Jain, "Introducing Explicit Gaze Constraints to Face Swapping" (ETRA 2023, arXiv 2305.16138): the eyes
-are too few pixels for a loss on images to care where they look, so that a frozen, pretrained estimator's angles on the
-render and on the footage are compared as well.
-
-What the renderer is trained to: one weighted sum, and the discriminator that is part of it.
+All images are gamma-encoded, like the footage, so that equal differences are about equally visible, also in the dark of
+the mouth. The gaze loss compares the gaze of rendered and real eyes, as estimated by a frozen network, since the eyes
+are too few pixels for losses on images to determine it (Wilson, Shic & Jain, "Introducing Explicit Gaze Constraints to
+Face Swapping", ETRA 2023, arXiv 2305.16138).
 """
 
 from __future__ import annotations
@@ -45,17 +41,16 @@ def photometric_difference(
 
 
 def masked_mean(values: Float[Tensor, "B c H W"], mask: Float[Tensor, "B 1 H W"]) -> Float[Tensor, ""]:
-    """Mean over a mask, so that a small part counts as much as a large one; 0 where the mask is empty."""
+    """Mean over a mask, so that small parts have the same weight as large ones; 0 if the mask is empty."""
     return (values * mask).sum() / (mask.sum() * values.shape[1]).clamp(min=1.0)
 
 
 def flicker(
     predicted: Float[Tensor, "B 3 H W"], target: Float[Tensor, "B 3 H W"], mask: Float[Tensor, "B 1 H W"]
 ) -> Float[Tensor, ""]:
-    """How differently two neighbouring frames change in the render and in the footage.
+    """Difference between the change of two consecutive frames in the render and in the footage.
 
-    Frames 2i and 2i + 1 of the batch are neighbours in time. Motion that the footage has is not punished, so that
-    speech is not smeared.
+    Frames 2i and 2i + 1 of the batch are consecutive. Motion of the footage is not penalised.
     """
     change = (predicted[1::2] - predicted[::2]) - (target[1::2] - target[::2])
     return masked_mean(change.abs(), torch.maximum(mask[1::2], mask[::2]))
@@ -63,7 +58,7 @@ def flicker(
 
 @runtime_checkable
 class FeatureLoss(Protocol):
-    """A perceptual distance between images, averaged over a mask; networks with pretrained weights fit in here."""
+    """A perceptual distance between images, averaged over a mask."""
 
     def __call__(
         self, predicted: Float[Tensor, "B 3 H W"], target: Float[Tensor, "B 3 H W"], mask: Float[Tensor, "B 1 H W"]
@@ -71,18 +66,18 @@ class FeatureLoss(Protocol):
 
 
 class BandFeatures(nn.Module):
-    """Differences of local frequency content at several scales, without any trained weight.
+    """Differences of local frequency content at several scales, without trained weights.
 
-    Each level of a pyramid is seen through the 15 oscillating functions of a 4 × 4 cosine transform. Their
-    values are compared (edges in place), and so is their energy in a neighbourhood of 5 of their samples (texture in
-    kind, as in Portilla & Simoncelli 2000): the second is blind to a shift of a pixel or two, which is what tracking
-    noise does to detail, and still sees blur, which the mean that L1 settles for does not pay for otherwise.
+    Each level of a pyramid is filtered by the 15 oscillating functions of a 4 × 4 cosine transform. Their values are
+    compared (positions of edges), and their energy in a neighbourhood of 5 samples (kind of texture, as in Portilla &
+    Simoncelli 2000). The energy does not depend on shifts of a pixel or two, as by tracking noise, but does on blur,
+    which L1 hardly penalises.
     """
 
     def __init__(self, levels: int = 4) -> None:
         """
         Args:
-            levels: Of the pyramid, from full resolution.
+            levels: Of the pyramid, starting at full resolution.
         """
         super().__init__()
         self.levels = levels
@@ -96,7 +91,7 @@ class BandFeatures(nn.Module):
         self, predicted: Float[Tensor, "B 3 H W"], target: Float[Tensor, "B 3 H W"], mask: Float[Tensor, "B 1 H W"]
     ) -> Float[Tensor, ""]:
         """The mean distance over the mask and the levels."""
-        # Never in bfloat16, which would round the images to 8 bits before their differences are taken.
+        # Not in bfloat16, which would round the images to 8 bits before taking differences.
         with torch.autocast(predicted.device.type, enabled=False):
             return self._distance(torch.cat([_opponent(predicted), _opponent(target)]).float(), mask)
 
@@ -106,7 +101,7 @@ class BandFeatures(nn.Module):
             if min(images.shape[-2:]) < 12:
                 break
             bands = F.conv2d(images.flatten(0, 1)[:, None], self.bank, stride=2).unflatten(0, (-1, 3))
-            # √(x² + ε): a plain root has no finite gradient at 0, the flat areas' value.
+            # √(x² + ε), since the gradient of the root is infinite at 0, the value in flat areas.
             energy = (F.avg_pool2d(bands.flatten(0, 1).square(), 5, stride=4) + 1e-5).sqrt().unflatten(0, (-1, 3))
             for features in (bands, energy):
                 ours, theirs = features.chunk(2)
@@ -117,28 +112,28 @@ class BandFeatures(nn.Module):
 
 
 def _opponent(image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
-    """Light, red against green, blue against yellow, scaled alike: colour edges are seen less sharply than light's."""
+    """Luminance, red − green and blue − yellow, with equal scales."""
     red, green, blue = image.unbind(1)
     return torch.stack([(red + green + blue) / 3, (red - green) / 4, ((red + green) / 2 - blue) / 4], 1)
 
 
 RIM = 0.02
-"""How far beyond the eyes' mask the render is judged, as a part of the face square's side (3 mm): lashes, lid folds."""
+"""Margin around the eyes' mask for the loss, relative to the side of the face square (3 mm): lashes and lid folds."""
 
 
 class GazeLoss(nn.Module):
     """Difference of an expert's angles on rendered and real eyes, radians.
 
-    The expert sees the footage with nothing but the eyes replaced by the rendered ones: what it takes from the rest of
-    the face cancels, and no gradient teaches skin to deceive it. It belongs to nobody's ``parameters()`` or
-    ``state_dict()``, so that neither optimizers nor checkpoints hold it, yet it follows the module's device.
+    The expert's input is the footage with only the eyes replaced by the rendered ones: effects of the rest of the face
+    cancel, and the skin gets no gradient. The expert is not in ``parameters()`` or ``state_dict()``, so that it is not
+    trained or saved in checkpoints, but it follows the module's device.
     """
 
     def __init__(self, expert: GazeExpert, frames: int | None = None) -> None:
         """
         Args:
-            expert: Frozen; never the one that judges a test.
-            frames: Of a batch that are judged, another choice each step; None judges all.
+            expert: Frozen; not the judge that is used in tests.
+            frames: Number of frames of a batch that are used, chosen in turn; None uses all.
         """
         super().__init__()
         if frames is not None and frames < 1:
@@ -148,7 +143,7 @@ class GazeLoss(nn.Module):
 
     @property
     def expert(self) -> GazeExpert:
-        """Whose judgement it is."""
+        """The gaze expert."""
         return self._expert[0]
 
     def _apply(self, *arguments, **options) -> GazeLoss:
@@ -164,14 +159,14 @@ class GazeLoss(nn.Module):
         face: Float[Tensor, "B 1 H W"],
         step: int = 0,
     ) -> Float[Tensor, ""]:
-        """The sum of the differences of yaw and pitch, mean over frames that show eyes and the face's whole width.
+        """The sum of the differences of yaw and pitch, mean over frames that show the eyes and the face's whole width.
 
         Args:
             predicted: In [0, 1].
-            target: The footage of the same moment.
+            target: The footage at the same moment.
             eyes: 1 on lids and eyeballs: ``RenderInputs.part("eyes")``.
             face: 1 on all of the face: ``RenderInputs.part("face")``.
-            step: Of training: whose turn it is.
+            step: Of the training, to choose the frames.
         """
         placement = place_faces(eyes, face)
         chosen = placement.visible.nonzero()[:, 0]
@@ -191,8 +186,8 @@ class GazeLoss(nn.Module):
 
 
 def _softened(eyes: Float[Tensor, "B 1 H W"], placement: FacePlacement) -> Float[Tensor, "B 1 H W"]:
-    """The eyes' mask grown by ``RIM``, with an edge as soft, lest the expert sees a seam."""
-    # In pixels of half the rim: pooling over many pixels of a large frame would cost as much as the expert.
+    """The eyes' mask grown by ``RIM``, with a soft edge, so that there is no visible seam."""
+    # At a resolution of half the margin, since pooling over many pixels would take as long as the expert.
     coarse = max(round(RIM * float(placement.side.mean()) / 2), 1)
     mask = F.max_pool2d(eyes.float(), coarse, ceil_mode=True)
     mask = F.avg_pool2d(F.max_pool2d(mask, 7, stride=1, padding=3), 5, stride=1, padding=2, count_include_pad=False)
@@ -202,36 +197,36 @@ def _softened(eyes: Float[Tensor, "B 1 H W"], placement: FacePlacement) -> Float
 
 @dataclass(frozen=True)
 class Rendered:
-    """What the renderer made of a batch, and what it is held against: crops of its frames, or the whole of them."""
+    """A rendered batch and its target: crops of frames, or whole frames."""
 
     batch: AppearanceBatch
     """The crops."""
     image: Float[Tensor, "B 3 h w"]
     """As rendered."""
     alpha: Float[Tensor, "B 1 h w"]
-    """How much of each pixel is rendered."""
+    """The rendered share of each pixel."""
 
     @property
     def composite(self) -> Float[Tensor, "B 3 h w"]:
-        """The render in its footage."""
+        """The render composited over its footage."""
         return self.alpha * self.image + (1 - self.alpha) * self.batch.frames
 
 
 def render_crops(renderer: nn.Module, whole: AppearanceBatch, crops: Crops) -> Rendered:
-    """Render crops of frames; the edge is as soft as in whole frames."""
+    """Render crops of frames, with the same soft edge as in whole frames."""
     batch = crops.cut(whole)
     return Rendered(batch, renderer(batch.inputs), crops.cut_images(soft_edge(whole.inputs.paint_mask)))
 
 
 class AppearanceObjective(nn.Module):
-    """The losses that have a weight, and what they need."""
+    """The weighted sum of the losses, and the discriminator."""
 
     def __init__(self, weights: LossWeights, feature_loss: FeatureLoss, gaze_loss: GazeLoss | None) -> None:
         """
         Args:
             weights: Of the terms.
             feature_loss: For ``weights.features``.
-            gaze_loss: For ``weights.gaze``; None where that is 0.
+            gaze_loss: For ``weights.gaze``; None if that is 0.
         """
         super().__init__()
         self.weights = asdict(weights)
@@ -242,18 +237,18 @@ class AppearanceObjective(nn.Module):
     def forward(
         self, rendered: Rendered, whole: AppearanceBatch, crops: Crops, step: int
     ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-        """The objective, and each term's value.
+        """The weighted sum, and each term's value.
 
         Args:
-            rendered: Crops, rendered.
-            whole: The frames that they are of.
-            crops: Where they lie in them.
+            rendered: Rendered crops.
+            whole: The whole frames.
+            crops: The crops' windows.
             step: Of the training.
         """
         inputs, target = rendered.batch.inputs, rendered.batch.frames
         difference = photometric_difference(rendered.image, target)
         composite, is_filmed = rendered.composite, ~rendered.batch.is_driven
-        # What was never filmed has nothing to be compared with: the discriminator alone judges it.
+        # Driven frames have no target: only the discriminator's loss applies to them.
         filmed = is_filmed[:, None, None, None].float()
         terms = {
             "photometric": lambda: masked_mean(difference, rendered.alpha * filmed),
@@ -276,7 +271,7 @@ class AppearanceObjective(nn.Module):
 
     def _gaze(self, composite: Tensor, whole: AppearanceBatch, crops: Crops, step: int) -> Float[Tensor, ""]:
         eyes = whole.inputs.part("eyes")
-        # Frames whose crop leaves the eyes out have nothing to be blamed for.
+        # Frames whose crop does not contain the eyes have no gaze loss.
         is_seen = crops.cut_images(eyes).sum((1, 2, 3)) > 0.5 * eyes.sum((1, 2, 3))
         seen = torch.nonzero(is_seen & ~whole.is_driven)[:, 0]
         frames, face = whole.frames[seen], whole.inputs.part("face")[seen]
@@ -284,12 +279,12 @@ class AppearanceObjective(nn.Module):
         return self.gaze_loss(rendered, frames, eyes[seen], face, step)
 
     def discriminator_step(self, rendered: Rendered, r1: float) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """The discriminator's hinge loss with ``r1`` times the gradient penalty, and without."""
+        """The discriminator's hinge loss with ``r1`` times the gradient penalty, and without it."""
         self.discriminator.requires_grad_(True)
         target, composite = rendered.batch.frames, rendered.composite.detach()
         loss = discriminator_hinge_loss(self.discriminator(target), [(1.0, self.discriminator(composite))])
         if not r1:
             return loss, loss.detach()
-        with torch.autocast(target.device.type, enabled=False):  # second derivatives need the precision
+        with torch.autocast(target.device.type, enabled=False):  # second derivatives need full precision
             real = target.detach().requires_grad_(True)
             return loss + r1 * r1_penalty(self.discriminator(real), real), loss.detach()

@@ -1,7 +1,4 @@
-"""A U-Net that turns feature maps into pixels (Ronneberger et al. 2015).
-
-The appearance network: rasterised mesh, speech and the footage around the face → the face's pixels.
-"""
+"""The appearance network: rasterised mesh, speech and surrounding footage → pixels of the face; its discriminator."""
 
 from __future__ import annotations
 
@@ -22,9 +19,9 @@ from readavatar.rendering.window_filters import local_mean
 
 
 class ConvBlock(nn.Module):
-    """Two 3×3 convolutions, each pixel normalised over its channels.
+    """Two 3×3 convolutions with normalisation over the channels of each pixel.
 
-    Unlike statistics over the image, a pixel's do not change with what is cropped, nor with a blink elsewhere.
+    Unlike statistics over the image, those of a pixel do not depend on the crop or on other parts of the image.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -41,10 +38,10 @@ def _activated(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
 
 
 class UNetRenderer(nn.Module):
-    """Feature maps of any size → an image's logits of the same size.
+    """A U-Net (Ronneberger et al. 2015): feature maps of any size → an image's logits of the same size.
 
-    Full resolution, half of the cost of a symmetric network, has one convolution on the way down: what it needs there
-    is the sampled texture, which is detailed already.
+    At full resolution, which is half of the cost of a symmetric network, the way down has only one convolution: the
+    sampled texture already has fine detail.
     """
 
     def __init__(self, in_channels: int, out_channels: int, width: int, levels: int, max_width: int) -> None:
@@ -63,11 +60,11 @@ class UNetRenderer(nn.Module):
         self.encoders = nn.ModuleList(ConvBlock(each, each) for each in widths[1:])
         self.decoders = nn.ModuleList(ConvBlock(below + each, each) for each, below in pairwise(widths))
         self.head = nn.Conv2d(width, out_channels, 3, padding=1)
-        # A sixth faster than channels first, as a pixel's channels are what is normalised.
+        # A sixth faster than channels first, since normalisation is over a pixel's channels.
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Float[Tensor, "B in_channels H W"]) -> Float[Tensor, "B out_channels H W"]:
-        """Sides that are no multiple of 2^(levels − 1) are padded with their edge, and cropped again."""
+        """Sides that are not a multiple of 2^(levels − 1) are padded by their edge and cropped again."""
         height, width = x.shape[-2:]
         multiple = 2 ** len(self.downs)
         padding = (0, -width % multiple, 0, -height % multiple)
@@ -83,11 +80,11 @@ class UNetRenderer(nn.Module):
 
 
 WINDOW_MARGIN = 16
-"""Pixels around the paint mask that are computed: the soft edge, and the footage that tells how to continue it."""
+"""Pixels around the paint mask that are also computed: the soft edge, and footage as context."""
 WINDOW_MULTIPLE = 32
 """Of the computed window's sides."""
 REACH = 5
-"""Pixels that the footage's colours are carried into the paint mask."""
+"""Pixels by which the footage's colours are extended into the paint mask."""
 
 
 class AppearanceRenderer(nn.Module):
@@ -103,8 +100,8 @@ class AppearanceRenderer(nn.Module):
         Args:
             num_speech_features: D of the speech encoder.
             num_regions: Of the morphable model.
-            speech_window: W, video frames of speech that the texture hears, odd.
-            settings: A dict has the fields of ``NetworkSettings``.
+            speech_window: W, video frames of speech for the audio latent, odd.
+            settings: Sizes; a dict has the fields of ``NetworkSettings``.
         """
         super().__init__()
         settings = NetworkSettings(**settings) if isinstance(settings, dict) else settings
@@ -125,32 +122,35 @@ class AppearanceRenderer(nn.Module):
         self.unet = UNetRenderer(in_channels, 3, settings.unet_width, settings.unet_levels, settings.unet_max_width)
 
     def forward(self, inputs: RenderInputs) -> Float[Tensor, "B 3 H W"]:
-        """The image in [0, 1], gamma-encoded as the footage.
+        """The image in [0, 1], gamma-encoded like the footage.
 
-        It is computed in a window around the paint mask; beyond that it is the footage.
+        It is computed in a window around the paint mask; outside it is the footage.
         """
         window = inputs.window(WINDOW_MARGIN, WINDOW_MULTIPLE)
         seen = inputs.crop(window)
         texture = self.neural_texture(seen)
-        # The U-Net corrects a first guess: outside the paint mask the footage, inside it the texture's first channels.
+        # The U-Net's output is added to an estimate: footage outside the paint mask, inside the texture's first
+        # channels.
         rim, share = continue_into(torch.logit(seen.context, eps=0.01), seen.paint_mask)
-        guess = share * rim + (1 - share) * texture[:, :3].float()
-        logits = self.unet(self._feature_maps(seen, texture)).float() + guess
+        estimate = share * rim + (1 - share) * texture[:, :3].float()
+        logits = self.unet(self._feature_maps(seen, texture)).float() + estimate
         image = inputs.context.clone()
         image[..., window.rows, window.columns] = torch.sigmoid(logits)
         return image
 
     def neural_texture(self, inputs: RenderInputs) -> Float[Tensor, "B C H W"]:
-        """The texture as it lies on the rasterised face."""
-        deaf = inputs.gaze.new_zeros(len(inputs.gaze), self.latent_size)
-        latent = self.audio_latent(inputs.speech) if self.is_audio_conditioned else deaf
+        """The neural texture at the rasterised pixels."""
+        if self.is_audio_conditioned:
+            latent = self.audio_latent(inputs.speech)
+        else:
+            latent = inputs.gaze.new_zeros(len(inputs.gaze), self.latent_size)
         return self.texture(inputs.uvs, inputs.regions, latent, inputs.supersampling)
 
     def _feature_maps(self, inputs: RenderInputs, texture: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K H W"]:
         nowhere = self.region.weight[0]
         offsets, blank = self.region.weight - nowhere, torch.zeros_like(nowhere)[None, :, None, None]
         region = mean_texture(blank, offsets, inputs.uvs, inputs.regions, inputs.supersampling) + nowhere[:, None, None]
-        # Where the eyes are, lest the noise of a tracked gaze reaches the rest of the face.
+        # Only at the eyes, so that noise of the tracked gaze does not affect the rest of the face.
         gaze = inputs.gaze[..., None, None] * inputs.part("eyes")
         maps = [
             texture,
@@ -169,14 +169,14 @@ class AppearanceRenderer(nn.Module):
 def continue_into(
     values: Float[Tensor, "B C H W"], paint_mask: Float[Tensor, "B 1 H W"]
 ) -> tuple[Float[Tensor, "B C H W"], Float[Tensor, "B 1 H W"]]:
-    """Carry what is around a paint mask ``REACH`` pixels into it, so that a guess at the inside begins without a seam.
+    """Extend the values around a paint mask by ``REACH`` pixels into it, so that the estimate has no seam.
 
     Args:
-        values: Not looked at in the paint_mask.
+        values: Not used inside the paint mask.
         paint_mask: 1 inside.
 
     Returns:
-        The values, in the paint mask the mean of those near, and their share: 1 around the mask, falling to 0 inside.
+        The values (inside the mask, the mean of near ones outside), and their share: 1 outside, falling to 0 inside.
     """
     known = 1 - paint_mask
     near = local_mean(known, REACH)
@@ -225,32 +225,32 @@ def _build_texture(settings: NetworkSettings, num_regions: int) -> LayeredTextur
 
 
 class PatchDiscriminator(nn.Module):
-    """Convolutions whose verdict on each patch is a logit (Isola et al. 2017), on the image at several scales."""
+    """Convolutions with a logit for each patch (Isola et al. 2017), on the image at several scales."""
 
     def __init__(self, width: int = 32, scales: int = 2, layers: int = 3) -> None:
         """
         Args:
             width: Channels of the first layer, doubled by each.
-            scales: The image, and halvings of it.
+            scales: Number of scales: the image, and its halvings.
             layers: Convolutions of stride 2.
         """
         super().__init__()
-        self.judges = nn.ModuleList(_judge(width, layers) for _ in range(scales))
+        self.discriminators = nn.ModuleList(_discriminator(width, layers) for _ in range(scales))
 
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Judgement:
         """The features of every scale."""
         features = []
-        for scale, judge in enumerate(self.judges):
+        for scale, discriminator in enumerate(self.discriminators):
             x = 2 * (F.avg_pool2d(image, 2**scale) if scale else image) - 1
             layers = []
-            for layer in judge:
+            for layer in discriminator:
                 x = layer(x)
                 layers.append(x)
             features.append(layers)
         return features
 
 
-def _judge(width: int, layers: int) -> nn.ModuleList:
+def _discriminator(width: int, layers: int) -> nn.ModuleList:
     widths = [3] + [width * 2**layer for layer in range(layers)]
     convolutions = [
         nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2))

@@ -1,9 +1,9 @@
-"""What is being said around a frame, in a few numbers.
+"""Neural textures: a feature vector at any point of the face's surface, which may depend on the speech.
 
-Neural textures: a feature vector at any point of the face's surface, which may depend on what is being said.
-
-Symbols: C texture channels, L size of the audio latent, P points a frame (padded), ω frequencies of the sines; a frame
-of H × W pixels is seen at h × w points, ``supersampling`` along each side of a pixel, and a pixel has its points' mean.
+Symbols: C texture channels, L size of the audio latent, P points of a frame (padded), ω frequencies of the sines. A
+    frame
+of H × W pixels is sampled at h × w points, ``supersampling`` along each side of a pixel, and a pixel has the mean of
+its points.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class AudioLatent(nn.Module):
         """
         Args:
             num_features: D of the speech features.
-            window: W, odd; the frame in question is in the middle.
+            window: W, odd; the current frame is in the middle.
             latent_size: L.
         """
         super().__init__()
-        # Pretrained encoders' features differ in scale by orders of magnitude, within a layer and between layers.
+        # The scales of pretrained encoders' features differ by orders of magnitude.
         self.register_buffer("feature_mean", torch.zeros(num_features))
         self.register_buffer("feature_scale", torch.ones(num_features))
         width = _LATENT_WIDTH
@@ -51,9 +51,9 @@ class AudioLatent(nn.Module):
 
     @torch.no_grad()
     def standardise_by(self, features: Float[Tensor, "T D"]) -> None:
-        """Take mean and spread of every feature from the training speech.
+        """Set the mean and scale of every feature from the training speech.
 
-        What never varies has no say, as nothing was learned of it: all features of somebody who was filmed in silence.
+        Features that are constant in training (footage without sound) are set to 0.
         """
         std = features.std(0, correction=0)
         self.feature_mean.copy_(features.mean(0))
@@ -61,7 +61,7 @@ class AudioLatent(nn.Module):
 
     def forward(self, speech: Float[Tensor, "B window D"]) -> Float[Tensor, "B L"]:
         """The latent, in (−1, 1)."""
-        # Clamped: a rare click is no reason for a latent that was never trained.
+        # Clamped, so that rare clicks do not give untrained latents.
         standard = ((speech - self.feature_mean) * self.feature_scale).clamp(-5, 5)
         features = (self.project(standard) + self.position).mT
         features = features + self.convolutions(features)
@@ -80,7 +80,7 @@ def positional_encoding(points: Float[Tensor, "*n 2"], num_octaves: int) -> Floa
 
     Args:
         points: In [−1, 1].
-        num_octaves: How many; 0 leaves the points alone.
+        num_octaves: Number of octaves; 0 returns only the points.
     """
     frequencies = math.pi * 2.0 ** torch.arange(num_octaves, dtype=points.dtype, device=points.device)
     angles = (points[..., None] * frequencies).flatten(-2)
@@ -88,15 +88,15 @@ def positional_encoding(points: Float[Tensor, "*n 2"], num_octaves: int) -> Floa
 
 
 def gather_covered(covered: Bool[Tensor, "B N"]) -> tuple[Int[Tensor, "B P"], Bool[Tensor, "B P"]]:
-    """Indices of each frame's covered pixels, padded to the fullest frame's count, and which of them are not padding.
+    """Indices of each frame's covered pixels, padded to the largest count, and whether each is not padding.
 
-    Padding points to pixel 0: a few wasted evaluations, for which every frame keeps an axis of its own, over which its
-    latent broadcasts (gathering latents by point would move more memory than the network's own layers do).
+    Padding is pixel 0. It costs a few evaluations, but keeps an axis for frames, over which latents broadcast
+    (gathering a latent for each point would take longer than the network's layers).
     """
     rows, columns = covered.nonzero(as_tuple=True)
     counts = covered.sum(1)
     position = torch.arange(len(rows), device=covered.device) - (counts.cumsum(0) - counts)[rows]
-    # Few different sizes, so that one step's memory fits the next one's.
+    # Few different sizes, so that memory can be reused in the next step.
     width = max(-(-int(counts.max()) // _POINTS_MULTIPLE), 1) * _POINTS_MULTIPLE
     index = torch.zeros(len(covered), width, dtype=torch.long, device=covered.device)
     index[rows, position] = columns
@@ -143,10 +143,10 @@ class SineLayer(nn.Linear):
 
 
 class SirenTexture(nn.Module):
-    """A texture without resolution that hears: SIREN over encoded uvs, conditioned on the audio latent.
+    """An audio-conditioned texture without fixed resolution: a SIREN over encoded uvs, conditioned on the audio latent.
 
-    READ Avatars, sec. 3.4. Regions of the surface (teeth, tongue, skin, …) get learned phases in the first layer:
-    charts of their own, even where a model's uvs overlap.
+    READ Avatars, sec. 3.4. Regions of the surface (teeth, tongue, skin, …) have learned phases in the first layer,
+    which separate them even if a model's uvs overlap.
     """
 
     def __init__(
@@ -166,9 +166,9 @@ class SirenTexture(nn.Module):
             num_channels: C.
             num_regions: Of the morphable model.
             latent_size: L.
-            conditioning: ``film`` (γ and β of every layer from the latent), ``concatenation`` (the latent enters beside
-                the encoded uvs) or ``none``.
-            width: Features a layer.
+            conditioning: ``film`` (γ and β of every layer from the latent), ``concatenation`` (of the latent and the
+                encoded uvs) or ``none``.
+            width: Features of a layer.
             depth: Sine layers.
             num_octaves: Of the positional encoding.
             first_frequency: ω of the first layer.
@@ -180,14 +180,14 @@ class SirenTexture(nn.Module):
         self.first = SineLayer(2 + 4 * num_octaves + extra, width, first_frequency, is_first=True)
         self.hidden = nn.ModuleList(SineLayer(width, width, hidden_frequency) for _ in range(depth - 1))
         self.last = nn.Linear(width, num_channels)
-        # As the hidden layers: nearly nothing at first, instead of noise that the U-Net would have to learn to ignore.
+        # Like the hidden layers: small initial values, instead of noise that the U-Net would have to learn to ignore.
         bound = math.sqrt(6 / width) / hidden_frequency
         nn.init.uniform_(self.last.weight, -bound, bound)
         self.region_phase = nn.Embedding(num_regions + 1, width)
         nn.init.uniform_(self.region_phase.weight, -math.pi, math.pi)
         if conditioning == "film":
             self.film = nn.Linear(latent_size, depth * 2 * width)
-            # Nearly no modulation at first: the unmodulated SIREN is the one whose initialisation is understood.
+            # Little modulation at first, since the SIREN's initialisation is for the unmodulated network.
             nn.init.normal_(self.film.weight, std=0.1 / math.sqrt(latent_size))
             nn.init.zeros_(self.film.bias)
 
@@ -207,7 +207,7 @@ class SirenTexture(nn.Module):
     ) -> Float[Tensor, "B P C"]:
         """The texture at points of the surface."""
         modulations = self._modulations(latent)
-        # bfloat16 keeps 8 bits: uvs rounded to 1/256, and first-layer angles of tens of radians, are not a texture.
+        # Not in bfloat16, whose 8 bits are too few for uvs and for the first layer's angles of tens of radians.
         with torch.autocast(uvs.device.type, enabled=False):
             encoded = positional_encoding(2 * uvs.float() - 1, self.num_octaves)
             if self.conditioning == "concatenation":
@@ -229,20 +229,20 @@ class SirenTexture(nn.Module):
 
 
 class TextureImage(nn.Module):
-    """A learned image of features, deaf: deferred neural rendering's texture (Thies et al. 2019)."""
+    """A learned image of features, the same for any speech (deferred neural rendering, Thies et al. 2019)."""
 
     def __init__(self, num_channels: int, num_regions: int, resolution: int, start: float) -> None:
         """
         Args:
             num_channels: C.
-            num_regions: Each region gets a learned offset, as overlapping uvs would otherwise share their texels.
+            num_regions: Each region has a learned offset, since regions with overlapping uvs share texels.
             resolution: Texels along each side.
-            start: What it is everywhere before training.
+            start: Initial value.
         """
         super().__init__()
-        # Nothing, lest texels that training never sees (a neutral speaker's upper teeth) stay noise.
+        # A constant, so that texels that are never visible in training (such as the upper teeth) are not noise.
         texels = torch.zeros(1, num_channels, resolution, resolution)
-        # A texel's channels side by side, as the compiled look-up reads them.
+        # channels_last, for the compiled look-up.
         self.texels = nn.Parameter(texels.contiguous(memory_format=torch.channels_last))
         self.region_offset = nn.Embedding(num_regions + 1, num_channels)
         nn.init.constant_(self.region_offset.weight, start)
@@ -254,16 +254,16 @@ class TextureImage(nn.Module):
         latent: Float[Tensor, "B L"],
         supersampling: int = 1,
     ) -> Float[Tensor, "B C H W"]:
-        """The texture where there is a surface, zeros elsewhere; ``latent`` is not heard."""
+        """The texture where there is a surface, zeros elsewhere; ``latent`` is not used."""
         return mean_texture(self.texels, self.region_offset.weight, uvs, regions, supersampling)
 
 
 class LayeredTexture(nn.Module):
-    """A learned image of what a face always looks like, and over it a SIREN of what speech changes.
+    """A learned image for the constant appearance of a face, plus a SIREN for what speech changes.
 
-    A texel learns from the few pixels that show it; a weight of the SIREN from all of the face, so that skin, lashes
-    and teeth are learned one at the cost of the other. A second image learns how much speech changes where, lest the
-    SIREN's guesses disturb what it does not.
+    A texel is trained by the few pixels that show it, while a weight of the SIREN is trained by all of the face, so
+    that skin, lashes and teeth compete. A second image (the gate) learns where speech changes the face; elsewhere the
+    SIREN has no effect.
     """
 
     def __init__(self, image: TextureImage, gate: TextureImage, siren: SirenTexture) -> None:
@@ -285,8 +285,8 @@ class LayeredTexture(nn.Module):
     ) -> Float[Tensor, "B C H W"]:
         """image + gate · siren where there is a surface, zeros elsewhere.
 
-        The SIREN, by far the dearest of the three, is evaluated once a pixel, at its first point: no loss
-        was seen.
+        The SIREN, which takes by far the longest, is evaluated once for each pixel, at its first point, without visible
+        loss.
         """
         first = (..., slice(None, None, supersampling), slice(None, None, supersampling))
         change = self.siren(uvs[first], regions[first], latent)

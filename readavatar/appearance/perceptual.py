@@ -1,7 +1,7 @@
 """A feature loss on a trained network, and the choice among feature losses.
 
-The network is LPIPS on VGG16 (``readavatar.metrics.lpips``), not the LPIPS on AlexNet that the benchmarks report: what
-judges a render has not trained it.
+The network is LPIPS on VGG16 (``readavatar.metrics.lpips``). The benchmarks report LPIPS on AlexNet, which is not used
+in training.
 """
 
 from __future__ import annotations
@@ -21,25 +21,23 @@ from readavatar.metrics.lpips import ARCHITECTURES, Backbone, read_lpips_weights
 
 FEATURE_LOSSES = ("auto", "bands", "vgg")
 DEFAULT_CROP = 96
-"""Pixels a side: a feature of relu3_3 sees 40, so that those of the square's middle see nothing of its border."""
+"""Side of the square, pixels. A feature of relu3_3 depends on 40, so that those in the middle do not see the border."""
 VGG_SCALE = 0.3
-"""What ``vgg`` is multiplied by, so that one weight of the term suits both losses: of 0.1, 0.3 and 1 beside L1 it gave
-the picture with the least LPIPS (Alex) to faces that jump by up to 1.5 pixels; 0.0085, bands 0.0105, L1 alone 0.0121.
-"""
+"""Factor on ``vgg``, so that both losses can have the same weight. Of 0.1, 0.3 and 1 together with L1, it gave the
+least LPIPS (Alex) on faces with jitter of up to 1.5 pixels: 0.0085; bands gave 0.0105, L1 alone 0.0121."""
 _EPS = 1e-8
-"""In the squared length of a feature: where nothing responds, the gradient of a plain length is infinite."""
+"""Added to the squared length of a feature, since the gradient of the length is infinite at 0."""
 
 
 class VggFeatures(nn.Module):
     """LPIPS's weighted squared difference of VGG16's unit features (Zhang et al. 2018, eq. 1), over a mask.
 
-    Johnson et al. 2016 compare the features as they are; their lengths, which follow the contrast of the picture more
-    than its likeness, are here divided out, and the channels count as people's judgements weighed them.
+    Johnson et al. 2016 compare the features directly. Here they are normalised, since their length mostly depends on
+    contrast, and channels have LPIPS' weights, which were fitted to human judgements.
 
-    Only the features up to relu3_3 are taken by default (the deeper ones say what a picture shows, which L1 already
-    settles for a render this near), and only in a square of each image whose place is drawn anew at each call: most of
-    the cost of a step on a CPU would otherwise be this loss. Under autocast all but the first layer is in half
-    precision; images, features' lengths and their differences never are.
+    By default, only features up to relu3_3 are used (deeper ones describe the content, which L1 already determines),
+    and only in a random square of each image; otherwise this loss would take most of a step's time on a CPU. Under
+    autocast, all layers but the first are in half precision, while images, lengths and differences are not.
     """
 
     def __init__(
@@ -51,10 +49,10 @@ class VggFeatures(nn.Module):
     ) -> None:
         """
         Args:
-            weights: As from ``read_lpips_weights("vgg")``; they are not trained, and no checkpoint holds them.
+            weights: As from ``read_lpips_weights("vgg")``; they are not trained and not saved in checkpoints.
             num_features: How many of relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3 are compared.
             crop: Side of the square, pixels; None takes whole images.
-            scale: Of the result.
+            scale: Factor on the result.
         """
         super().__init__()
         self.crop, self.scale = crop, scale
@@ -75,8 +73,9 @@ class VggFeatures(nn.Module):
         Args:
             predicted: In [0, 1].
             target: In [0, 1]; gets no gradient.
-            mask: What counts, in [0, 1].
-            focus: How likely a pixel is to be the square's centre, ≥ 0, such as the mouth's mask; None: the mask.
+            mask: Weight of each pixel, in [0, 1].
+            focus: Relative probability of each pixel as the square's centre, ≥ 0, such as the mouth's mask; None: the
+                mask.
         """
         if self.crop is not None:
             squares = random_squares(mask if focus is None else focus, self.crop)
@@ -94,13 +93,13 @@ class VggFeatures(nn.Module):
 
 
 def random_squares(weights: Float[Tensor, "B 1 H W"], side: int) -> list[tuple[slice, slice]]:
-    """Rows and columns of one square an image, centred on a pixel drawn in proportion to its weight.
+    """Rows and columns of one square for each image, centred on a pixel drawn in proportion to its weight.
 
-    Squares that would reach beyond the image are moved into it; one larger than the image is cut to its size.
+    Squares that would extend outside the image are moved into it; one larger than the image is clipped.
     """
     height, width = weights.shape[-2:]
     flat = weights.flatten(1).float()
-    # Where nothing has weight, every pixel is as likely: a part may be hidden in one frame of a batch.
+    # Without any weight (a part may be hidden in a frame), all pixels are equally likely.
     centres = torch.multinomial(torch.where(flat.sum(1, keepdim=True) > 0, flat, 1.0), 1)[:, 0].tolist()
     return [(_span(centre // width, side, height), _span(centre % width, side, width)) for centre in centres]
 
@@ -109,12 +108,12 @@ def load_feature_loss(name: str, crop: int | None = DEFAULT_CROP) -> FeatureLoss
     """A feature loss by name.
 
     Args:
-        name: ``vgg`` (``VggFeatures``), ``bands`` (``BandFeatures``, which needs no file), or ``auto``: ``vgg`` where
-            its file is on this machine, else ``bands``; nothing is fetched.
-        crop: Of ``VggFeatures``, pixels.
+        name: ``vgg`` (``VggFeatures``), ``bands`` (``BandFeatures``, which needs no file), or ``auto``: ``vgg`` if
+            its file is on this machine, else ``bands``; nothing is downloaded.
+        crop: For ``VggFeatures``, pixels.
 
     Raises:
-        UserError: An unknown name, or ``vgg`` without its weights.
+        UserError: The name is unknown, or the weights of ``vgg`` are missing.
     """
     if name not in FEATURE_LOSSES:
         raise UserError(f"Expected a feature loss of {', '.join(FEATURE_LOSSES)}, but got '{name}'.")

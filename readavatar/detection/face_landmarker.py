@@ -1,9 +1,9 @@
 """MediaPipe's face landmarker (Tasks API): one frame → the faces in it.
 
-Pixels: (0, 0) is the outer corner of the top-left pixel. MediaPipe multiplies into that convention, but crops the face
-with corner-aligned sampling: index i of its 256² input shows what lies at index ``x0 + i·s`` of the frame (s source
-pixels an input pixel), which is (s − 1)/2 pixels off where its landmarks are then put. ``detect`` takes these back:
-upsampling a frame twice then doubles its landmarks' coordinates (within 0.08 pixels in the mean; 0.44 before).
+Pixels: (0, 0) is the outer corner of the top-left pixel. MediaPipe uses that convention, but crops the face
+with corner-aligned sampling: index i of its 256² input is index ``x0 + i·s`` of the frame (s source pixels for each
+input pixel), which is (s − 1)/2 pixels from where its landmarks are placed. ``detect`` corrects this: upsampling a
+frame twice then doubles its landmarks' coordinates (within 0.08 pixels in the mean; 0.44 before).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NETWORK_INPUT_SIZE = 256
 _CROP_MARGIN = 1.5
 """MediaPipe's crop is the square around the landmarks, enlarged by this."""
 _TIMESTAMP_STEP = 40
-"""Milliseconds between frames told to MediaPipe's tracker, which only wants them to grow."""
+"""Milliseconds between the timestamps for MediaPipe's tracker, which only have to increase."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class DetectedFace:
 
     @property
     def area(self) -> float:
-        """Of the box, square pixels."""
+        """Area of the box, square pixels."""
         left, top, right, bottom = self.box
         return (right - left) * (bottom - top)
 
@@ -71,10 +71,10 @@ class FaceDetector:
     ) -> None:
         """
         Args:
-            video: Follow faces from one frame to the next (steadier, and quicker) instead of finding them anew.
-            num_faces: The most faces reported; two tell a lone speaker from company.
-            min_confidence: Below this there is no face.
-            model_path: Default: the asset ``face_landmarker``.
+            video: Track faces from frame to frame (steadier and faster) instead of detecting them in each one.
+            num_faces: Largest number of faces; two are enough to notice a second person.
+            min_confidence: Least confidence of a face.
+            model_path: By default, the asset ``face_landmarker``.
 
         Raises:
             UserError: mediapipe or its model is missing.
@@ -93,7 +93,7 @@ class FaceDetector:
     def __enter__(self) -> FaceDetector:
         mediapipe = _mediapipe()
         vision = mediapipe.tasks.vision
-        # The bytes, since MediaPipe resolves relative and non-ASCII paths in its own ways.
+        # As bytes, since MediaPipe fails on some relative and non-ASCII paths.
         model = Path(self.model_path or get_asset("face_landmarker")).read_bytes()
         options = vision.FaceLandmarkerOptions(
             base_options=mediapipe.tasks.BaseOptions(model_asset_buffer=model),
@@ -113,11 +113,11 @@ class FaceDetector:
         self._landmarker = None
 
     def detect(self, frame: UInt8[np.ndarray, "H W 3"]) -> list[DetectedFace]:
-        """Find the faces in an RGB frame, the largest first."""
+        """Detect the faces in an RGB frame, the largest first."""
         if self._landmarker is None:
             raise RuntimeError("Expected `detect` inside `with FaceDetector() as detector`.")
         image = self._image(np.ascontiguousarray(frame))
-        if self._num_frames == 0:  # the graph's last remarks come with the first frame
+        if self._num_frames == 0:  # MediaPipe still prints messages with the first frame
             with _quiet():
                 result = self._run(image)
         else:
@@ -141,11 +141,11 @@ class FaceDetector:
 def detect_video(
     frames: Iterable[UInt8[np.ndarray, "H W 3"]], num_faces: int = 2, progress: bool | None = None
 ) -> Iterator[list[DetectedFace]]:
-    """Find and follow the faces of a video, frame by frame.
+    """Detect and track the faces of a video, frame by frame.
 
     Args:
         frames: RGB.
-        num_faces: The most faces reported in a frame.
+        num_faces: Largest number of faces in a frame.
         progress: Draw a progress bar; by default only within ``progress_bars()``.
     """
     with FaceDetector(video=True, num_faces=num_faces) as detector:
@@ -180,17 +180,17 @@ def _mediapipe():
 def _ignore_profiling_timer() -> None:
     """Keep MediaPipe's built-in profiler from ending the process.
 
-    Its library at times starts the profiling timer (seen with 1.2.2 when a second landmarker is made after other work)
-    without a handler for the signal, whose default is to kill.
+    The library sometimes starts the profiling timer (seen with 1.2.2 when a second landmarker is created after other
+    work) without a handler for its signal, which by default kills the process.
     """
-    in_main_thread = threading.current_thread() is threading.main_thread()  # elsewhere Python cannot set handlers
+    in_main_thread = threading.current_thread() is threading.main_thread()  # Python can set handlers only there
     if hasattr(signal, "SIGPROF") and in_main_thread and signal.getsignal(signal.SIGPROF) == signal.SIG_DFL:
         signal.signal(signal.SIGPROF, signal.SIG_IGN)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep MediaPipe's C++ start-up remarks, which heed no log level, off the user's terminal."""
+    """Hide MediaPipe's C++ start-up messages, which ignore the log level."""
     sys.stderr.flush()
     saved = os.dup(2)
     try:

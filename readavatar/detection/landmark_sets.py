@@ -1,4 +1,4 @@
-"""Which of MediaPipe's 478 landmarks and 52 blendshapes is which.
+"""Indices and names of MediaPipe's 478 landmarks and 52 blendshapes.
 
 *left* and *right* are the subject's. The iBUG 68 run from the subject's right to its left (in an upright image: from
 the viewer's left).
@@ -33,7 +33,8 @@ LANDMARKS_68 = (
     61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91,  # lips, outer edge
     78, 81, 13, 311, 308, 402, 14, 178,  # lips, inner edge
 )  # fmt: skip
-"""MediaPipe's index of each iBUG landmark (Sagonas et al. 2013). Those of the jaw line slide as the head turns."""
+"""MediaPipe's index of each iBUG landmark (Sagonas et al. 2013). Those of the jaw line depend on the head's
+rotation."""
 
 IRIS_RIGHT = (468, 469, 470, 471, 472)
 """The centre, then four points on the rim."""
@@ -41,7 +42,7 @@ IRIS_LEFT = (473, 474, 475, 476, 477)
 
 
 def to_landmarks_68(landmarks_2d: Float[Tensor, "*n L 2"]) -> Float[Tensor, "*n 68 2"]:
-    """The iBUG landmarks among a detector's: of MediaPipe's 478, or as they are where there are 68."""
+    """The 68 iBUG landmarks: selected from MediaPipe's 478, or unchanged if there are 68."""
     if landmarks_2d.shape[-2] == len(LANDMARKS_68):
         return landmarks_2d
     return landmarks_2d[..., list(LANDMARKS_68), :]

@@ -1,4 +1,4 @@
-"""Directing: new audio and emotion into the person's own footage."""
+"""Directing: new speech and emotion in the person's own footage."""
 
 from readavatar.directing.animate import Animation, animate
 

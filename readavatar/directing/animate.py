@@ -1,4 +1,4 @@
-"""New audio + emotion into the person's own footage, frame by frame, in constant memory."""
+"""``animate``: new speech and emotion in the person's own footage, frame by frame, in constant memory."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ from readavatar.throughput import keep_freed_memory, prefetch
 from readavatar.types import TrackedFace
 
 _RUN_LENGTH = 16
-"""Frames rendered at once: enough to keep the cores busy, few enough for 4K footage (16 × 25 MB)."""
+"""Frames in a batch: enough to use all cores, few enough for 4K footage (16 × 25 MB)."""
 _WORTH_A_TRIAL = 100
-"""Frames from which on it pays to find out in which precision they are rendered sooner."""
+"""Least number of frames for which timing both precisions is worth it."""
 _SOUND_RATE = 48_000
 """Hz, of the sound in the clip."""
 
 
 @dataclass(frozen=True)
 class Animation:
-    """What was made."""
+    """A clip made by ``animate``."""
 
     path: Path
     """Of the clip."""
     fps: float
-    """Frames a second."""
+    """Frames per second."""
     emotion: Float[Tensor, "T N"]
-    """What was asked for, in [0, 1]."""
+    """The requested emotion, in [0, 1]."""
     emotion_names: tuple[str, ...]
     """N names."""
     expressions: Float[Tensor, "T E"]
-    """The coefficients that the face was painted from, in the morphable model's units."""
+    """The coefficients of the face, in the morphable model's units."""
     expression_names: tuple[str, ...]
     """E names."""
 
@@ -79,30 +79,30 @@ def animate(
     progress: bool | None = None,
     device: str = "auto",
 ) -> Animation:
-    """Let an avatar say ``audio`` with ``emotion`` and write the clip.
+    """Let an avatar speak ``audio`` with ``emotion``, and write the clip.
 
-    Head motion and gaze are the footage's, which plays forwards and backwards for as long as the audio lasts. The clip
-    has the size and the rate of what is shown and the audio at 48 kHz, and appears once it is whole.
+    Head motion and gaze are those of the footage, which is played forwards and backwards for the length of the audio.
+    The clip has the size and frame rate of the footage (or its crop), and the audio at 48 kHz. It appears when it is
+    complete.
 
     Args:
-        avatar: Its folder, with the expression and the appearance part trained.
-        audio: Any file with sound.
+        avatar: The avatar's folder, with trained expression and appearance parts.
+        audio: A file with sound.
         out: The clip: ``.mp4``, ``.m4v`` or ``.mov``.
-        emotion: What ``EmotionTrack.parse`` reads.
+        emotion: Text for ``EmotionTrack.parse``.
         seed: Of the motion; the same seed gives the same clip.
-        style: Whose way of moving, of the people that the avatar learned from; by default the avatar's own.
-        start: Where in the footage to begin, seconds.
-        crop_only: Write the face's crop, not the whole footage.
+        style: Name of the person whose style is used; by default the avatar's own.
+        start: First second of the footage.
+        crop_only: Write only the face's crop, not the whole picture.
         progress: Draw a progress bar; by default only within ``progress_bars()``.
-        device: Where to compute, as ``choose_device`` has it.
+        device: For ``choose_device``.
 
     Returns:
         The clip's path, and the emotion and the coefficients of each of its frames.
 
     Raises:
-        UserError: No avatar, a part of it that is not trained, footage whose source was not kept (unless
-            ``crop_only``), an unknown emotion or style, a start beyond the footage, a device that is not there, or
-            sound that cannot be read.
+        UserError: The avatar or a trained part is missing; the footage's source was not kept (unless ``crop_only``);
+            the emotion, style or device is unknown; the start is outside the footage; or the sound cannot be read.
 
     Example:
         >>> from readavatar import animate
@@ -159,14 +159,14 @@ def animate(
 def _source_of(store: ClipStore) -> Path:
     if store.source is None:
         raise UserError(
-            f"Expected the uncropped footage in '{store.path}', but the clip has none; write the face's crop alone "
+            f"Expected the uncropped footage in '{store.path}', but the clip has none; write only the face's crop "
             "(crop_only, or --crop)."
         )
     return store.source
 
 
 def _loading_once(device: torch.device) -> Callable[[dict], SpeechEncoder]:
-    """``load_described_encoder``, for networks that were mostly trained with one and the same encoder."""
+    """``load_described_encoder`` with a cache, since both networks mostly use the same encoder."""
     loaded: dict[str, SpeechEncoder] = {}
 
     def load(described: dict) -> SpeechEncoder:
@@ -186,7 +186,7 @@ def _rendered_frames(
     order: Int[Tensor, " T"],
     speech: Float[Tensor, "T D"],
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """Stage 3 and compositing; while a run is painted, the next is read and rasterised and the last one composited."""
+    """Render and composite. While a run is rendered, the next is read and rasterised, and the last composited."""
     crop = Crop(0.0, 0.0, float(store.info.size)) if source is None else store.info.crop
     prepared = prefetch(_prepared_runs(painter.config, store, source, face, order, speech))
     for footage, images, alphas in prefetch(_painted_runs(painter, prepared, len(order), speech.device)):
@@ -200,7 +200,7 @@ def _painted_runs(
     num_frames: int,
     device: torch.device,
 ) -> Iterator[tuple[UInt8[Tensor, "n 3 H W"], Float[Tensor, "n 3 size size"], Float[Tensor, "n 1 size size"]]]:
-    """The footage of each run, the face and how much of it is seen."""
+    """The footage of each run, the rendered face and its alpha."""
     renderer = load_network(AppearanceRenderer(**painter.config["network"]), painter).to(device)
     bfloat16 = None if num_frames > _WORTH_A_TRIAL else False
     for inputs, footage in prepared:
@@ -218,7 +218,7 @@ def _prepared_runs(
     order: Int[Tensor, " T"],
     speech: Float[Tensor, "T D"],
 ) -> Iterator[tuple[RenderInputs, UInt8[Tensor, "n 3 H W"]]]:
-    """What the network sees of each run, on the device of face and speech, and the frames that it is painted into."""
+    """The network's inputs for each run, on the device of face and speech, and the frames of the footage."""
     model, device = load_morphable_model(face.morphable_model).to(speech.device), speech.device
     first = 0
     for run in monotone_runs(order, _RUN_LENGTH):
@@ -236,7 +236,7 @@ def _prepared_runs(
 
 
 def _source_frames(source: Path, fps: Fraction, run: Int[Tensor, " n"]) -> UInt8[Tensor, "n 3 H W"]:
-    """The uncropped footage of a run that goes one way."""
+    """The uncropped footage of a run, which goes forwards or backwards."""
     first, last = int(run.min()), int(run.max())
     frames = list(read_video(source, fps, first, last + 1))
     return _images(frames if run[0] <= run[-1] else frames[::-1])

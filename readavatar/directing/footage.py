@@ -1,4 +1,4 @@
-"""The footage behind a new clip: the order in which it is played, and how the rendered crop is put back into it."""
+"""The footage behind a new clip: the order of its frames, and compositing of the rendered crop."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from readavatar.data.store import Crop
 
 
 def footage_order(num_frames: int, num_footage_frames: int, start: int = 0) -> Int[Tensor, " T"]:
-    """Play the footage from ``start`` forwards, then backwards, and so on: head and background never jump.
+    """Play the footage from ``start`` forwards, then backwards, and so on, without jumps.
 
     Args:
-        num_frames: T, of the new clip; any number.
+        num_frames: T, of the new clip.
         num_footage_frames: Of the footage.
         start: First footage frame.
 
@@ -24,7 +24,7 @@ def footage_order(num_frames: int, num_footage_frames: int, start: int = 0) -> I
         Footage frame of each new frame; neighbours differ by one at most.
 
     Raises:
-        ValueError: ``start`` is no frame of the footage.
+        ValueError: ``start`` is not a frame of the footage.
 
     Example:
         >>> from readavatar.directing.footage import footage_order
@@ -41,17 +41,16 @@ def footage_order(num_frames: int, num_footage_frames: int, start: int = 0) -> I
 
 
 def monotone_runs(order: Int[Tensor, " T"], longest: int) -> list[Int[Tensor, " n"]]:
-    """Cut ``order`` into runs that go one way and hold at most ``longest`` frames each.
+    """Split ``order`` into runs of one direction with at most ``longest`` frames each.
 
-    A video decoder goes forwards only; a run that goes backwards is decoded forwards and turned round, so ``longest``
-    bounds the frames in memory.
+    Video is decoded forwards; a backward run is decoded and then reversed, so that ``longest`` bounds the memory.
 
     Args:
-        order: Footage frame of each new frame, of ``footage_order``.
+        order: Footage frame of each new frame, from ``footage_order``.
         longest: Frames, 1 or more.
 
     Returns:
-        The runs, which joined are ``order``.
+        The runs, whose concatenation is ``order``.
 
     Example:
         >>> from readavatar.directing.footage import footage_order, monotone_runs
@@ -79,16 +78,16 @@ def composite(
     alpha: Float[Tensor, "1 size size"],
     crop: Crop,
 ) -> Float[Tensor, "3 source_height source_width"]:
-    """Blend a rendered crop over the frame of the footage that it was cut from.
+    """Composite a rendered crop over its frame of the footage.
 
     Args:
         source: Frame of the footage, [0, 1].
-        rendered: The crop as rendered, [0, 1].
-        alpha: How much of each pixel is rendered, [0, 1]; soft at the mask's edge.
-        crop: Where the crop lies in the source.
+        rendered: The rendered crop, [0, 1].
+        alpha: The rendered share of each pixel, [0, 1]; soft at the mask's edge.
+        crop: Place of the crop in the source.
 
     Returns:
-        The frame; untouched, to the bit, where ``alpha`` is zero.
+        The frame; bit-identical to the source where ``alpha`` is zero.
 
     Example:
         >>> import torch
@@ -112,7 +111,7 @@ def composite(
     centres = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
     grid = crop.source_to_clip(centres, size) * (2 / size) - 1
     layers = torch.cat([rendered, alpha])[None]
-    # Bicubic keeps the crop's sharpness when the source is larger; a smaller source needs the area's mean instead.
+    # Bicubic is sharp if the source is larger; a smaller source needs the mean over the area.
     if crop.size < size:
         layers = F.interpolate(layers, size=(round(crop.size),) * 2, mode="area")
     sampled = F.grid_sample(layers, grid[None].to(layers), mode="bicubic", padding_mode="border", align_corners=False)

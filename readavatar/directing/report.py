@@ -1,4 +1,4 @@
-"""Pictures of a clip, for people who would rather look: contact sheet, curves, one page."""
+"""Reports of a clip: contact sheet, plot of curves, and an HTML page."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from torch import Tensor
 from readavatar.files import replacing_file
 from readavatar.media.page import write_page
 
-matplotlib.use("Agg")  # no display on the machines that train
+matplotlib.use("Agg")  # works without a display
 
 
 def write_contact_sheet(
     path: str | Path, frames: Iterable[UInt8[np.ndarray, "H W 3"]], captions: Sequence[str], columns: int = 6
 ) -> None:
-    """Write a PNG of frames in rows, each with its caption under it.
+    """Write a PNG of frames in rows, each with a caption below.
 
     Args:
         path: The PNG.
-        frames: All of one size.
-        captions: One a frame.
-        columns: Frames a row.
+        frames: All of the same size.
+        captions: One for each frame.
+        columns: Frames in a row.
     """
     images = [Image.fromarray(frame) for frame in frames]
     if not images or len(images) != len(captions):
@@ -64,11 +64,11 @@ def write_curves(
         fps: Of ``emotion`` and ``expressions``.
         waveform: In [−1, 1].
         sample_rate: Hz.
-        emotion: In [0, 1]; the dimensions that are never used are left out.
+        emotion: In [0, 1]; emotions that never occur are left out.
         emotion_names: N names.
         expressions: Coefficients.
         expression_names: E names.
-        shown: Which expressions to plot; names the model does not have are left out.
+        shown: Names of expressions to plot; those that the model does not have are left out.
     """
     from matplotlib import pyplot
 
@@ -101,16 +101,16 @@ def write_report(
     note: str,
     pages: dict[str, str] | None = None,
 ) -> None:
-    """Write one HTML page: the clip (a file beside the page), pictures (inside the page) and a table.
+    """Write an HTML page with the clip (a file in the same folder), embedded pictures and a table.
 
     Args:
         path: The page.
         title: Its heading.
         clip: The clip's file name, relative to the page.
         pictures: PNG files by caption.
-        rows: Of the table: what, how much.
+        rows: Of the table: name and value.
         note: A paragraph under the heading.
-        pages: Pages beside this one, shown in it, by caption.
+        pages: By caption, pages in the same folder, shown in frames.
     """
     write_page(
         path,

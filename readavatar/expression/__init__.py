@@ -1,4 +1,4 @@
-"""Stage 2: speech and emotion → the motion of the face."""
+"""Stage 2: speech and emotion → motion of the face."""
 
 from readavatar.expression.inference import generate_expressions
 from readavatar.expression.module import ExpressionModule

@@ -1,10 +1,8 @@
-"""What the prior knows of emotions that a person was not filmed in, kept while that person is learnt.
+"""The networks of a training: from a prior if one fits, otherwise with random weights.
 
-A training's networks: from a prior where one fits, with random weights where none does.
-
-A prior is an avatar without footage, trained on many people: its networks' weights and what they were trained with. It
-fits a training whose speech features are the same and whose expressions it has by name; emotions are matched by name,
-too.
+A prior is an avatar without footage, trained on many people. It fits a training with the same speech features whose
+expressions it has by name; emotions are matched by name, too. Distillation keeps the prior's response to emotions that
+the training clips do not show.
 """
 
 from __future__ import annotations
@@ -30,25 +28,27 @@ from readavatar.expression.sync import SyncNetwork, lip_landmarks
 from readavatar.morphable import MorphableModel
 
 _WINDOWS = 4
-"""Of a batch: each is generated with and without an emotion, by both networks."""
+"""Number of windows of a batch; each is generated with and without an emotion, by both networks."""
 
 
 class EmotionDistillation(nn.Module):
-    """Asks that an emotion change the face as it does in the prior (distillation, Hinton et al. 2015; learning without
-    forgetting, Li & Hoiem 2016), for the emotions of which the clips show nothing."""
+    """A loss that keeps the prior's effect of emotions that the clips do not show.
+
+    Distillation: Hinton et al. 2015; learning without forgetting: Li & Hoiem 2016.
+    """
 
     def __init__(self, prior: ExpressionGenerator, emotions: Sequence[int]) -> None:
         """
         Args:
-            prior: Its generator for one person; stays as it is.
-            emotions: Indices of those to keep.
+            prior: The prior's generator for one person; it is not changed.
+            emotions: Indices of these emotions.
         """
         super().__init__()
         self.prior = prior.eval().requires_grad_(False)
         self.emotions = list(emotions)
 
     def train(self, mode: bool = True) -> EmotionDistillation:
-        """The prior never trains."""
+        """Keep the prior in evaluation mode."""
         return super().train(False)
 
     def forward(
@@ -57,7 +57,7 @@ class EmotionDistillation(nn.Module):
         batch: ExpressionBatch,
         distance: Callable[[Tensor, Tensor], Tensor],
     ) -> Float[Tensor, ""]:
-        """Mean distance between the two networks' effects of an emotion drawn at random, in sound of the batch."""
+        """Mean distance between the effects of a random emotion in both networks, for the batch's sound."""
         speech, blinks, person = (each[:_WINDOWS] for each in (batch.speech, batch.blinks, batch.person))
         size, num_frames, _ = speech.shape
         noise = slow_noise(size, num_frames, generator.num_noise, generator.fps).to(speech)[None]
@@ -67,7 +67,7 @@ class EmotionDistillation(nn.Module):
         asked = asked[:, None].expand(-1, num_frames, -1)
         without = torch.zeros_like(asked)
         was_training = generator.training
-        generator.eval()  # dropout would differ between the two and pass for an effect of the emotion
+        generator.eval()  # dropout would differ between both passes and look like an effect of the emotion
         ours = generator(speech, asked, blinks, noise, person) - generator(speech, without, blinks, noise, person)
         generator.train(was_training)
         with torch.no_grad():
@@ -81,28 +81,28 @@ class EmotionDistillation(nn.Module):
 Network = TypeVar("Network", bound=nn.Module)
 _PACKAGE = Path(readavatar.__file__).parent
 _FOLDERS = tuple(folder / "checkpoints" / "expression_prior" for folder in (_PACKAGE, _PACKAGE.parent))
-"""In the wheel; in a checkout."""
+"""In the wheel, and in a checkout."""
 CRITICS = "expression_critics"
-"""The avatar's part that holds what judged the generator in training: the discriminators and the sync expert."""
+"""The avatar's part with the networks of the generator's losses: the discriminators and the sync expert."""
 
 
 @dataclass(frozen=True)
 class ExpressionPrior:
-    """Trained networks, and how to address them by a training's own names."""
+    """The prior's networks, with the mapping to a training's expressions and emotions."""
 
     path: Path
     generator: AvatarPart
     critics: AvatarPart | None
     expression_columns: list[int]
-    """Of the prior's expressions, those of the training."""
+    """Index in the prior of each of the training's expressions."""
     emotion_columns: list[int | None]
-    """Likewise; None for an emotion that the prior does not know."""
+    """Likewise of the emotions; None for one that the prior does not have."""
 
     def build_generator(self, num_people: int, bounds: Float[Tensor, "E 2"]) -> ExpressionGenerator:
-        """The prior's generator in the training's names; its new people move as the prior's do on average.
+        """The prior's generator for the training's expressions and emotions. New people start with the mean style.
 
         Args:
-            num_people: Codes.
+            num_people: Number of people.
             bounds: Of the coefficients.
         """
         sizes = self.generator.config["network"] | {
@@ -124,7 +124,7 @@ class ExpressionPrior:
         return network
 
     def build_discriminator(self) -> ExpressionDiscriminator | None:
-        """The prior's discriminators, where the training has its expressions and emotions in its order."""
+        """The prior's discriminators; None if the training's expressions or emotions differ."""
         config = self._critic("discriminator")
         if config is None or (self.expression_columns, self.emotion_columns) != (
             list(range(config["num_expressions"])),
@@ -134,10 +134,10 @@ class ExpressionPrior:
         return self._load(ExpressionDiscriminator(**config), "discriminator")
 
     def build_sync_expert(self, lips: Float[Tensor, "E 60"]) -> SyncNetwork | None:
-        """The prior's sync expert on the training's face.
+        """The prior's sync expert for the training's face model; None if it has none.
 
         Args:
-            lips: Of ``lip_landmarks``.
+            lips: From ``lip_landmarks``.
         """
         config = self._critic("sync")
         return self._load(SyncNetwork(**config), "sync").on_face(lips).eval() if config else None
@@ -153,14 +153,14 @@ class ExpressionPrior:
 
 
 def find_prior(choice: str, description: Mapping) -> ExpressionPrior | None:
-    """The prior for a training.
+    """Find the prior for a training.
 
     Args:
-        choice: ``auto`` (one that comes with readavatar, if one fits), ``none``, or the folder of a prior or an avatar.
+        choice: ``auto`` (a shipped prior if one fits), ``none``, or the folder of a prior or an avatar.
         description: Of the data: ``speech_encoder``, ``expression_names``, ``emotion_names``, ``fps``.
 
     Raises:
-        UserError: The folder holds none, or it does not fit.
+        UserError: The folder has no prior, or it does not fit.
     """
     if choice == "none":
         return None
@@ -178,14 +178,14 @@ def find_prior(choice: str, description: Mapping) -> ExpressionPrior | None:
 
 
 def _misfit(config: Mapping, description: Mapping) -> str | None:
-    """Why a prior does not fit."""
+    """Why a prior does not fit; None if it fits."""
     if config["speech_encoder"]["fingerprint"] != description["speech_encoder"]["fingerprint"]:
         ours, theirs = (each["speech_encoder"] for each in (description, config))
-        return f"hears {theirs['name']} {theirs['layers'] or ''}, not {ours['name']} {ours['layers'] or ''}"
+        return f"uses {theirs['name']} {theirs['layers'] or ''}, not {ours['name']} {ours['layers'] or ''}"
     if config["fps"] != description["fps"]:
         return f"moves at {config['fps']} fps, not {description['fps']}"
     if missing := set(description["expression_names"]) - set(config["expression_names"]):
-        return f"does not know {len(missing)} of the expressions, such as '{min(missing)}'"
+        return f"lacks {len(missing)} of the expressions, such as '{min(missing)}'"
     return None
 
 
@@ -203,13 +203,13 @@ def _read(avatar: Avatar, description: Mapping) -> ExpressionPrior:
 
 @dataclass(frozen=True)
 class Networks:
-    """What a training needs; None where the settings do without."""
+    """The networks of a training; None for those that the settings do not need."""
 
     generator: ExpressionGenerator
     discriminator: ExpressionDiscriminator | None = None
     sync_expert: SyncNetwork | None = None
     has_trained_sync: bool = False
-    """Whether the expert is the prior's and needs no training."""
+    """Whether the expert is from the prior and needs no training."""
     distillation: EmotionDistillation | None = None
 
 
@@ -221,15 +221,17 @@ def build_networks(
     specification: ExpressionSpecification,
     model: MorphableModel,
 ) -> Networks:
-    """Build what the weights ask for: from the prior where there is one, else with random weights.
+    """Build the networks that the loss weights need: from the prior if there is one, else with random weights.
 
     Raises:
-        UserError: Only a code is to be learnt, and there is no prior that it could be learnt for.
+        UserError: Only a style code is to be trained, but there is no prior.
     """
     num_people = len(specification.people)
     if optimization.train == "code":
         if prior is None:
-            raise UserError("Expected a prior, to which a code is learnt (optimization.train: code), but none fits.")
+            raise UserError(
+                "Expected a prior for training only a style code (optimization.train: code), but none fits."
+            )
         generator = prior.build_generator(num_people, model.expression_bounds).requires_grad_(False)
         generator.codes.requires_grad_(True)
         generator.blink_rates.copy_(specification.blink_rates())

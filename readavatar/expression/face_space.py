@@ -1,10 +1,8 @@
-"""Expression coefficients measured on the face: what the viewer sees, cheaply.
+"""Distances between expressions in millimetres on the face, and scores of generated motion.
 
 A morphable model is linear in its expressions, so the mean square of the displacements of some vertices is a quadratic
-form in the coefficients, ``c · G · c`` with ``G = B Bᵀ / V`` (B: E × 3V). With a factor ``G = A Aᵀ`` of E columns at
-most, ``|c A|`` is their root mean square without a single vertex being computed.
-
-How good generated motion is, against the true motion of the same seconds.
+form in the coefficients, ``c · G · c`` with ``G = B Bᵀ / V`` (B: E × 3V). With a factor ``G = A Aᵀ`` of at most E
+columns, ``|c A|`` is the root mean square, without computing any vertex.
 """
 
 from __future__ import annotations
@@ -19,10 +17,10 @@ from readavatar.morphable.model import expression_displacements
 
 FACE_PARTS = ("lips", "face", "upper_face", "eyes", "brows")
 _LANDMARKS = {"eyes": slice(36, 48), "brows": slice(17, 27)}
-"""iBUG's; lids and brows move few vertices, which would drown in a face's."""
+"""iBUG's; lids and brows move few vertices, and would have little weight in a distance over the whole face."""
 _MILLIMETRES = 1000.0
 _SMALL = 1e-4
-"""mm²: keeps the root's gradient finite where two motions meet."""
+"""mm²: keeps the gradient of the root finite at a distance of 0."""
 _INNER_LIPS = ((61, 67), (62, 66), (63, 65))
 """Pairs of iBUG landmarks above and below the mouth's opening."""
 
@@ -49,7 +47,7 @@ class FaceSpace(nn.Module):
         return ((first - second) @ getattr(self, f"{part}_factor")).square().sum(-1).add(_SMALL).sqrt()
 
     def displacement(self, part: str, expressions: Float[Tensor, "*b E"]) -> Float[Tensor, "*b r"]:
-        """A part's motion in the fewest numbers: their square sum is the mean square of its vertices' displacements."""
+        """A part's motion as a short vector, whose squared norm is the mean square of its vertices' displacements."""
         return expressions @ getattr(self, f"{part}_factor")
 
     def opening(self, expressions: Float[Tensor, "*b E"]) -> Float[Tensor, "*b"]:
@@ -57,7 +55,7 @@ class FaceSpace(nn.Module):
         return expressions @ self.opening_slope + self.opening_at_rest
 
     def lip_error(self, predicted: Float[Tensor, "T E"], target: Float[Tensor, "T E"]) -> Float[Tensor, " T"]:
-        """Distance of the worst vertex of the lips in each frame."""
+        """Largest distance of a lip vertex in each frame."""
         difference = torch.einsum("te,evc->tvc", predicted - target, self.lip_displacements)
         return difference.norm(dim=-1).amax(-1)
 
@@ -65,19 +63,19 @@ class FaceSpace(nn.Module):
 def _factor(displacements: Float[Tensor, "E V 3"]) -> Float[Tensor, "E r"]:
     flat = displacements.flatten(1).double()
     values, vectors = torch.linalg.eigh(flat @ flat.mT / displacements.shape[1])
-    kept = values > 1e-8 * values.max()  # a Gram matrix is singular where expressions do not move the part
+    kept = values > 1e-8 * values.max()  # a Gram matrix is singular if some expressions do not move the part
     return (vectors[:, kept] * values[kept].sqrt()).float()
 
 
 def score_motion(
     samples: Float[Tensor, "S T E"], target: Float[Tensor, "T E"], space: FaceSpace
 ) -> dict[str, Float[Tensor, ""]]:
-    """Compare several motions drawn for one sound with the true one.
+    """Compare several motions generated for one sound with the true one.
 
     Args:
-        samples: S draws.
-        target: The truth.
-        space: Measures on the face.
+        samples: S generated motions.
+        target: The true motion.
+        space: Of the face model.
 
     Returns:
         ``lip_error``: of the worst lip vertex, mean over frames and samples, millimetres.
@@ -101,12 +99,12 @@ def score_motion(
 
 
 def _spread(part: str, expressions: Float[Tensor, "T E"], space: FaceSpace) -> Float[Tensor, ""]:
-    """Root mean square over a part's vertices of their distance from where they are on average."""
+    """Root mean square distance of a part's vertices from their mean positions."""
     return motion_std(space.displacement(part, expressions)).square().sum().sqrt()
 
 
 def describe_scores(scores: dict[str, Float[Tensor, ""]]) -> str:
-    """One line for people."""
+    """The scores as one line of text."""
     number = {name: float(value) for name, value in scores.items()}
     return (
         f"lip error {number['lip_error']:.2f} mm (mean of samples {number['lip_error_of_mean']:.2f}), mouth opening's "

@@ -1,7 +1,4 @@
-"""Motion of any length from a trained generator.
-
-What an avatar does with a sound: its expressions, frame by frame, on the footage's own head.
-"""
+"""Inference of stage 2: motion of any length from a trained generator, and an avatar's motion for a sound."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from readavatar.speech import SpeechEncoder
 from readavatar.types import TrackedFace
 
 _BETWEEN_BLINKS = 0.5
-"""Seconds, at least."""
+"""Least time between two blinks, seconds."""
 _NOISE_SECONDS = (0.08, 0.3, 1.2)
 """Standard deviations of the Gaussians that smooth the noise: a flash of the brows, a syllable, a phrase."""
 
@@ -33,14 +30,14 @@ _NOISE_SECONDS = (0.08, 0.3, 1.2)
 def slow_noise(
     num_sequences: int, num_frames: int, num_channels: int, fps: float, generator: torch.Generator | None = None
 ) -> Float[Tensor, "B F K"]:
-    """Gaussian noise of unit variance that changes slowly; the channels take turns in how slowly.
+    """Smooth Gaussian noise of unit variance; channels alternate between the time scales.
 
     Args:
         num_sequences: B.
         num_frames: F.
         num_channels: K.
-        fps: Frames a second.
-        generator: Of random numbers; None takes the global one.
+        fps: Frames per second.
+        generator: Random generator; None takes the global one.
     """
     noise = torch.zeros(num_sequences, num_frames, num_channels)
     for turn, seconds in enumerate(_NOISE_SECONDS):
@@ -61,14 +58,14 @@ def random_blinks(num_frames: int, fps: float, rate: float, generator: torch.Gen
 
     Args:
         num_frames: F.
-        fps: Frames a second.
-        rate: Blinks a second, on average.
-        generator: Of random numbers.
+        fps: Frames per second.
+        rate: Mean number of blinks per second.
+        generator: Random generator.
     """
     if rate <= 0:
         return torch.zeros(num_frames)
     mean = max(1 / rate - _BETWEEN_BLINKS, _BETWEEN_BLINKS)
-    count = 10 + int(2 * num_frames / fps * rate)  # more than there will be
+    count = 10 + int(2 * num_frames / fps * rate)  # more than needed
     waits = _BETWEEN_BLINKS - mean * torch.rand(count, generator=generator).clamp(min=1e-6).log()
     times = waits.cumsum(0) - mean * torch.rand((), generator=generator)
     return blink_pulses((times * fps)[(times > 0) & (times < num_frames / fps)], num_frames, fps)
@@ -84,16 +81,16 @@ def generate_expressions(
     person: int = 0,
     blinks: Float[Tensor, " T"] | None = None,
 ) -> Float[Tensor, "T E"]:
-    """Draw one of the motions that fit a sound and an emotion.
+    """Generate one of the motions that fit a sound and an emotion.
 
     Args:
-        generator: Trained.
+        generator: A trained generator.
         speech_features: Of every frame.
         emotion: Of every frame, in [0, 1].
-        seed: Which motion; equal seeds give equal motions.
+        seed: Of the motion; equal seeds give equal motions.
         chunk: Frames computed at once; the result does not depend on it.
-        person: Whose style, of the people the generator was trained with.
-        blinks: Of ``blink_pulses``; by default random ones, as often as that person blinks.
+        person: Index of the person whose style is used.
+        blinks: From ``blink_pulses``; by default random ones at the person's rate.
     """
     if len(speech_features) != len(emotion):
         raise ValueError(
@@ -109,7 +106,7 @@ def generate_expressions(
     parts, whose = [], torch.tensor([person], device=device)
     for first in range(0, len(emotion), chunk):
         last = min(first + chunk, len(emotion))
-        near = torch.arange(first - context, last + context).clamp(0, len(emotion) - 1)  # the ends are held
+        near = torch.arange(first - context, last + context).clamp(0, len(emotion) - 1)  # the ends are repeated
         inputs = (values[near].to(device)[None] for values in (speech_features, emotion, blinks))
         around = noise[None, :, first : last + 2 * context].to(device)
         parts.append(generator(*inputs, around, whose)[0, 0])
@@ -118,7 +115,7 @@ def generate_expressions(
 
 
 _FOOTAGE_EXPRESSIONS = ("eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp")
-"""Lids that follow the eyes; the gaze is the footage's, so these are too."""
+"""Expressions that follow the gaze; both are taken from the footage."""
 
 
 def generate_motion(
@@ -133,28 +130,28 @@ def generate_motion(
     device: torch.device | str = "cpu",
     load_encoder: Callable[[dict], SpeechEncoder] = load_described_encoder,
 ) -> Float[Tensor, "T E"]:
-    """Stage 2: the expression coefficients of every frame, learnt at the network's own rate and given at the footage's.
+    """Generate the expression coefficients of every frame, resampled from the network's rate to the footage's.
 
     Args:
-        avatar: With an expression part.
-        footage: Whose expressions are replaced.
+        avatar: An avatar with an expression part.
+        footage: The footage whose expressions are replaced.
         waveform: 16 kHz.
         emotion: In the avatar's emotions.
         num_frames: T.
         fps: Of the footage.
-        seed: Which motion.
-        style: Whose, of the people that the avatar learned from; by default the first's.
-        device: Where to compute; the result is on the CPU.
-        load_encoder: Finds the speech encoder of a description; it is moved to the device.
+        seed: Of the motion.
+        style: Name of the person whose style is used; by default the first of the training.
+        device: For the computation; the result is on the CPU.
+        load_encoder: Loads the described speech encoder; it is moved to the device.
 
     Raises:
-        UserError: Footage in another morphable model than the avatar's, or a style that it did not learn.
+        UserError: The footage has another morphable model than the avatar, or the style is unknown.
     """
     part = avatar.part("expression")
     if tuple(part.config["expression_names"]) != footage.expression_names:
         raise UserError(
             f"Expected footage fitted with the morphable model '{part.config['morphable_model']}' that the avatar "
-            f"'{avatar.path}' learned its expressions in, but it is fitted with '{footage.morphable_model}'; fit both "
+            f"'{avatar.path}' was trained with, but it is fitted with '{footage.morphable_model}'; fit both "
             "again."
         )
     people = part.config["people"]
@@ -177,7 +174,7 @@ def generate_motion(
 def with_footage_gaze(
     expressions: Float[Tensor, "T E"], footage: TrackedFace, order: Int[Tensor, " T"]
 ) -> Float[Tensor, "T E"]:
-    """Expressions whose lids follow the eyes of the footage, played in an order, since the gaze is the footage's."""
+    """Replace the expressions that follow the gaze by those of the footage, in the order of its frames."""
     columns = [index for index, name in enumerate(footage.expression_names) if name.startswith(_FOOTAGE_EXPRESSIONS)]
     expressions = expressions.clone()
     expressions[:, columns] = footage.coefficients.expression_coefficients[order][:, columns]
@@ -185,6 +182,6 @@ def with_footage_gaze(
 
 
 def retargeted(footage: TrackedFace, order: Int[Tensor, " T"], expressions: Float[Tensor, "T E"]) -> TrackedFace:
-    """The footage's head, light and gaze in the new order, with new expressions."""
+    """The footage's head pose, lighting and gaze in the given order, with new expressions."""
     coefficients = dataclasses.replace(footage.coefficients.frames(order), expression_coefficients=expressions)
     return dataclasses.replace(footage, coefficients=coefficients, lighting=footage.lighting[order])

@@ -1,4 +1,4 @@
-"""What motion is trained by: distances on the face, the lips' closure, a sync expert and the discriminators."""
+"""Losses of the generator: distances on the face, lip closure, a sync expert and discriminators."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from readavatar.optimization.losses import (
 )
 
 _CLOSED = 0.15
-"""Lips count as closed in the lowest such share of the range of openings (5th to 95th percentile)."""
+"""Lips count as closed in the lowest share of the range of openings (5th to 95th percentile)."""
 
 
 def energy_score(
@@ -34,16 +34,16 @@ def energy_score(
     target: Float[Tensor, "B T E"],
     repulsion: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """Mean distance of samples to the target, less half the mean distance between samples.
+    """Mean distance of samples to the target minus half the mean distance between samples.
 
-    The energy score (Gneiting & Raftery 2007, eq. 22) is least, on average, when the samples are distributed as the
-    targets are; with one sample it is a regression.
+    The energy score (Gneiting & Raftery 2007, eq. 22) is smallest in expectation if the samples have the distribution
+    of the targets; with one sample it is a regression.
 
     Args:
         distance: Between two motions, frame by frame.
-        samples: S motions drawn for the same sound.
-        target: The true one.
-        repulsion: Times the distance between samples; 0 is a regression of each.
+        samples: S motions generated for the same sound.
+        target: The true motion.
+        repulsion: Weight of the distance between samples; 0 is a regression.
     """
     score = distance(samples, target.expand_as(samples)).mean()
     if len(samples) == 1:
@@ -55,12 +55,12 @@ def energy_score(
 def closure_loss(
     predicted: Float[Tensor, "*b"], target: Float[Tensor, "*b"], is_closed: Bool[Tensor, "*b"]
 ) -> Float[Tensor, ""]:
-    """Mean square of how much wider the lips are open than the truth's, over the frames in which those are closed.
+    """Mean square of the excess opening of the lips over frames in which the true lips are closed.
 
     Args:
         predicted: Opening, millimetres.
         target: The true opening.
-        is_closed: Where the truth's lips are closed.
+        is_closed: Frames with truly closed lips.
     """
     excess = (predicted - target).clamp(min=0).square() * is_closed
     return excess.sum() / is_closed.sum().clamp(min=1)
@@ -79,11 +79,11 @@ class ExpressionObjective(nn.Module):
     ) -> None:
         """
         Args:
-            weights: Of the terms; one whose network is missing is left out.
-            optimization: Of the discriminators' step.
-            networks: What judges the generator.
+            weights: Of the terms; a term whose network is missing is left out.
+            optimization: For the discriminators' step.
+            networks: The discriminators, the sync expert and the distillation.
             space: Distances on the face.
-            expressions: Of the training clips; they tell when lips count as closed.
+            expressions: Of the training clips, for the range of lip openings.
         """
         super().__init__()
         self.optimization, self.space = optimization, space
@@ -107,10 +107,10 @@ class ExpressionObjective(nn.Module):
         """The generator's objective, and each term's value.
 
         Args:
-            generator: Which drew the samples.
-            batch: For which it drew them.
+            generator: The generator of the samples.
+            batch: The training windows.
             samples: S motions for each window.
-            repulsion: Of ``energy_score``.
+            repulsion: For ``energy_score``.
             step: Of the training.
         """
         target = batch.expressions
@@ -122,7 +122,7 @@ class ExpressionObjective(nn.Module):
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
             standard = generator.standard_expressions
-            fake, real = (self._judge(generator, standard(motion), batch) for motion in (samples[0], target))
+            fake, real = (self._judgement(generator, standard(motion), batch) for motion in (samples[0], target))
             terms["adversarial"] = lambda: generator_hinge_loss(fake)
             terms["matching"] = lambda: feature_matching_loss(fake, real)
         if self.sync_expert is not None:
@@ -135,30 +135,30 @@ class ExpressionObjective(nn.Module):
     def discriminator_step(
         self, generator: ExpressionGenerator, batch: ExpressionBatch, generated: Float[Tensor, "B T E"], penalised: bool
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """The discriminators' hinge loss with the gradient penalty where it is due, and without.
+        """The discriminators' hinge loss with the gradient penalty (if ``penalised``), and without it.
 
         Args:
-            generator: Standardises motion and speech.
+            generator: For the standardisation of motion and speech.
             batch: True motion.
             generated: One motion for each window.
-            penalised: Whether the penalty is due.
+            penalised: Whether to add the penalty.
         """
         settings = self.optimization
         self.discriminator.requires_grad_(True)
-        # The penalty is on standardised motion: per raw unit a coefficient that hardly moves has a huge gradient, and
-        # the discriminators would learn to say the same of everything.
+        # The penalty is on standardised motion: in raw units, coefficients that hardly move have a huge gradient, and
+        # the discriminators would become constant.
         true = generator.standard_expressions(batch.expressions).requires_grad_(penalised)
         false = generator.standard_expressions(generated)
-        real = self._judge(generator, true, batch)
+        real = self._judgement(generator, true, batch)
         other = replace(batch, speech=batch.speech.roll(1, 0), emotion=batch.emotion.roll(1, 0))
-        fake, mismatched = self._judge(generator, false, batch), self._judge(generator, true.detach(), other)
+        fake, mismatched = self._judgement(generator, false, batch), self._judgement(generator, true.detach(), other)
         loss = discriminator_hinge_loss(real, [(1.0, fake), (settings.mismatch, mismatched)])
         if not penalised:
             return loss, loss.detach()
         penalty = r1_penalty(real, true) * true.shape[1]  # per frame
         return loss + settings.r1 * settings.r1_every * penalty, loss.detach()
 
-    def _judge(
+    def _judgement(
         self, generator: ExpressionGenerator, motion: Float[Tensor, "B T E"], batch: ExpressionBatch
     ) -> Judgement:
         """The discriminators on standardised motion."""

@@ -1,4 +1,4 @@
-"""Training the expression network."""
+"""The LightningModule of stage 2."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TEST_SAMPLES = 8
 
 
 class ExpressionModule(AdversarialModule):
-    """Learns how a person moves their face when they speak; the batches come from ``ExpressionData``."""
+    """Trains the generator of a person's facial motion; batches come from ``ExpressionData``."""
 
     def __init__(
         self,
@@ -42,11 +42,11 @@ class ExpressionModule(AdversarialModule):
     ) -> None:
         """
         Args:
-            network: Sizes.
+            network: Sizes of the networks.
             weights: Of the losses.
             optimization: Learning rates and everything else that a step depends on.
-            prior: Where to begin: ``auto`` is the prior that comes with readavatar, where it fits the clips' speech
-                features and expressions; ``none`` begins at random; or an avatar's folder.
+            prior: Initial networks: ``auto`` is the shipped prior, if it fits the clips' speech features and
+                expressions; ``none`` is random weights; or an avatar's folder.
         """
         super().__init__()
         self.network, self.weights, self.optimization, self.prior = network, weights, optimization, prior
@@ -58,7 +58,7 @@ class ExpressionModule(AdversarialModule):
         model = load_morphable_model(specification.morphable_model)
         prior = find_prior(self.prior, specification.description())
         if prior:
-            _LOGGER.info("Beginning from the prior '%s'.", prior.path)
+            _LOGGER.info("Starting from the prior '%s'.", prior.path)
         begins_trained = prior and self.optimization.train == "all"
         self.rate = self.optimization.rate_from_prior if begins_trained else 1.0
         networks = build_networks(self.network, self.weights, self.optimization, prior, specification, model)
@@ -70,11 +70,11 @@ class ExpressionModule(AdversarialModule):
         )
 
     def requirements(self) -> dict[str, int]:
-        """What the data has to give: ``context``, frames on either side of a window."""
+        """The data's requirements: ``context``, frames on either side of a window."""
         return {"context": self.generator.context}
 
     def on_fit_start(self) -> None:
-        """The sync expert learns first, from the same clips."""
+        """Train the sync expert first, on the same clips."""
         expert = self.objective.sync_expert
         if expert is None or bool(self.has_trained_sync):
             return
@@ -142,7 +142,7 @@ class ExpressionModule(AdversarialModule):
         self.examples.append((target, samples[0]))
 
     def on_validation_epoch_end(self) -> None:
-        """Say how good it is."""
+        """Print the scores."""
         self._report("val")
 
     def on_test_epoch_end(self) -> None:
@@ -162,7 +162,7 @@ class ExpressionModule(AdversarialModule):
         return [plot_curves(path.with_suffix(".png"), self.generator.fps, curves, "mouth opening, mm")]
 
     def avatar_parts(self) -> list[dict]:
-        """The averaged network and what it was trained with, for the avatar's folder; with it what can go on."""
+        """The averaged network with its configuration, and the networks for fine-tuning, for the avatar's folder."""
         network, description = self.ema.module, self.specification.description()
         parts = [{"name": "expression", "network": network, "config": {"network": network.config, **description}}]
         critics = {"discriminator": self.objective.discriminator, "sync": self.objective.sync_expert}

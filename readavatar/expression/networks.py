@@ -1,9 +1,8 @@
-"""Speech, emotion, noise and a person's code → expression coefficients.
+"""The generator (speech, emotion, noise and a person's code → expression coefficients) and its discriminators.
 
-Nothing here is padded: T + 2 · context frames in, T out. What a frame becomes depends on the frames around it alone,
-not on where a window begins, so that any length in chunks equals the whole.
-
-The networks that judge motion: is it true, and does it go with this sound, emotion and person?
+The generator has no padding: T + 2 · context frames in, T out. A frame only depends on the frames around it, so that
+the result in chunks equals the whole. The discriminators rate whether motion is real and fits the sound, emotion and
+person.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from readavatar.expression.settings import Kind
 _CONDITION_WIDTH = 64
 _NUM_HEADS = 4
 _CODE_STD = 0.5
-"""Of the people's codes before training."""
+"""Standard deviation of the people's codes before training."""
 _RARE = 4.0
-"""Emotions and blinks are 0 most of the time; this brings them to about unit variance, and they are learnt as soon."""
+"""Scale of emotions and blinks, which are mostly 0, to about unit variance."""
 _LEAST_STD = 1e-3
-"""A feature that hardly varies in training is not to explode in use."""
+"""Least standard deviation of a feature, for the division."""
 _LEAK = 0.1
-"""Slope beyond a coefficient's bounds, in training."""
+"""Slope outside a coefficient's bounds, in training."""
 
 
 class _Steered(nn.Module):
@@ -90,7 +89,7 @@ _BLOCKS = {"convolution": _ConvolutionBlock, "transformer": _TransformerBlock}
 
 
 class ExpressionGenerator(nn.Module):
-    """A residual network over time; emotion, noise and the person's code steer every block."""
+    """A residual network over time; emotion, noise and the person's code modulate every block."""
 
     def __init__(
         self,
@@ -107,22 +106,22 @@ class ExpressionGenerator(nn.Module):
         dropout: float,
         speech_noise: float,
     ) -> None:
-        """All sizes are given: their defaults are those of ``NetworkSettings``.
+        """All sizes are required; ``NetworkSettings`` has their defaults.
 
         Args:
             num_speech_features: D.
             num_emotions: N.
             num_expressions: E.
-            fps: Of the features and the motion; says how fast the noise changes.
+            fps: Of the features and the motion; it determines how fast the noise changes.
             kind: Of the blocks.
             width: Channels of the blocks.
             reaches: One block each: the dilation of its convolution over three frames, or how many frames to either
                 side its attention spans.
             num_noise: Channels of noise.
-            num_people: P; each has a code for how they move.
+            num_people: P; each has a style code.
             code_width: Numbers in a code.
             dropout: Of the blocks, and twice that of the speech features.
-            speech_noise: Standard deviation of what is added to the standardised speech features in training.
+            speech_noise: Standard deviation of noise added to the standardised speech features in training.
         """
         super().__init__()
         self.config = {
@@ -141,7 +140,7 @@ class ExpressionGenerator(nn.Module):
         }
         self.fps, self.num_noise, self.speech_noise = fps, num_noise, speech_noise
         self.context = sum(reaches)
-        """Frames that the network looks at before and after the one it gives."""
+        """Frames before and after an output frame that it depends on."""
         self.register_buffer("speech_mean", torch.zeros(num_speech_features))
         self.register_buffer("speech_std", torch.ones(num_speech_features))
         self.register_buffer("expression_mean", torch.full((num_expressions,), 0.5))
@@ -150,7 +149,7 @@ class ExpressionGenerator(nn.Module):
         self.register_buffer("blink_rates", torch.zeros(num_people))
         """Hz, of each person."""
         self.codes = nn.Parameter(_CODE_STD * torch.randn(num_people, code_width))
-        self.speech_dropout = nn.Dropout1d(2 * dropout)  # whole features, so that it leans on no single one
+        self.speech_dropout = nn.Dropout1d(2 * dropout)  # drops whole features
         self.speech_projection = nn.Linear(num_speech_features, width)
         self.condition = nn.Sequential(
             nn.Linear(num_emotions + code_width + 1 + num_noise, _CONDITION_WIDTH),
@@ -167,7 +166,7 @@ class ExpressionGenerator(nn.Module):
         expressions: Float[Tensor, "G E"],
         bounds: Float[Tensor, "E 2"],
     ) -> None:
-        """Take the statistics of the training data, and the coefficients' least and greatest values."""
+        """Set the statistics of the training data, and the coefficients' bounds."""
         self.speech_mean.copy_(speech.mean(0))
         self.speech_std.copy_(speech.std(0).clamp(min=_LEAST_STD))
         self.expression_mean.copy_(expressions.mean(0))
@@ -183,7 +182,7 @@ class ExpressionGenerator(nn.Module):
         return (expressions - self.expression_mean) / self.expression_std
 
     def inside(self, values: Float[Tensor, "B F C"], motion: Float[Tensor, "B T E"]) -> Float[Tensor, "B T C"]:
-        """What belongs to the T frames of a motion, of the F that the network was given for it."""
+        """The values of a motion's T frames, among the network's F input frames."""
         return values[:, self.context : self.context + motion.shape[1]]
 
     def forward(
@@ -197,14 +196,14 @@ class ExpressionGenerator(nn.Module):
         """F = T + 2 · context frames of features, emotion and blinks, and S noises → S motions of T frames."""
         num_samples = len(noise)
         code = self.codes[person][:, None].expand(-1, emotion.shape[1], -1)
-        told = torch.cat([_RARE * emotion, code, _RARE * blinks[..., None]], dim=-1)[None].expand(
+        known = torch.cat([_RARE * emotion, code, _RARE * blinks[..., None]], dim=-1)[None].expand(
             num_samples, -1, -1, -1
         )
-        condition = self.condition(torch.cat([told, noise], dim=-1)).flatten(0, 1)
-        heard = self.standard_speech(speech)
-        if self.training:  # with dropout, what keeps minutes of speech from being learned by heart
-            heard = torch.addcmul(heard, torch.randn_like(heard), heard.new_tensor(self.speech_noise))
-        hidden = self.speech_projection(self.speech_dropout(heard.mT).mT).repeat(
+        condition = self.condition(torch.cat([known, noise], dim=-1)).flatten(0, 1)
+        standard = self.standard_speech(speech)
+        if self.training:  # with dropout, against overfitting to minutes of speech
+            standard = torch.addcmul(standard, torch.randn_like(standard), standard.new_tensor(self.speech_noise))
+        hidden = self.speech_projection(self.speech_dropout(standard.mT).mT).repeat(
             num_samples, 1, 1
         ) + self.condition_projection(condition)
         for block in self.blocks:
@@ -213,10 +212,10 @@ class ExpressionGenerator(nn.Module):
         return self._within_bounds(self.head(F.silu(hidden))).unflatten(0, (num_samples, -1))
 
     def _within_bounds(self, standard: Float[Tensor, "B T E"]) -> Float[Tensor, "B T E"]:
-        """The inverse of ``standard_expressions``, clamped; in training with a slope beyond the bounds, too.
+        """The inverse of ``standard_expressions``, clamped; in training, with a small slope outside the bounds.
 
-        Most coefficients rest at a bound (an open lid is a blink of exactly 0). A sigmoid would be driven into its tail
-        there, out of which no gradient leads back.
+        Most coefficients are often exactly at a bound (an open lid is a blink of 0). A sigmoid would saturate there,
+        and its gradient would vanish.
         """
         free = self.expression_mean + self.expression_std * standard
         low, high = self.expression_bounds.unbind(-1)
@@ -225,7 +224,7 @@ class ExpressionGenerator(nn.Module):
 
 
 class _PatchDiscriminator(nn.Module):
-    """Judges overlapping stretches of motion, each with the sound and emotion around it."""
+    """Rates overlapping stretches of motion, each with its sound and emotion."""
 
     def __init__(self, num_inputs: int, width: int) -> None:
         super().__init__()
@@ -286,13 +285,13 @@ class ExpressionDiscriminator(nn.Module):
         emotion: Float[Tensor, "B T N"],
         code: Float[Tensor, "B I"],
     ) -> list[list[Float[Tensor, "B _ _"]]]:
-        """Features and, last, verdicts (above 0: true) of each discriminator.
+        """The features and, last, the logits (above 0: real) of each discriminator.
 
         Args:
-            expressions: Standardised; their velocity is judged with them.
+            expressions: Standardised; their velocity is also an input.
             speech: Standardised features of the same frames.
             emotion: Of the same frames.
-            code: Of who moves.
+            code: The person's style code.
         """
         velocity = F.pad(expressions.diff(dim=1), (0, 0, 1, 0))
         code = code[:, None].expand(-1, expressions.shape[1], -1)

@@ -1,4 +1,4 @@
-"""What a training of the expression network can be told."""
+"""Settings of a training of the expression network."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ Train = Literal["all", "code"]
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """Sizes of the generator and the discriminators; a prior's own take their place."""
+    """Sizes of the generator and the discriminators; a prior has its own."""
 
     kind: Kind = "convolution"
     """Of the generator's blocks."""
     width: int = 96
     """Channels of the generator's blocks."""
     reaches: tuple[int, ...] = (1, 2, 4, 8, 1, 2)
-    """One block each: how many frames it sees on either side."""
+    """One block each: its frames of context on either side."""
     num_noise: int = 16
     """Channels of noise; 0 leaves one motion for each sound."""
     code_width: int = 16
-    """Numbers that tell how a person moves."""
+    """Length of a person's style code."""
     dropout: float = 0.1
     """Of the generator's blocks, and twice that of the speech features."""
     speech_noise: float = 0.3
     """Added to the standardised speech features in training."""
     discriminator_width: int = 64
     discriminator_scales: int = 3
-    """Discriminators, each of which sees the motion at half the rate of the one before."""
+    """Number of discriminators, each at half the frame rate of the one before."""
 
     @property
     def generator_sizes(self) -> dict[str, Any]:
-        """What ``ExpressionGenerator`` takes of these, by its parameters' names."""
+        """The arguments of ``ExpressionGenerator`` among them, by name."""
         sizes = asdict(self)
         return {name: size for name, size in sizes.items() if not name.startswith("discriminator_")}
 
@@ -45,53 +45,52 @@ class LossWeights:
     lips: float = 1.0
     """Position of the lips' vertices."""
     face: float = 0.5
-    """Of the whole face's."""
+    """Position of the whole face's vertices."""
     upper_face: float = 0.5
-    """Of those above the nose's tip, which move little and would drown in the face's."""
+    """Position of the vertices above the nose's tip, which move little."""
     eyes: float = 0.5
-    """Of the lids' landmarks."""
+    """Position of the lids' landmarks."""
     brows: float = 0.5
-    """Of the brows'."""
+    """Position of the brows' landmarks."""
     velocity: float = 2.0
-    """Change of all of them from frame to frame."""
+    """Change of all these positions from frame to frame."""
     closure: float = 0.5
-    """Lips kept apart where the truth closes them (p, b, m)."""
+    """Opening of the lips where the true lips are closed (p, b, m)."""
     adversarial: float = 0.1
-    """The discriminators' verdict."""
+    """The discriminators' logits."""
     matching: float = 0.1
     """L1 between the discriminators' features."""
     sync: float = 0.1
-    """Lips that a frozen expert does not take for those of the sound."""
+    """Dissimilarity of lips and sound, by a frozen sync expert."""
     distillation: float = 1.0
-    """What an emotion that the clips do not show does to the face, against what it does in the prior."""
+    """Effect of emotions that the clips do not show, compared with the prior's."""
 
 
 @dataclass(frozen=True)
 class OptimizationSettings:
-    """How the weights are found."""
+    """Settings of the optimization."""
 
     learning_rate: float = 5e-3
     """Of the generator, by Adam with β = (0.5, 0.99); falls along half a cosine to a twentieth."""
     discriminator_learning_rate: float = 1e-3
-    """Of the discriminators, by Adam with β = (0, 0.99); falls alike."""
+    """Of the discriminators, by Adam with β = (0, 0.99); with the same decay."""
     train: Train = "all"
-    """``code`` learns how a person moves and leaves the prior's networks as they are: for seconds of footage."""
+    """``code`` trains only the person's style code and keeps the prior's networks: for seconds of footage."""
     rate_from_prior: float = 0.2
-    """Times the learning rates of what begins from a prior: it is to be kept, not found."""
+    """Factor on the learning rates of networks from a prior."""
     samples: int = 2
-    """Motions drawn for every sound in a step: with two or more, the distance between them counts as much in a position
-    term's favour as the distance to the truth counts against (the energy score, Gneiting & Raftery 2007, eq. 22, whose
-    best is the true distribution); with one, the terms are a regression and mute what the sound does not tell."""
+    """Motions generated for every sound in a step. With two or more, position terms are the energy score (Gneiting &
+    Raftery 2007, eq. 22), which rewards the distance between samples and is optimal for the true distribution. With
+    one, they are a regression, which averages over motion that the sound does not determine."""
     warm_up: float = 0.5
-    """Share of the training over which the distance between samples comes to count in full: they learn first what the
-    sound and the emotion tell, then to differ in what these don't."""
+    """Share of the training over which the weight of the distance between samples rises to 1."""
     mismatch: float = 0.5
-    """Weight of true motion with another window's sound and emotion, as an example of the false."""
+    """Weight of real motion with another window's sound and emotion, as a kind of fake sample."""
     r1: float = 0.1
     """Weight of the discriminators' gradient penalty (Mescheder et al. 2018)."""
     r1_every: int = 8
-    """Batches between two gradient penalties, whose weight grows as much."""
+    """Batches between two gradient penalties, whose weight is multiplied by it."""
     ema_decay: float = 0.998
-    """Of the averaged weights, which are those that are tested and exported."""
+    """Decay of the averaged weights, which are tested and exported."""
     clip_gradients: float = 10.0
     """Largest norm of the generator's gradient."""

@@ -1,13 +1,12 @@
-"""A speech–lip-motion network: how well some tenths of a second of speech and of moving lips belong together.
+"""A sync network: the similarity of some tenths of a second of speech and of lip motion.
 
-Two towers give unit vectors that lie close where sound and lips are of the same moment (SyncNet, Chung & Zisserman
-2016), learnt by contrast (InfoNCE, van den Oord et al. 2018) with other moments of the same take and of other takes.
-Frozen, it is a critic of generated motion (Prajwal et al. 2020); another one, trained apart on other seeds, is the
-judge of ``sync_offset``.
+Two towers compute unit vectors that are close for sound and lips of the same moment (SyncNet, Chung & Zisserman 2016),
+trained by contrast (InfoNCE, van den Oord et al. 2018) with other moments of the same take. A frozen network is a sync
+expert, a loss for generated motion (Prajwal et al. 2020); another one, trained separately on other seeds, is the judge
+of ``sync_offset``.
 
-The lips are the velocities of their landmarks in millimetres: what an emotion's smile or a person's resting mouth adds
-has no velocity and cannot decide, and a landmark is the same on every face model. No convolution is padded: F frames
-in, F − 2 · context out.
+The input is the velocity of the lip landmarks in millimetres: a constant offset by an emotion or a person's mouth has
+no effect, and landmarks are the same on every face model. No convolution is padded: F frames in, F − 2 · context out.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ _LIP_LANDMARKS = slice(48, 68)
 _MILLIMETRES = 1000.0
 _LEAST_STD = 1e-3
 _FIRST_SCALE, _MOST_SCALE = 10.0, 50.0
-"""One over the temperature, at first and at most; beyond, a few windows alone would make the gradient."""
+"""One over the temperature: initial and largest value; above it, a few windows would dominate the gradient."""
 _STEADY = 0.1
-"""Added to the motion vectors' length, which is about ``embedding`` ** 0.5: a gradient that stays finite."""
+"""Added to the length of the motion vectors (about ``embedding`` ** 0.5), so that the gradient is finite."""
 
 
 def lip_landmarks(model: MorphableModel) -> Float[Tensor, "E 60"]:
@@ -64,12 +63,12 @@ class SyncNetwork(nn.Module):
             num_expressions: E.
             width: Channels of both towers.
             embedding: C, length of the vectors that are compared.
-            context: Frames on either side that a vector looks at: windows of 2 · context + 1 frames.
+            context: Frames on either side that a vector depends on: windows of 2 · context + 1 frames.
             dropout: Of the towers.
             speech_dropout: Of whole speech features.
-            speech_noise: Standard deviation of what is added to the standardised speech features in training.
+            speech_noise: Standard deviation of noise added to the standardised speech features in training.
             vigour_spread: Standard deviation of the logarithm of a factor on each window's motion in training.
-            motion_noise: Of what is added to the landmarks in training, in root mean squares of their speed.
+            motion_noise: Of noise added to the landmarks in training, relative to the root mean square of their speed.
         """
         super().__init__()
         self.config = {
@@ -97,11 +96,11 @@ class SyncNetwork(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(math.log(_FIRST_SCALE)))
 
     def standardise_by(self, takes: Sequence[SpokenMotion], lips: Float[Tensor, "E 60"]) -> None:
-        """Take the statistics of the training data, and the face that it is played on.
+        """Set the statistics of the training data, and the face model of its motion.
 
         Args:
             takes: Speech features (T, D) and expression coefficients (T, E) of the same frames.
-            lips: Of ``lip_landmarks``.
+            lips: From ``lip_landmarks``.
         """
         speech = torch.cat([speech for speech, _ in takes])
         velocities = torch.cat([_velocity((expressions @ lips)[None])[0] for _, expressions in takes])
@@ -114,7 +113,7 @@ class SyncNetwork(nn.Module):
         """The same network for motion in another face model's expressions.
 
         Args:
-            lips: Of ``lip_landmarks`` of that model.
+            lips: From ``lip_landmarks`` of that model.
         """
         twin = copy.deepcopy(self)
         twin.config["num_expressions"] = len(lips)
@@ -126,17 +125,17 @@ class SyncNetwork(nn.Module):
         """One over the temperature."""
         return self.log_scale.exp().clamp(max=_MOST_SCALE)
 
-    def hear(self, speech: Float[Tensor, "B F D"]) -> Float[Tensor, "B T C"]:
+    def embed_speech(self, speech: Float[Tensor, "B F D"]) -> Float[Tensor, "B T C"]:
         """Unit vectors of windows of speech around T = F − 2 · context frames."""
-        heard = (speech - self.speech_mean) / self.speech_std
+        standard = (speech - self.speech_mean) / self.speech_std
         if self.training:
-            heard = heard + self.speech_noise * torch.randn_like(heard)
-        return F.normalize(self.speech_tower(heard.mT).mT, dim=-1)
+            standard = standard + self.speech_noise * torch.randn_like(standard)
+        return F.normalize(self.speech_tower(standard.mT).mT, dim=-1)
 
-    def see(self, expressions: Float[Tensor, "B F E"]) -> Float[Tensor, "B T C"]:
+    def embed_motion(self, expressions: Float[Tensor, "B F E"]) -> Float[Tensor, "B T C"]:
         """Unit vectors of windows of lip motion."""
         motion = expressions @ self.lips / self.lip_speed
-        if self.training:  # people open their mouths more or less, and trackers tremble
+        if self.training:  # people open their mouths more or less, and trackers have jitter
             motion = motion * (self.vigour_spread * torch.randn(len(motion), 1, 1).to(motion)).exp()
             motion = motion + self.motion_noise * torch.randn_like(motion)
         vectors = self.lip_tower(_velocity(motion).mT).mT
@@ -144,44 +143,44 @@ class SyncNetwork(nn.Module):
 
     def forward(self, speech: Float[Tensor, "B F D"], expressions: Float[Tensor, "B F E"]) -> Float[Tensor, "B T"]:
         """Similarity in [−1, 1] of speech and lips around T = F − 2 · context frames."""
-        return (self.hear(speech) * self.see(expressions)).sum(-1)
+        return (self.embed_speech(speech) * self.embed_motion(expressions)).sum(-1)
 
 
 def contrastive_loss(
-    heard: Float[Tensor, "B T C"], seen: Float[Tensor, "B T C"], scale: Float[Tensor, ""]
+    speech: Float[Tensor, "B T C"], motion: Float[Tensor, "B T C"], scale: Float[Tensor, ""]
 ) -> Float[Tensor, ""]:
-    """InfoNCE in both directions: each moment against all others of the same stretch.
+    """InfoNCE in both directions: each moment against all other moments of the same stretch.
 
-    Other takes are no contrast: they add nothing to that of other moments, which already say something else, in trials,
-    and among the same people, voices and emotions nothing but time can decide.
+    Other takes are not used: in experiments they did not help, and within one take, with the same person, voice and
+    emotion, only the timing differs.
 
     Args:
-        heard: Of ``SyncNetwork.hear``.
-        seen: Of ``SyncNetwork.see``, the same frames.
+        speech: From ``SyncNetwork.embed_speech``.
+        motion: From ``SyncNetwork.embed_motion``, the same frames.
         scale: One over the temperature.
     """
-    similarity = scale * heard @ seen.mT
+    similarity = scale * speech @ motion.mT
     return (_cross_entropy(similarity) + _cross_entropy(similarity.mT)) / 2
 
 
 def sync_loss(
     expert: SyncNetwork, speech: Float[Tensor, "B F D"], expressions: Float[Tensor, "B F E"]
 ) -> Float[Tensor, ""]:
-    """One minus the mean similarity, in [0, 2]; the gradient goes to the expressions alone.
+    """One minus the mean similarity, in [0, 2]; only the expressions get a gradient.
 
     Args:
-        expert: Frozen and in evaluation mode, as ``train_sync_expert`` gives it.
+        expert: Frozen and in evaluation mode, as from ``train_sync_expert``.
         speech: Features as the expert was trained on, F > 2 · context frames.
         expressions: Of the same frames.
 
     Raises:
-        ValueError: The expert is in training mode, whose noise is no part of a verdict.
+        ValueError: The expert is in training mode, which adds noise.
     """
     if expert.training:
         raise ValueError("Expected the sync expert in evaluation mode, but it is in training mode.")
     with torch.no_grad():
-        heard = expert.hear(speech)
-    return 1 - (heard * expert.see(expressions)).sum(-1).mean()
+        embedded = expert.embed_speech(speech)
+    return 1 - (embedded * expert.embed_motion(expressions)).sum(-1).mean()
 
 
 def _layers(num_inputs: int, width: int, embedding: int, reach: int, dropout: float) -> Iterator[nn.Module]:

@@ -1,7 +1,4 @@
-"""By how many frames motion is late against its speech, as a trained speech–lip-motion network judges it.
-
-How a speech–lip-motion network is trained: half a minute on one core, however much speech there is.
-"""
+"""Training a sync network, and measuring by how many frames motion is late against its speech."""
 
 from __future__ import annotations
 
@@ -18,32 +15,32 @@ from readavatar.expression.sync import SpokenMotion, SyncNetwork, contrastive_lo
 from readavatar.progress import track
 
 MAX_OFFSET = 15
-"""Frames searched to either side."""
+"""Largest offset that is searched, frames to either side."""
 LEAST_WINDOWS = 60
-"""Windows of lips in a take: with fewer, a chance peak is as high as a true one."""
+"""Least number of windows in a take; with fewer, chance peaks are as high as true ones."""
 SURE = 1.7
-"""Least confidence. Of 852 stretches of 4 to 10 s of real lips with real speech of another moment, person or language,
-1 to 2 in a hundred reached it, whichever encoder and seed; with their own, about half of 4 s, two thirds to four fifths
-of 5 s, and all of 8 s."""
+"""Least confidence. Of 852 stretches of 4 to 10 s of real lips with wrong speech (another moment, person or language),
+1 to 2 % reach it, with every encoder and seed. With their own speech, about half of those of 4 s reach it, two thirds
+to four fifths of 5 s, and all of 8 s."""
 _PEAK_HALF_WIDTH = 4
-"""Frames beside the peak that belong to it."""
+"""Frames to either side that belong to the peak."""
 
 
 @dataclass(frozen=True)
 class SyncOffset:
-    """What was measured."""
+    """The result of a measurement."""
 
     frames: float
-    """By how many frames the motion comes after the speech; negative where the speech is late."""
+    """By how many frames the motion is late; negative if the speech is late."""
     confidence: float
-    """How much nearer than at any other place, times the root of the number of windows: the chance differences between
-    places shrink with that root."""
+    """Margin of the similarity over any other offset, times the square root of the number of windows, since random
+    differences shrink with that root."""
     distances: Float[Tensor, " offsets"]
     """One minus the mean similarity at each offset from −``MAX_OFFSET`` to ``MAX_OFFSET``, in [0, 2]."""
 
     @property
     def is_sure(self) -> bool:
-        """Whether the speech is this motion's at all."""
+        """Whether the speech belongs to this motion."""
         return self.confidence >= SURE
 
 
@@ -54,7 +51,7 @@ def sync_offset(network: SyncNetwork, speech: Float[Tensor, "T D"], expressions:
     Args:
         network: Trained, in evaluation mode; for coefficients of another face model than it was trained on, first
             ``SyncNetwork.on_face``.
-        speech: Features as the network was trained on.
+        speech: Features of the encoder that the network was trained with.
         expressions: Of the same frames.
 
     Raises:
@@ -63,11 +60,14 @@ def sync_offset(network: SyncNetwork, speech: Float[Tensor, "T D"], expressions:
     least = LEAST_WINDOWS + 2 * network.context
     if len(speech) < least:
         raise UserError(f"Expected {least} frames or more to measure an offset, but got {len(speech)}.")
-    heard, seen = network.hear(speech[None])[0], network.see(expressions[None])[0]
-    count = len(heard)
+    speech_vectors, motion_vectors = network.embed_speech(speech[None])[0], network.embed_motion(expressions[None])[0]
+    count = len(speech_vectors)
     similarity = torch.stack(
         [
-            (heard[max(0, -offset) : count - max(0, offset)] * seen[max(0, offset) : count - max(0, -offset)])
+            (
+                speech_vectors[max(0, -offset) : count - max(0, offset)]
+                * motion_vectors[max(0, offset) : count - max(0, -offset)]
+            )
             .sum(-1)
             .mean()
             for offset in range(-MAX_OFFSET, MAX_OFFSET + 1)
@@ -78,10 +78,10 @@ def sync_offset(network: SyncNetwork, speech: Float[Tensor, "T D"], expressions:
 
 
 def describe_offset(offset: SyncOffset) -> str:
-    """One line for people."""
+    """The result as one line of text."""
     trust = f"(confidence {offset.confidence:.1f}; {SURE} and more is trusted)"
     if not offset.is_sure:
-        return f"the lips do not follow the speech, or too little is said to tell {trust}"
+        return f"the lips do not follow the speech, or there is too little speech {trust}"
     if abs(offset.frames) < 0.5:
         return f"lips and speech are in time, to within half a frame {trust}"
     late = "lips are" if offset.frames > 0 else "speech is"
@@ -89,7 +89,7 @@ def describe_offset(offset: SyncOffset) -> str:
 
 
 def _peak(similarity: Float[Tensor, " offsets"]) -> tuple[float, float]:
-    """Where the similarity is greatest (a parabola through the neighbours), and by how much."""
+    """The offset of the greatest similarity (by a parabola through the neighbours), and its margin."""
     best = int(similarity.argmax())
     fraction = 0.0
     if 0 < best < len(similarity) - 1:
@@ -102,9 +102,9 @@ def _peak(similarity: Float[Tensor, " offsets"]) -> tuple[float, float]:
 
 MOST_STEPS, BATCH_SIZE = 600, 16
 WINDOW = 64
-"""Frames of each window of a batch: its moments are one another's contrast."""
+"""Frames of each window in a batch, within which moments are contrasted."""
 MOST_PASSES = 128
-"""Through the data: of 48 s of one person, four times as many make held-out moments harder to tell apart."""
+"""Most passes through the data: with 48 s of one person, four times as many are worse on held-out data."""
 _LEARNING_RATE, _WARM_UP, _WEIGHT_DECAY = 2e-3, 0.1, 1e-2
 
 
@@ -117,21 +117,21 @@ def train_sync_expert(
     network: SyncNetwork | None = None,
     progress: bool | None = None,
 ) -> SyncNetwork:
-    """Train a network to tell which lips belong to which speech.
+    """Train a sync network; it takes half a minute on one core.
 
     Args:
-        takes: Speech features (T, D) and expression coefficients (T, E) of the same frames; silences do not hurt.
-        lips: Of ``lip_landmarks`` of the model that the coefficients are of.
-        steps: Batches; by default ``MOST_STEPS``, or fewer where the data is little (``MOST_PASSES``).
+        takes: Speech features (T, D) and expression coefficients (T, E) of the same frames; silences are allowed.
+        lips: From ``lip_landmarks`` of the coefficients' model.
+        steps: Batches; by default ``MOST_STEPS``, or fewer for little data (``MOST_PASSES``).
         seed: Of the weights, the windows and the noise; the same seed gives the same network on the same machine.
-        network: To be trained further (it is changed); by default a new one.
+        network: A network to fine-tune in place; by default a new one.
         progress: Draw a progress bar; by default only within ``progress_bars()``.
 
     Returns:
-        The network for use: in evaluation mode and frozen.
+        The trained network, in evaluation mode and frozen.
 
     Raises:
-        UserError: Takes that do not fit together, or none of them is long enough.
+        UserError: Speech and expressions differ in length, or no take is long enough.
     """
     window = _window_length(takes)
     long_enough = [take for take in takes if len(take[0]) >= window]
@@ -145,12 +145,12 @@ def train_sync_expert(
             network.standardise_by(takes, lips)
         network.train().requires_grad_(True)
         optimizer = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
-        # OneCycleLR divides by the warm-up's length less one: ten steps would be one too few, or many.
+        # OneCycleLR divides by the warm-up's length minus one, which is 0 for ten steps.
         planned = max(2 * round(1 / _WARM_UP), steps)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, planned, pct_start=_WARM_UP)
         for _ in track(range(steps), "Learning sync", enabled=progress):
             speech, expressions = _draw(long_enough, starts, window)
-            loss = contrastive_loss(network.hear(speech), network.see(expressions), network.scale)
+            loss = contrastive_loss(network.embed_speech(speech), network.embed_motion(expressions), network.scale)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -178,7 +178,7 @@ def _num_steps(takes: Sequence[SpokenMotion]) -> int:
 
 
 def _draw(takes: Sequence[SpokenMotion], starts: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    """A batch of windows; every place in the takes is as likely as any other."""
+    """A batch of windows, uniform over all places in the takes."""
     chosen = torch.multinomial(starts.float(), BATCH_SIZE, replacement=True)
     places = [(takes[index], int(torch.randint(int(starts[index]), ()))) for index in chosen.tolist()]
     speech, expressions = (

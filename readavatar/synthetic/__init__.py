@@ -1,4 +1,4 @@
-"""The digital actor: speech and video whose every coefficient is known."""
+"""The digital actor: synthetic speech and video with known coefficients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Digital actors' performances → batches for the expression stage: priors, benchmarks and ablations train on these."""
+"""Performances of digital actors → batches for the expression stage: for priors, benchmarks and ablations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from readavatar.synthetic.retarget import retarget
 
 
 class ActorData(ExpressionData):
-    """As many characters as are asked for, each with minutes of speech in every emotion; nothing is rendered."""
+    """Characters with minutes of speech in every emotion each, without rendering."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class ActorData(ExpressionData):
         minutes: float = 10.0,
         held_out_minutes: float = 0.5,
         held_out_actors: int = 4,
-        languages: list[str] = ["en"],  # noqa: B006 (jsonargparse reads it; nobody writes to it)
+        languages: list[str] = ["en"],  # noqa: B006 (jsonargparse reads it; it is not changed)
         change_sound: bool = False,
         neutral_only: list[int] = [],  # noqa: B006
         morphable_model: str = "auto",
@@ -45,21 +45,21 @@ class ActorData(ExpressionData):
         """
         Args:
             first_actor: Seed of the first character; the others follow.
-            num_actors: Characters.
-            minutes: Of each.
-            held_out_minutes: Of each that is tested on: other sentences.
-            held_out_actors: Test on so many of them at most.
-            languages: That they speak.
-            change_sound: Put most of the sound into rooms and noise, so that real recordings are not strange.
-            neutral_only: Seeds of characters who are only seen in neutral.
-            morphable_model: Whose expressions; ``auto`` is ICT-FaceKit where it is on this machine, else the built-in.
-            speech_encoder: Of ``load_speech_encoder``.
-            layers: Its layers.
-            fps: Frames a second.
+            num_actors: Number of characters.
+            minutes: Of speech for each character.
+            held_out_minutes: Of other sentences for testing, for each tested character.
+            held_out_actors: Largest number of characters for testing.
+            languages: Of the speech.
+            change_sound: Add room acoustics and noise to most of the sound, for robustness on real recordings.
+            neutral_only: Seeds of characters who are only neutral.
+            morphable_model: Of the expressions; ``auto`` is ``ict`` if it is installed, else ``builtin``.
+            speech_encoder: Name for ``load_speech_encoder``.
+            layers: Its hidden layers.
+            fps: Frames per second.
             window_seconds: Length of the windows.
-            batch_size: Windows.
-            emotion_coding: ``one_hot`` forgets the strength of the labels, ``none`` the labels.
-            num_workers: Processes that load; windows are cheap, so that none is usually best.
+            batch_size: Windows in a batch.
+            emotion_coding: ``one_hot`` ignores the strength of the labels, ``none`` the labels.
+            num_workers: Processes that load; 0 is usually best, since windows are cheap to make.
             seed: Of the order of the windows.
         """
         if num_actors < 1:
@@ -74,7 +74,7 @@ class ActorData(ExpressionData):
             window_seconds=window_seconds,
             batch_size=batch_size,
             emotion_coding=emotion_coding,
-            muted_share=0.0,  # they have muted shots of their own
+            muted_share=0.0,  # the takes include muted ones
             num_workers=num_workers,
             seed=seed,
         )
@@ -85,7 +85,7 @@ class ActorData(ExpressionData):
         self.morphable_model = morphable_model
 
     def read_clips(self) -> tuple[list[ExpressionClip], list[tuple[ExpressionClip, int]]]:
-        """Let them act."""
+        """Generate the performances."""
         name = self.morphable_model
         self.face_model = ("ict" if find_asset("ict_facekit") else "builtin") if name == "auto" else name
         self.model = load_morphable_model(self.face_model)

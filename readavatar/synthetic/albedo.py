@@ -1,6 +1,6 @@
-"""What an actor is painted like: skin, hair, brows, lips and eyes over a morphable model's texture coordinates.
+"""An actor's albedo: skin, hair, brows, lips and eyes over a morphable model's texture coordinates.
 
-A model with an albedo of its own is tinted; one without is painted by its regions and landmarks. All colours are
+A model's own albedo is tinted; a model without one is painted by its regions and landmarks. All colours are
 linear-light reflectances.
 """
 
@@ -67,12 +67,12 @@ def make_albedo(model: MorphableModel, paint: Paint, size: int = 512) -> Float[T
     colours[skin] *= _blotches(positions[skin], np.random.default_rng([paint.seed, 3]))[:, None]
     outside = regions < 0
     nearest = distance_transform_edt(outside, return_distances=False, return_indices=True)
-    colours = colours[tuple(nearest)]  # repeat each chart's edge outwards, so that no look-up blends with emptiness
+    colours = colours[tuple(nearest)]  # extend each chart's edge, so that look-ups do not blend with empty texels
     return torch.from_numpy(np.clip(colours, 0, 1)).permute(2, 0, 1).float().contiguous()
 
 
 def _texel_surface(model: MorphableModel, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where each texel lies on the template (size, size, 3), metres, and in which region (size, size), −1 in none."""
+    """Each texel's position on the template (size, size, 3), metres, and its region (size, size), −1 for none."""
     uvs = model.uvs
     flat = torch.stack(
         [uvs[:, 0] * 2 - 1, 1 - uvs[:, 1] * 2, torch.zeros_like(uvs[:, 0]), torch.ones_like(uvs[:, 0])], -1
@@ -85,7 +85,7 @@ def _texel_surface(model: MorphableModel, size: int) -> tuple[np.ndarray, np.nda
 
 
 def _tint(albedo: np.ndarray, regions: np.ndarray, names: tuple[str, ...], paint: Paint) -> np.ndarray:
-    """A model's own albedo in another skin, hair and eye colour: what is far darker than its skin is its hair."""
+    """Change the skin, hair and eye colour of a model's own albedo; texels much darker than the skin are hair."""
     index = {name: i for i, name in enumerate(names)}
     colours = albedo.copy()
     skin = np.isin(regions, [index[name] for name in ("face", "head") if name in index])
@@ -94,7 +94,7 @@ def _tint(albedo: np.ndarray, regions: np.ndarray, names: tuple[str, ...], paint
     hairiness = 1 - _smoothstep((darkness - 0.25) / 0.3)[:, None]
     hair_typical = np.median(albedo[skin][hairiness[:, 0] > 0.5], axis=0) if (hairiness > 0.5).any() else typical
     as_skin = albedo[skin] * paint.skin / typical
-    # At the hair's edge the texel is a mixture: its lightness belongs to the skin in it, not to a strand.
+    # At the edge of the hair, a texel is a mixture of skin and hair.
     as_hair = paint.hair * np.clip(albedo[skin] / hair_typical, 0.5, 1.8)
     colours[skin] = as_skin + hairiness * (as_hair - as_skin)
     for eye in ("eyeball_left", "eyeball_right"):
@@ -128,7 +128,7 @@ def _paint(model: MorphableModel, positions: np.ndarray, regions: np.ndarray, pa
         elif name in ("eye_socket_left", "eye_socket_right"):
             colours[inside] = 0.35 * paint.skin * [1.0, 0.7, 0.7]
         else:
-            # No light is traced, so that the mouth's depth has to be in its paint.
+            # There are no shadows, so that the mouth's depth is painted into the albedo.
             depth = torch.from_numpy(landmarks[51, 2] - at[:, 2:])
             colours[inside] = np.array(_PLAIN[name]) * light_in_mouth(depth).numpy()
     lips = Polygon(landmarks[48:60, :2]).contains_points(positions[..., :2].reshape(-1, 2)).reshape(regions.shape)
@@ -160,7 +160,7 @@ def _painted_skin(at: np.ndarray, landmarks: np.ndarray, paint: Paint) -> np.nda
         hair = np.maximum(hair, 0.75 * _smoothstep(1.8 - _distance(at, lid) / (0.0012 * scale)))
     for lid in (landmarks[[39, 40, 41, 36]], landmarks[[45, 46, 47, 42]]):
         hair = np.maximum(hair, 0.35 * _smoothstep(1.8 - _distance(at, lid) / (0.0009 * scale)))
-    # A hairline: a plane that falls from the forehead to the nape, and in front of the ears a little lower.
+    # A hairline: a plane that falls from the forehead to the nape, and slightly lower in front of the ears.
     top = landmarks[27, 1] + 0.058 * scale
     line = top + 0.75 * (at[:, 2] - landmarks[27, 2] + 0.01)
     above = at[:, 1] - np.where(at[:, 2] > 0, np.minimum(line, top), line)
@@ -173,7 +173,7 @@ def _painted_skin(at: np.ndarray, landmarks: np.ndarray, paint: Paint) -> np.nda
 def _painted_eye(at: np.ndarray, model: MorphableModel, region: str, paint: Paint) -> np.ndarray:
     eyeball = model.template[model.region(region)].double().numpy()
     centre = (eyeball.min(0) + eyeball.max(0)) / 2
-    # Models differ in their eyeballs' size, people hardly in their irises' (11.7 mm) at pupils that are 63 mm apart.
+    # Irises have almost the same size on all people (11.7 mm, for pupils 63 mm apart), eyeballs of models do not.
     outward = np.linalg.norm((at - centre)[:, :2], axis=1) / (2 * abs(centre[0])) * 63.0
     outward = np.where(at[:, 2] > centre[2], outward, 12.0)[:, None]
     sclera = np.array([0.66, 0.62, 0.58]) * (1 - 0.45 * _smoothstep((outward - 6.5) / 5))
@@ -185,7 +185,7 @@ def _painted_eye(at: np.ndarray, model: MorphableModel, region: str, paint: Pain
 
 
 def _blotches(at: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A factor around 1 on the skin: slow blotches and a few moles, so that no cheek is featureless."""
+    """A factor around 1 on the skin: low-frequency blotches and a few moles, as texture."""
     num_waves = 48
     directions = generator.normal(size=(num_waves, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)

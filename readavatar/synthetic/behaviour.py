@@ -1,6 +1,6 @@
-"""What a face does besides speaking and feeling: blinks, saccades, brow beats, head sway; all drawn at random.
+"""Random behaviour besides speech and emotion: blinks, saccades, brow beats and head sway.
 
-None of it follows from the sound (brow beats do in part), so that the same sentence has many true performances.
+It does not depend on the sound (except brow beats in part), so that a sentence has many true performances.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Gestures:
     blink: np.ndarray
     """0 open, 1 closed."""
     gaze_target: np.ndarray
-    """(T, 2) radians, world: (yaw to the subject's left, pitch up) of what the actor looks at, from the camera."""
+    """(T, 2) radians, world: (yaw to the subject's left, pitch up) of the gaze target relative to the camera."""
     brow_beat: np.ndarray
     """0 at rest, 1 the strongest."""
     head_sway: np.ndarray
@@ -48,10 +48,10 @@ def behave(
 
     Args:
         times: (T,) seconds.
-        phonemes: What is said; brows and head stress some of its stressed vowels.
-        blink_rate: (T,) blinks a second.
-        brow_rate: (T,) factor on how often the brows beat; 1 is usual.
-        generator: Of all that is random here; the order of the draws below is part of a seed's meaning.
+        phonemes: Of the speech; brows and head accent some of its stressed vowels.
+        blink_rate: (T,) blinks per second.
+        brow_rate: (T,) factor on the rate of brow beats; 1 is usual.
+        generator: Random generator; the order of the draws below must not change, since seeds depend on it.
     """
     blink_generator, gaze_generator, brow_generator, sway_generator = generator.spawn(4)
     beats = _brow_beats(times, phonemes, brow_rate, brow_generator)
@@ -112,7 +112,7 @@ def _stressed_vowels(phonemes: tuple[Phoneme, ...]) -> list[float]:
 def _brow_beats(
     times: np.ndarray, phonemes: tuple[Phoneme, ...], rate: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    """Raised brows at a fourth of the stressed vowels, a little off them, and now and then anywhere."""
+    """Raised brows near a quarter of the stressed vowels, and occasionally elsewhere."""
     beats = np.zeros_like(times)
     centres = []
     for centre in _stressed_vowels(phonemes):

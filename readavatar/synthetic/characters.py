@@ -1,6 +1,7 @@
-"""A person without a face: the voice and the ways of acting that a performance's coefficients and sound depend on.
+"""Characters and actors: persons drawn from a seed.
 
-Who acts: a person drawn from a seed.
+A character has a voice and a style of acting, which determine sound and coefficients. An actor also has a shape,
+colours, lighting and a backdrop, for rendering.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from readavatar.synthetic.voice import VOICES, Voice
 ACCENTS = (
     "en-us", "en-gb-x-rp", "en-gb-scotland", "en-us-nyc", "en-029", "en-gb-x-gbclan", "en-gb-x-gbcwmd",
 )  # fmt: skip
-"""espeak-ng's Englishes."""
+"""espeak-ng's varieties of English."""
 LOW_SPEAKERS = (
     "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "Alex", "Andy", "Denis", "Diogo", "Gene", "Henrique", "Hugo",
     "Jacky", "Lee", "Mario", "Michael", "Mike", "Storm", "boris", "ed", "edward", "gustave", "ian", "iven",
@@ -34,28 +35,28 @@ HIGH_SPEAKERS = (
     "f1", "f2", "f3", "f4", "f5", "Alicia", "Andrea", "Annie", "Nguyen", "anika", "aunty", "belinda", "grandma",
     "linda", "shelby", "steph", "steph2", "zac", "caleb",
 )  # fmt: skip
-"""espeak-ng's speaker variants whose phonemes' onsets lie within 12 ms of where their sound begins; robots and croaks
-left out. Half of the characters have a high voice."""
+"""espeak-ng's speaker variants whose phoneme onsets are within 12 ms of the sound's, without robots and croaks. Half of
+the characters have a high voice."""
 
 FACTOR_SPREAD = 0.15
-"""Standard deviation of the logarithm of how far an expression goes on one face and on the next."""
+"""Standard deviation over characters of the logarithm of an expression's amplitude."""
 SIDE_SPREAD = 0.03
-"""… and between a face's two sides."""
+"""The same between the two sides of a face."""
 RESTING_EXPRESSIONS = (
     "mouthFrown", "mouthPress", "mouthDimple", "browInnerUp", "browDown", "eyeSquint", "eyeBlink", "cheekSquint",
 )  # fmt: skip
-"""What faces at rest differ in, pairs of expressions."""
+"""Expressions in which faces at rest differ."""
 LARGEST_OFFSET = 0.06
 RESTING_CLOSURE = 1.0
-"""Characters close their mouths in silence whatever they feel, so that what learns from them does so, too: a jaw that
-hung open through every pause of a surprised voice would be the emotion's, but looks like a sync error."""
+"""Characters close their mouths in silence in every emotion, and networks learn this: a jaw that stays open in the
+pauses of a surprised voice looks like a sync error."""
 RESTING_SHARE = 0.4
-"""Of the above that a face at rest shows a little of."""
+"""Share of ``RESTING_EXPRESSIONS`` that a face at rest shows."""
 
 
 @dataclass(frozen=True)
 class Character:
-    """Who acts, as far as sound and coefficients tell: an ``Actor`` without shape, colours, light and place."""
+    """The voice and style of a person, without an ``Actor``'s shape, colours, lighting and place."""
 
     seed: int
     voice: Voice
@@ -63,17 +64,17 @@ class Character:
 
 
 def make_character(seed: int) -> Character:
-    """Draw a character; the same seed gives the same one. The draws are wider than ``make_actor``'s.
+    """Draw a character; the same seed gives the same one. They vary more than those of ``make_actor``.
 
     Args:
-        seed: 0 or more. Takes made for training and for judging should come from different seeds.
+        seed: 0 or more. Use different seeds for training and for evaluation.
     """
     voice_generator, style_generator, habit_generator = np.random.default_rng([seed, 9]).spawn(3)
     return Character(seed, draw_voice(voice_generator), draw_style(style_generator, habit_generator))
 
 
 def draw_voice(generator: np.random.Generator) -> Voice:
-    """Any of espeak-ng's Englishes and speakers, at 120 to 220 words a minute."""
+    """A random variety of English and speaker of espeak-ng, at 120 to 220 words per minute."""
     speakers = HIGH_SPEAKERS if generator.random() < 0.5 else LOW_SPEAKERS
     accent, speaker = (names[int(generator.integers(len(names)))] for names in (ACCENTS, speakers))
     return Voice(
@@ -86,7 +87,7 @@ def draw_voice(generator: np.random.Generator) -> Voice:
 
 
 def draw_style(generator: np.random.Generator, habit_generator: np.random.Generator) -> Style:
-    """How someone acts, and what is theirs alone."""
+    """A random style of acting, with individual habits."""
     return Style(
         vigour=generator.uniform(0.75, 1.25),
         decay=generator.uniform(10, 18),
@@ -115,12 +116,12 @@ def draw_habits(generator: np.random.Generator) -> dict[str, tuple[float, float]
 
 
 SHAPE_SPREAD = 0.7
-"""Standard deviations of the identity modes that actors are drawn with; at 1 some look odd."""
+"""Standard deviation of actors' identity modes; with 1, some look unnatural."""
 
 
 @dataclass(frozen=True)
 class Actor:
-    """One person, and the light and backdrop they are filmed in."""
+    """One person with a voice and style, and the lighting of the film."""
 
     seed: int
     shape_coefficients: Float[Tensor, " S"]
@@ -131,7 +132,7 @@ class Actor:
     voice: Voice
     style: Style
     translation: tuple[float, float, float]
-    """Where the head rests in the world, metres."""
+    """Resting position of the head in the world, metres."""
 
 
 def make_actor(seed: int, model: MorphableModel, *, texture_size: int = 512) -> Actor:
@@ -155,7 +156,7 @@ def make_actor(seed: int, model: MorphableModel, *, texture_size: int = 512) -> 
 
 
 def _draw_lighting(generator: np.random.Generator) -> Float[Tensor, "9 3"]:
-    """A soft key light from in front and above, to one side, over an ambient light of a slightly other colour."""
+    """A soft key light from the front, above and one side, and an ambient light of a slightly different colour."""
     lighting = np.zeros((9, 3))
     ambient = generator.uniform(0.62, 0.78) * np.exp(generator.normal(0, 0.03, 3))
     key = generator.uniform(0.28, 0.42) * np.exp(generator.normal(0, 0.04, 3))
@@ -164,26 +165,26 @@ def _draw_lighting(generator: np.random.Generator) -> Float[Tensor, "9 3"]:
     lighting[0] = ambient
     for row, axis in ((1, 1), (2, 2), (3, 0)):  # y, z, x
         lighting[row] = direction[axis] * key
-    # The second order sharpens the key's edge a little.
+    # The second order makes the key light slightly sharper.
     lighting[7] = 0.25 * direction[0] * direction[2] * key
     lighting[4] = 0.25 * direction[0] * direction[1] * key
     return torch.from_numpy(lighting).float()
 
 
 def _resting_place(model: MorphableModel, shape: Float[Tensor, " S"]) -> tuple[float, float, float]:
-    """So that the landmarks' box lies in the picture's centre, a little low to leave room for the hair."""
+    """The head's position: the landmarks' box is in the picture's centre, a little lower to leave room for the hair."""
     landmarks = model.landmarks_3d(model(shape[None], torch.zeros(1, model.num_expressions)))[0]
     middle = (landmarks.amin(0) + landmarks.amax(0)) / 2
     return (-float(middle[0]), -float(middle[1]) - 0.014, -DISTANCE)
 
 
 def make_backdrop(seed: int, size: int, zoom: float = 1.0) -> Float[Tensor, "3 size size"]:
-    """A wall in soft light with blurred spots of colour, and shoulders in a plain shirt; linear light.
+    """A softly lit wall with blurred spots of colour, and shoulders in a plain shirt; linear light.
 
     Args:
-        seed: Whose wall and shirt.
+        seed: Of the wall and the shirt.
         size: Height and width, pixels.
-        zoom: Of the lens; 1 shows all that there is, 2 the middle half.
+        zoom: Of the lens; 1 shows the whole backdrop, 2 its middle half.
     """
     generator = np.random.default_rng([seed, 6])
     across = ((np.arange(size) + 0.5) / size * 2 - 1) / zoom

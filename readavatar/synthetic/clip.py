@@ -1,4 +1,4 @@
-"""An actor's take, written as a clip store."""
+"""Films of a digital actor's performance, written as clip stores."""
 
 from __future__ import annotations
 
@@ -55,24 +55,24 @@ def write_actor_clip(
     """Film a digital actor: frames, sound, masks, landmarks, emotion and every frame's true coefficients.
 
     Args:
-        path: The clip store's folder; one that is there is replaced.
-        seed: Who acts: face, colours, voice, style, light and backdrop.
-        take: The same person's other performances: the behaviour and, without ``sentences``, what is said.
-        sentences: What is said; by default four of ``SENTENCES``; an empty list is a muted shot.
+        path: The clip store's folder; an existing one is replaced.
+        seed: Of the actor: face, colours, voice, style, lighting and backdrop.
+        take: Number of the performance: its behaviour and, without ``sentences``, its text.
+        sentences: The text; by default four of ``SENTENCES``; an empty list gives a muted clip.
         emotion: By default neutral.
         size: Height and width, pixels; even.
         zoom: Of the lens: 1 shows head and shoulders, 1.4 fills the frame with the head.
-        fps: Frames a second.
+        fps: Frames per second.
         morphable_model: What ``load_morphable_model`` takes.
-        duration: Seconds: the least that the clip lasts, and a muted shot's length (by default 2).
-        noise: The sensor's, standard deviation of full white.
-        compress: x264's quality (crf) that the frames go through, as a camera's would; by default the frames are
+        duration: Least length of the clip, seconds, and length of a muted clip (by default 2).
+        noise: Standard deviation of the sensor noise, relative to white.
+        compress: x264's quality (crf) by which the frames are compressed, like a camera's; by default the frames are
             lossless and only ``source.mp4`` is compressed.
-        turn: Degrees by which the head turns slowly to either side.
+        turn: Degrees by which the head rotates slowly to either side.
         progress: Draw a progress bar; by default only within ``progress_bars()``.
 
     Raises:
-        UserError: An option out of range, an emotion that the actor cannot play, or a model that cannot act.
+        UserError: An option is out of range, or the actor or the model does not support the emotion.
     """
     fps = _checked_fps(fps)
     if size < 16 or size % 2:
@@ -124,7 +124,7 @@ def perform_sentences(
     duration: int | float | None = None,
     turn: int | float = 0.0,
 ) -> Performance:
-    """What an actor does in a take; arguments as in ``write_actor_clip``."""
+    """An actor's performance; arguments as in ``write_actor_clip``."""
     seed = actor.seed * 1_000_003 + take
     if sentences is None:
         chosen = np.random.default_rng([seed, 7]).choice(len(SENTENCES), SENTENCES_A_CLIP, replace=False)
@@ -148,13 +148,13 @@ def perform_sentences(
 def film(
     actor: Actor, performance: Performance, model: MorphableModel, morphable_model: str, size: int, zoom: float = 1.0
 ) -> Scene:
-    """Put an actor's take before the default camera.
+    """Place an actor's performance in front of the default camera.
 
     Args:
         actor: Drawn for ``model``.
-        performance: The take.
-        model: Whose expressions are played.
-        morphable_model: What ``model`` was loaded from.
+        performance: The performance.
+        model: Of the performance's expressions.
+        morphable_model: Name of ``model``.
         size: Height and width of the picture, pixels.
         zoom: Of the lens.
     """

@@ -1,4 +1,4 @@
-"""Many characters' takes as sound and coefficients, without a picture: what a generator of expressions learns from."""
+"""Takes of many characters as sound and coefficients, without pictures, for training the expression stage."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from readavatar.synthetic.voice import PAUSES, Phoneme, silence, speak
 SHORTEST_TAKE, LONGEST_TAKE = 6.0, 15.0
 """Seconds."""
 MUTED_SHARE = 0.10
-"""Of takes in which nothing is said."""
+"""Share of takes without speech."""
 OTHER_VOICE_SHARE = 0.5
-"""Of takes whose voice is not in the face's emotion: half of these neutral, half in one drawn apart."""
+"""Share of takes whose voice has another emotion than the face: half of them neutral, half random."""
 UNCHANGED_SOUND_SHARE = 0.2
-"""Of takes whose sound is the synthesiser's own."""
+"""Share of takes with the synthesiser's unchanged sound."""
 ENGLISH_SHARE = 0.5
-"""Of takes, where English is among several languages."""
+"""Share of takes in English, if it is among several languages."""
 CORPUS_PAUSES = (0.3, 1.5)
-"""Seconds, least and most, between a take's sentences: long enough for the mouth to come to rest."""
+"""Seconds, least and most, between a take's sentences: long enough for the mouth to close."""
 FLUENT_SHARE = 0.3
-"""Of takes without such pauses."""
+"""Share of takes without such pauses."""
 HELD_OUT_TAKES = 500_000
-"""Added to the numbers of held-out takes, so that their gestures are no training take's."""
+"""Added to the numbers of held-out takes, so that their behaviour differs from training takes."""
 
 
 @dataclass(frozen=True)
 class Take:
-    """One performance: what is heard, what was asked for and what the face does."""
+    """One performance: sound, requested emotion and the face's motion."""
 
     waveform: Float[Tensor, " num_samples"]
     """16 kHz, as long as the frames."""
     phonemes: tuple[Phoneme, ...]
     emotion: Float[Tensor, "T N"]
-    """As asked of the face."""
+    """As requested."""
     expressions: Float[Tensor, "T E"]
     """E are ``EXPRESSION_NAMES``, each in [0, 1]."""
     fps: float
@@ -67,23 +67,23 @@ def play(
     duration: int | float | None = None,
     pauses: tuple[float, float] = PAUSES,
 ) -> Take:
-    """Exactly what is asked, in clean sound.
+    """A take of given sentences and emotion, with clean sound.
 
-    Blinks, glances and beats are drawn from the character's seed and ``take`` alone: the same sentences in another
-    emotion are acted alike otherwise. For the same sound, too, give a ``voice_emotion``.
+    Random behaviour only depends on the character's seed and on ``take``: it is the same for another emotion. Give a
+    ``voice_emotion`` to also keep the sound.
 
     Args:
-        character: Who acts.
-        take: Which of the character's performances.
-        sentences: What is said; none is a muted shot.
-        emotion: What the face shows.
-        voice_emotion: What the voice tells of; by default the same.
-        fps: Frames a second.
-        duration: Seconds: the least that the take lasts, and a muted shot's length (by default 2).
+        character: The character.
+        take: Number of the performance.
+        sentences: The text; none gives a muted take.
+        emotion: Of the face.
+        voice_emotion: Of the voice; by default the same.
+        fps: Frames per second.
+        duration: Least length of the take, seconds, and length of a muted take (by default 2).
         pauses: Seconds, least and most, between sentences.
 
     Raises:
-        UserError: An emotion that the actor cannot play, or a sentence that cannot be said.
+        UserError: The emotion is not supported, or a sentence cannot be spoken.
     """
     seed = character.seed * 1_000_003 + take
     if sentences:
@@ -117,20 +117,20 @@ def draw_takes(
     languages: tuple[str, ...] = LANGUAGES,
     change_sound: bool = True,
 ) -> list[Take]:
-    """Random takes of 6 to 15 s: sentences, emotions, voices and rooms of every kind.
+    """Random takes of 6 to 15 s with various sentences, emotions, voices and room acoustics.
 
     The same character gives the same takes, and fewer minutes the first of them.
 
     Args:
-        character: Who acts.
+        character: The character.
         minutes: Of all takes together, at least.
-        fps: Frames a second.
-        held_out: Say ``HELD_OUT_SENTENCES``, which no training take says, in English.
-        languages: What is spoken, of ``LANGUAGES``.
-        change_sound: Put most takes into a room with noise (``vary_sound``); otherwise the sound is clean.
+        fps: Frames per second.
+        held_out: Use ``HELD_OUT_SENTENCES``, which training takes do not contain, in English.
+        languages: Of the speech, from ``LANGUAGES``.
+        change_sound: Add room acoustics and noise to most takes (``vary_sound``); otherwise the sound is clean.
 
     Raises:
-        UserError: No minutes, or a language that there are no sentences in.
+        UserError: ``minutes`` is not positive, or there are no sentences in a language.
     """
     if not minutes > 0:
         raise UserError(f"Expected more than 0 minutes of takes, but got {minutes}.")
@@ -191,12 +191,12 @@ def _draw_language(generator: np.random.Generator, languages: tuple[str, ...]) -
 def _draw_text(
     generator: np.random.Generator, language: str, held_out: bool, duration: float, rate: float, pause: float
 ) -> list[str]:
-    """Sentences that take about ``duration`` seconds with their pauses, one at least."""
+    """Sentences that take about ``duration`` seconds with their pauses; at least one."""
     held_out_order = [int(index) for index in generator.permutation(len(HELD_OUT_SENTENCES))]
     seconds, sentences = 0.4, []
     while True:
         sentence = HELD_OUT_SENTENCES[held_out_order.pop()] if held_out else draw_sentence(generator, language)
-        # A word is five letters and a space; a Chinese character or a kana sounds as long as three letters.
+        # A word is five letters and a space; a Chinese character or a kana takes as long as three letters.
         letters = sum(3 if ord(letter) > 0x3000 else 1 for letter in sentence)
         lasts = letters / 6 * 60 / rate + pause
         if sentences and seconds + lasts / 2 > duration:  # nearer to the duration without it

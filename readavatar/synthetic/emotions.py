@@ -1,9 +1,7 @@
-"""What each emotion does to the face, how strongly, and how mixtures add.
+"""The effect of emotions on the face: patterns, strengths and mixtures; and random emotion tracks.
 
-The patterns are the facial action coding system's (Ekman & Friesen 1978; EMFACS 1983), written in the blendshape names
-that correspond to the action units (AU). They are a stylised actor's, not measured on people.
-
-Emotion tracks drawn at random: every emotion, strength, mixture and change that a dial can ask for.
+The patterns are those of the facial action coding system (Ekman & Friesen 1978; EMFACS 1983), written in the
+blendshape names that correspond to the action units (AU). They are stylised, not measured on people.
 """
 
 from __future__ import annotations
@@ -47,9 +45,9 @@ PATTERNS: dict[str, dict[str, float]] = {
 """Expressions at full strength."""
 
 UPPER_EXPONENT = 1.6
-"""Brows, lids, nose and cheeks: amplitude = strength ** exponent; a weak emotion hardly reaches them …"""
+"""Brows, lids, nose and cheeks: amplitude = strength ** exponent; weak emotions hardly move them."""
 LOWER_EXPONENT = 0.8
-"""… and shows at the mouth first, where full strength adds little."""
+"""The same for the mouth, where weak emotions are already visible."""
 
 HEAD_POSE = {
     "angry": (0.06, 0.0, 0.0), "contempt": (-0.09, 0.05, -0.05), "disgusted": (-0.04, 0.07, 0.0),
@@ -65,11 +63,11 @@ NEUTRAL_BLINKS_A_MINUTE = 17
 BROW_BEATS = {
     "angry": 0.6, "contempt": 0.7, "disgusted": 0.5, "fear": 1.3, "happy": 1.3, "sad": 0.5, "surprised": 1.5,
 }  # fmt: skip
-"""Factor on how often the brows stress a word."""
+"""Factor on the rate of brow beats."""
 VIGOUR = {
     "angry": 1.25, "contempt": 0.85, "disgusted": 0.95, "fear": 0.95, "happy": 1.12, "sad": 0.72, "surprised": 1.15,
 }  # fmt: skip
-"""Factor on how far speech opens the mouth."""
+"""Factor on the mouth's opening in speech."""
 
 
 def _is_upper(expression: str) -> bool:
@@ -77,10 +75,10 @@ def _is_upper(expression: str) -> bool:
 
 
 def check_emotions(names: Sequence[str]) -> None:
-    """Raise ``UserError`` for an emotion that the actor cannot play."""
+    """Raise ``UserError`` for an emotion that is not supported."""
     unknown = [name for name in names if name not in PATTERNS]
     if unknown:
-        raise UserError(f"Expected emotions that the actor can play ({', '.join(MEAD_EMOTIONS)}), but got {unknown}.")
+        raise UserError(f"Expected emotions of the digital actor ({', '.join(MEAD_EMOTIONS)}), but got {unknown}.")
 
 
 def emotional_expressions(emotion: np.ndarray, names: Sequence[str], intensity: float = 1.0) -> dict[str, np.ndarray]:
@@ -92,7 +90,7 @@ def emotional_expressions(emotion: np.ndarray, names: Sequence[str], intensity: 
     Args:
         emotion: (T, N) in [0, 1].
         names: N.
-        intensity: How strongly this actor plays; 1 by default.
+        intensity: Factor of the actor's style; 1 by default.
     """
     check_emotions(names)
     rests: dict[str, np.ndarray] = {}
@@ -116,23 +114,23 @@ def emotional_head_pose(emotion: np.ndarray, names: Sequence[str]) -> np.ndarray
 
 
 def blink_rate(emotion: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """(T,) blinks a second."""
+    """(T,) blinks per second."""
     relative = {name: value / NEUTRAL_BLINKS_A_MINUTE for name, value in BLINKS_A_MINUTE.items()}
     return NEUTRAL_BLINKS_A_MINUTE / 60 * emotional_factor(emotion, names, relative)
 
 
 SHARES = {"neutral": 0.10, "single": 0.35, "mixture": 0.20, "changing": 0.35}
-"""Of takes, by kind of track."""
+"""Shares of takes by kind of track."""
 STRENGTHS = {"full": 0.30, "level": 0.25, "any": 0.45}
-"""Of single emotions: exactly 1; MEAD's levels 1 and 2; anything."""
+"""Shares of single emotions: strength 1; MEAD's levels 1 and 2; any strength."""
 LEVELS = (1 / 3, 2 / 3)
 """MEAD's lower two of three levels of intensity."""
 WEAKEST = 0.05
 NEUTRAL_KEYFRAME_SHARE = 0.2
 STEP_SHARE = 0.3
-"""Of changes that are steps …"""
+"""Share of changes that are steps; the others are ramps."""
 STEP = 0.01
-"""… which last so many seconds; the others are ramps of up to …"""
+"""Duration of a step, seconds."""
 LONGEST_RAMP = 2.0
 
 
@@ -140,9 +138,9 @@ def draw_emotion(generator: np.random.Generator, duration: float, space: Emotion
     """Draw a track.
 
     Args:
-        generator: Of all that is random here.
-        duration: Seconds within which a track changes.
-        space: Whose emotions; by default MEAD's.
+        generator: Random generator.
+        duration: Seconds within which the track may change.
+        space: Of the emotions; by default MEAD's.
     """
     space = space or EmotionSpace()
     kind = str(generator.choice(list(SHARES), p=list(SHARES.values())))
@@ -155,7 +153,7 @@ def draw_emotion(generator: np.random.Generator, duration: float, space: Emotion
 
 
 def draw_single(generator: np.random.Generator, space: EmotionSpace) -> np.ndarray:
-    """(N,) one emotion in a strength that corpora have, or in any."""
+    """(N,) one emotion, with a strength that occurs in corpora or any strength."""
     vector = np.zeros(space.num_emotions)
     kind = str(generator.choice(list(STRENGTHS), p=list(STRENGTHS.values())))
     level, anything = generator.choice(LEVELS), generator.uniform(WEAKEST, 1)
@@ -164,7 +162,7 @@ def draw_single(generator: np.random.Generator, space: EmotionSpace) -> np.ndarr
 
 
 def draw_mixture(generator: np.random.Generator, space: EmotionSpace) -> np.ndarray:
-    """(N,) two emotions, each in any strength."""
+    """(N,) two emotions, each with any strength."""
     vector = np.zeros(space.num_emotions)
     chosen = generator.choice(space.num_emotions, size=min(2, space.num_emotions), replace=False)
     vector[chosen] = generator.uniform(WEAKEST, 1, len(chosen))
@@ -174,7 +172,7 @@ def draw_mixture(generator: np.random.Generator, space: EmotionSpace) -> np.ndar
 def _changing(generator: np.random.Generator, duration: float, space: EmotionSpace) -> EmotionTrack:
     """Two to four vectors, held in turn, with ramps or steps between them."""
     num_held = int(generator.integers(2, 5))
-    # Changes at least half a second apart in takes of 4 s and more, so that each can be seen.
+    # Changes are at least half a second apart in takes of 4 s and more.
     apart = min(0.5, duration / (2 * num_held))
     starts = np.sort(generator.uniform(0, duration - apart * num_held, num_held - 1)) + apart * np.arange(1, num_held)
     times, vectors = [0.0], [_held(generator, space)]

@@ -1,8 +1,7 @@
-"""espeak-ng, the formant synthesiser, through its C interface (speak_lib.h) and the ``espeakng-loader`` wheel.
+"""espeak-ng, the formant synthesiser, through its C interface (speak_lib.h), and random changes of its sound.
 
-What rooms, microphones and backgrounds do to a voice, so that what learns from clean speech also hears real ones.
-
-Nothing here moves anything in time: filters have no phase, and reverberation keeps the direct path where it was.
+Changes of microphone, room and background make networks that are trained on it robust to real recordings. They do not
+shift the sound in time: filters have zero phase, and reverberation keeps the direct path.
 """
 
 from __future__ import annotations
@@ -56,21 +55,21 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 def run_espeak(
     text: str, voice: str, *, pitch: float, pitch_range: float, rate: float
 ) -> tuple[Int16[np.ndarray, " num_samples"], list[tuple[int, str]], int]:
-    """Say a text; the same arguments give the same samples bit for bit.
+    """Synthesise a text; the same arguments give bit-identical samples.
 
-    The library keeps its oscillators' phases from one utterance to the next, even across its own initialisation, and is
-    not thread-safe; a private copy, loaded for each utterance and unloaded after it (5 ms), makes speech reproducible.
+    The library keeps the phases of its oscillators between utterances, even across initialisation, and is not
+    thread-safe. A private copy is therefore loaded for each utterance and unloaded after it (5 ms).
 
     Args:
-        text: UTF-8; punctuation shapes its melody.
+        text: UTF-8; punctuation affects the intonation.
         voice: espeak-ng's language and, after ``+``, its speaker variant.
-        pitch: Of 0 to 100.
-        pitch_range: Of 0 to 100.
-        rate: Words a minute.
+        pitch: From 0 to 100.
+        pitch_range: From 0 to 100.
+        rate: Words per minute.
 
     Returns:
         16-bit samples, (sample, IPA symbol with stress marks) of every phoneme's onset, and the sample rate in Hz. An
-        onset with an empty symbol begins a pause.
+        empty symbol is the onset of a pause.
 
     Raises:
         UserError: The extra ``voice`` is not installed, or espeak-ng has no such voice.
@@ -109,7 +108,7 @@ def run_espeak(
             sample_rate = library.espeak_Initialize(_SYNCHRONOUS, 0, str(data_path).encode(), options)
             if sample_rate <= 0:
                 raise UserError(f"Expected espeak-ng's data in '{data_path}'; reinstall espeakng-loader.")
-            library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # of the breath; initialisation seeds it by the clock
+            library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # of breath noise; initialisation seeds it by the clock
             library.espeak_SetSynthCallback(callback)
             if library.espeak_SetVoiceByName(voice.encode()) != 0:
                 raise UserError(f"Expected a voice that espeak-ng has (such as en-us+f2), but got '{voice}'.")
@@ -133,33 +132,33 @@ def _unload(library: ctypes.CDLL) -> None:
 
 
 TILT = 5.0
-"""Decibels an octave around 1 kHz at the most, either way … standard deviation of a third of it."""
+"""Largest slope in decibels per octave around 1 kHz; the standard deviation is a third of it."""
 PEAK = 6.0
 """Decibels, standard deviation of three broad peaks or dips."""
 TELEPHONE_SHARE = 0.15
-"""Of takes whose highest frequencies are missing, from 3.4 to 7 kHz on."""
+"""Share of takes without the high frequencies, above 3.4 to 7 kHz."""
 REVERBERATION_SHARE = 0.6
 REVERBERATION_TIME = (0.1, 0.5)
-"""Seconds until the echo has decayed by 60 dB: from a car to a hall without curtains."""
+"""Seconds until the reverberation has decayed by 60 dB: from a car to a bare hall."""
 DIRECT_TO_ECHO = (2.0, 18.0)
-"""Decibels: from across a table to right at the microphone."""
+"""Decibels: from across a table to close to the microphone."""
 EARLIEST_ECHO = 0.003
-"""Seconds after the direct sound: a metre's way more."""
+"""Seconds after the direct sound: a path that is one metre longer."""
 NOISE_SHARE = 0.8
 NOISE = (15.0, 45.0)
 """Decibels of the voice above the noise."""
 GAIN = (-14.0, 6.0)
 """Decibels."""
 FAINT = (-80.0, -45.0)
-"""Decibels of full scale: an empty room's noise in a muted shot."""
+"""Decibels of full scale: noise of an empty room in a muted take."""
 EXACT_ZERO_SHARE = 0.5
-"""Of muted shots: the sound was cut rather than the room silent."""
+"""Share of muted takes with a sound of zeros."""
 
 
 def vary_sound(
     waveform: Float[Tensor, " num_samples"], generator: np.random.Generator
 ) -> Float[Tensor, " num_samples"]:
-    """Another microphone, room, background and level; as long as before, in [−1, 1], and not shifted in time."""
+    """Change microphone, room, background and level; length and timing are kept, values are in [−1, 1]."""
     equaliser, room, background, level = generator.spawn(4)
     sound = _equalised(waveform.double().numpy(), equaliser)
     if room.random() < REVERBERATION_SHARE:
@@ -173,7 +172,7 @@ def vary_sound(
 def faint_noise(
     waveform: Float[Tensor, " num_samples"], generator: np.random.Generator
 ) -> Float[Tensor, " num_samples"]:
-    """A muted shot's sound: the same silence half of the time, an empty room's noise otherwise."""
+    """The sound of a muted take: zeros in half of them, else the noise of an empty room."""
     if generator.random() < EXACT_ZERO_SHARE:
         return waveform
     noise = coloured_noise(len(waveform), generator.uniform(0, 2), generator)
@@ -184,13 +183,13 @@ def coloured_noise(num_samples: int, exponent: float, generator: np.random.Gener
     """(num_samples,) of root mean square 1 whose power falls by frequency ** exponent: 0 white, 1 pink, 2 brown."""
     spectrum = np.fft.rfft(generator.standard_normal(num_samples))
     frequency = np.fft.rfftfreq(num_samples, 1 / SAMPLE_RATE)
-    # Below 50 Hz microphones hear nothing; without the floor, brown noise would be a slow drift alone.
+    # Constant below 50 Hz; otherwise brown noise would only be a slow drift.
     noise = np.fft.irfft(spectrum * (frequency > 20) * np.maximum(frequency, 50) ** (-exponent / 2), num_samples)
     return noise / max(np.sqrt(np.mean(noise**2)), 1e-12)
 
 
 def _equalised(sound: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A smooth gain by frequency, without phase: what is heard at a time stays there."""
+    """Apply a smooth gain by frequency, with zero phase."""
     frequency = np.fft.rfftfreq(len(sound), 1 / SAMPLE_RATE)
     octaves = np.log2(np.maximum(frequency, 60) / 1000)
     decibels = np.clip(generator.normal(0, TILT / 3), -TILT, TILT) * octaves
@@ -201,7 +200,7 @@ def _equalised(sound: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     if telephone:
         decibels -= 40 / (1 + np.exp(-(frequency - cut) / 150))
     filtered = np.fft.irfft(np.fft.rfft(sound) * 10 ** (decibels / 20), len(sound))
-    # The level is drawn apart from the colour.
+    # The level is drawn separately from the spectrum.
     return filtered * np.sqrt(np.mean(sound**2) / max(np.mean(filtered**2), 1e-12))
 
 
@@ -214,7 +213,7 @@ def _reverberated(sound: np.ndarray, generator: np.random.Generator) -> np.ndarr
 
 
 def _noise_for(sound: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """White to brown noise, or the babble of six of the same voice, backwards and from elsewhere in the take."""
+    """White to brown noise, or babble: six reversed copies of the voice from other places in the take."""
     if generator.random() < 0.3:
         shifts = generator.integers(0, len(sound), 6)
         noise = sum(np.roll(sound[::-1], int(shift)) for shift in shifts)

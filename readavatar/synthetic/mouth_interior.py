@@ -1,10 +1,10 @@
-"""The bite, which trackers do not see either: sibilants bring the lower front teeth edge to edge with the upper ones.
+"""The inside of the mouth, which no morphable model's coefficients move: the bite and the tongue.
 
-For /s z ʃ ʒ/ the jaw is thrust up and forward until the incisors nearly meet, whatever the neighbouring vowels do (Lee,
-Beckman & Jackson 1994, "Jaw targets for strident fricatives"; Mooshammer, Hoole & Geumann 2007, "Jaw and order"); the
-skin of the chin moves by less than the teeth, and a fit to the skin leaves them where the jaw's opening puts them.
+Bite. For /s z ʃ ʒ/ the jaw is moved up and forward until the incisors nearly meet, independently of the neighbouring
+vowels (Lee, Beckman & Jackson 1994, "Jaw targets for strident fricatives"; Mooshammer, Hoole & Geumann 2007, "Jaw and
+order"). The skin of the chin moves less than the teeth, so that a fit of the skin does not include it.
 
-The tongue, which no morphable model's coefficients move: its state (raise, advance) → vertices, and their light.
+Tongue. Its state (raise, advance) determines its vertices and their light.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from torch import Tensor
 from readavatar.morphable import MorphableModel
 
 RISE, THRUST = 0.0022, 0.0025
-"""Metres that the lower teeth rise and come forward in a full bite: the overbite and overjet of most people's teeth at
-rest are 2 to 3 mm, which is what they have to make up for."""
+"""Metres by which the lower teeth move up and forward in a full bite: about the overbite and overjet of most people at
+rest, 2 to 3 mm."""
 
 
 def move_teeth(
     model: MorphableModel, vertices: Float[Tensor, "B V 3"], bite: Float[Tensor, " B"]
 ) -> Float[Tensor, "B V 3"]:
-    """Thrust the model's lower teeth; a model without them is left as it is.
+    """Move the model's lower teeth; a model without teeth is not changed.
 
     Args:
-        model: Whose vertices.
+        model: The morphable model.
         vertices: Head frame, metres.
-        bite: In [0, 1]; 0 where the jaw's coefficients put them.
+        bite: In [0, 1]; 0 keeps the teeth at the jaw's coefficients.
     """
     index = model.region("teeth_lower")
     if len(index) == 0:
@@ -38,35 +38,35 @@ def move_teeth(
 
 
 RAISE = 0.011
-"""Metres that a fully raised tongue rises where it is raised most."""
+"""Largest rise of a fully raised tongue, metres."""
 BULGE = 0.38
-"""Width of the raised part, of the tongue's length."""
+"""Width of the raised part, relative to the tongue's length."""
 REACH = 0.016
-"""Metres that the tip comes forward at most: between the teeth and over the lower ones, 5 mm beyond their edge."""
+"""Largest forward motion of the tip, metres: between the teeth, 5 mm beyond their edge."""
 OUT_FROM, OUT_AT = 0.6, 0.95
-"""Advance at which a tip that is not raised begins to come out, and at which it is out (/θ/ and /ð/ reach 0.9; an /s/,
-whose tip stays behind the teeth, 0.75)."""
+"""Advance at which a tip that is not raised starts to move between the teeth, and at which it is fully there (/θ/ and
+/ð/ have 0.9; an /s/, whose tip is behind the teeth, 0.75)."""
 BLOCKED = 0.5
-"""Raise from which on the palate is in the way: beyond, the tip comes out less, and not at all at 1."""
+"""Raise above which the palate limits the forward motion, which is 0 at a raise of 1."""
 RETREAT = 0.012
-"""Metres that the tip goes back where the body is drawn back most: back vowels."""
+"""Largest backward motion of the tip, metres: back vowels."""
 SINK = 0.006
-"""Metres that the front of a low tongue sinks then, so that the mouth is dark above it."""
+"""Largest lowering of the front of the tongue then, metres; the mouth above it is dark."""
 LIGHT_DEPTH = 0.045
-"""Metres behind the upper lip at which no light arrives; the depth that ``albedo`` paints the mouth's inside by."""
+"""Depth behind the upper lip without light, metres; also used by ``albedo`` for the mouth's inside."""
 _LIP_LANDMARK = 51
 
 
 def move_tongue(
     model: MorphableModel, vertices: Float[Tensor, "B V 3"], tongue: Float[Tensor, "B 2"]
 ) -> Float[Tensor, "B V 3"]:
-    """Raise, advance and draw back the vertices of the model's tongue; a model without one is left as it is.
+    """Move the vertices of the model's tongue; a model without a tongue is not changed.
 
     Args:
-        model: Whose vertices.
+        model: The morphable model.
         vertices: Head frame, metres.
-        tongue: (raise in [0, 1], advance in [−1, 1]): how high, and where along the tongue from root (−1) to tip (1). A
-            tip that is advanced but not raised (/θ/) comes out between the teeth.
+        tongue: (raise in [0, 1], advance in [−1, 1]): height, and its place along the tongue from root (−1) to tip (1).
+            A tip that is advanced but not raised (/θ/) is between the teeth.
     """
     index = model.region("tongue")
     if len(index) == 0:
@@ -77,7 +77,7 @@ def move_tongue(
 
 
 def tongue_light(model: MorphableModel, tongue: Float[Tensor, "B 2"]) -> Float[Tensor, "B V"]:
-    """How many times the light it was painted for a tongue in this state gets; 1 on all other vertices."""
+    """Factor on the light of the tongue's vertices relative to the painted albedo; 1 on all other vertices."""
     index = model.region("tongue")
     light = model.template.new_ones(len(tongue), model.num_vertices)
     if len(index) == 0:
@@ -88,7 +88,7 @@ def tongue_light(model: MorphableModel, tongue: Float[Tensor, "B 2"]) -> Float[T
 
 
 def light_in_mouth(depth: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """How much light arrives ``depth`` metres behind the upper lip, in (0, 1]: by eye, as no light is traced."""
+    """Light at ``depth`` metres behind the upper lip, in (0, 1]; chosen by eye."""
     return (1.05 - depth / LIGHT_DEPTH).clamp(0.06, 1) ** 1.5
 
 

@@ -1,4 +1,4 @@
-"""Speech + emotion + behaviour → a performance: the coefficients of every frame."""
+"""Performances: speech, emotion and behaviour → the coefficients of every frame."""
 
 from __future__ import annotations
 
@@ -29,54 +29,53 @@ from readavatar.synthetic.voice import Phoneme, Speech
 from readavatar.types import FaceCoefficients
 
 DISTANCE = 0.66
-"""Metres from the camera to the head's origin; the default camera then sees 0.30 m."""
+"""Distance from the camera to the head's origin, metres; the default camera then shows 0.30 m."""
 FACE_INERTIA = 0.06
-"""Seconds, standard deviation of the Gaussian through which the face follows the asked emotion. A step then rises from
-10 to 90 % in 2.56 standard deviations, 0.15 s: facial muscles take some 0.1 to 0.3 s to contract, the quickest
-expression, surprise, being near the lower end (Yan et al. 2013 find onsets of 0.26 s at the most in micro-expressions),
-and no face jumps within one frame."""
+"""Standard deviation of the Gaussian by which the face follows the requested emotion, seconds. A step then rises from
+10 to 90 % in 2.56 standard deviations, 0.15 s: facial muscles take about 0.1 to 0.3 s to contract (Yan et al. 2013 find
+onsets of at most 0.26 s in micro-expressions)."""
 INERTIA_SAMPLES = 33
-"""Of the kernel, over ±4 standard deviations: 0.015 s apart, finer than any video's frames."""
+"""Number of samples of the kernel, over ±4 standard deviations, 0.015 s apart."""
 TURN_SECONDS = 5.0
 """From side to side and back."""
 TURN_LOOK = 0.3
-"""Share of a head's slow turn that the eyes make up for: who turns away looks elsewhere, too."""
+"""Share of the head's slow rotation that the eyes compensate."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """How an actor acts."""
+    """An actor's style."""
 
     vigour: float = 1.0
     """Factor on how far speech opens the mouth."""
     decay: float = DECAY
-    """How crisply sounds follow each other, 1/s: see ``visemes.articulate``."""
+    """Crispness of articulation, 1/s: see ``visemes.articulate``."""
     intensity: float = 1.0
     """Factor on the emotions."""
     liveliness: float = 1.0
     """Factor on head sway and brow beats."""
     blinking: float = 1.0
-    """Factor on how often the lids blink."""
+    """Factor on the blink rate."""
     resting_closure: float = 0.0
-    """How far the lips close when nothing is said for a while: 0 as far as the emotion lets them, 1 wholly."""
+    """Closing of the lips in longer silences: 0 leaves them to the emotion, 1 closes them."""
     habits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Expression → (factor, offset at rest in [0, 1]): how this face differs from the next in all that it does."""
+    """Expression → (factor, offset at rest in [0, 1]): individual differences."""
 
 
 @dataclass(frozen=True)
 class Performance:
-    """A take: what is heard and what every frame shows."""
+    """The sound and the coefficients of a take."""
 
     waveform: Float[Tensor, " num_samples"]
     """16 kHz, as long as the frames."""
     coefficients: FaceCoefficients
     """E are ``EXPRESSION_NAMES``."""
     tongue: Float[Tensor, "T 2"]
-    """(raise in [0, 1], advance in [−1, 1]); no coefficient tells it."""
+    """(raise in [0, 1], advance in [−1, 1]); not in the coefficients."""
     bite: Float[Tensor, " T"]
-    """How far the lower front teeth are thrust towards the upper ones, in [0, 1]; no coefficient tells that either."""
+    """Motion of the lower front teeth towards the upper ones, in [0, 1]; not in the coefficients."""
     emotion: Float[Tensor, "T N"]
-    """As asked; the face follows it through its inertia."""
+    """As requested; the face follows it with its inertia."""
     phonemes: tuple[Phoneme, ...]
     fps: float
 
@@ -92,25 +91,25 @@ def perform(
     translation: tuple[float, float, float] = (0.0, 0.0, -DISTANCE),
     turn: int | float = 0.0,
 ) -> Performance:
-    """Act a speech out.
+    """Perform a speech.
 
     Args:
-        speech: What is said; its emotion in the voice is made by ``voice.speak``.
-        emotion: What is felt.
-        fps: Frames a second; frame i shows the time (i + 0.5) / fps.
-        seed: Of everything that the speech does not decide.
-        style: How.
-        shape_coefficients: Passed on.
-        translation: Where the head rests in the world, metres.
-        turn: Radians by which the head turns slowly from side to side, beside what it does anyway.
+        speech: The speech; ``voice.speak`` adds the emotion to the voice.
+        emotion: Of the face.
+        fps: Frames per second; frame i shows the time (i + 0.5) / fps.
+        seed: Of the random behaviour.
+        style: Of the actor.
+        shape_coefficients: Of the result.
+        translation: Resting position of the head in the world, metres.
+        turn: Radians of an additional slow head rotation from side to side.
 
     Raises:
-        UserError: An emotion that the actor cannot play.
+        UserError: The emotion is not supported.
     """
     style = style or Style()
     fps = float(fps)
     check_emotions(emotion.space.names)
-    # Up to the next whole frame, but for the samples that rounding alone makes of it.
+    # Up to the next whole frame, ignoring rounding errors.
     num_frames = max(1, int(np.ceil(speech.duration * fps - 1e-3)))
     times = (np.arange(num_frames) + 0.5) / fps
     asked = emotion.sample_frames(num_frames, fps).double().numpy()
@@ -125,7 +124,7 @@ def perform(
         np.random.default_rng([seed, 2]),
     )
     head = style.liveliness * gestures.head_sway + style.intensity * emotional_head_pose(felt, names)
-    # The eyes turn against the head, so that they stay on what they look at.
+    # The eyes rotate against the head, so that they stay on their target.
     gaze = gestures.gaze_target + np.stack([-head[:, 1], head[:, 0]], axis=1)
     sweep = turn * np.sin(2 * np.pi * (times / TURN_SECONDS + np.random.default_rng([seed, 8]).random()))
     head[:, 1] += sweep
@@ -138,7 +137,7 @@ def perform(
     coefficients = FaceCoefficients(
         shape_coefficients=torch.zeros(0) if shape_coefficients is None else shape_coefficients,
         expression_coefficients=_tensor(np.stack(columns, axis=1)),
-        rotation=_tensor(head),  # read as axis-angle: for small angles, the turns about the axes
+        rotation=_tensor(head),  # as axis-angle: for small angles, the rotations about the axes
         translation=_tensor(np.array(translation) + gestures.head_shift * style.liveliness),
         gaze=_tensor(gaze),
     )
@@ -152,10 +151,10 @@ def perform(
 
 
 def felt_emotion(emotion: EmotionTrack, times: np.ndarray) -> np.ndarray:
-    """What the face shows of a track, (T, N): the track through the face's inertia.
+    """The emotion that the face shows, (T, N): the track smoothed by the face's inertia.
 
     Args:
-        emotion: As asked; before the first and after the last of the times, taken to stay as it is there.
+        emotion: As requested; constant before the first and after the last of the times.
         times: (T,) seconds, in order.
     """
 
@@ -167,7 +166,7 @@ def felt_emotion(emotion: EmotionTrack, times: np.ndarray) -> np.ndarray:
     around = np.clip(times[:, None] + offsets, times[0], times[-1])
     asked = sample(times)
     nearby = sample(around.ravel()).reshape(*around.shape, -1)
-    # As a correction of the track itself, so that nothing, not even the last bit, changes where it is constant.
+    # As a correction of the track, so that constant parts stay bit-identical.
     change = np.einsum("k,tkn->tn", weights / weights.sum(), nearby - asked[:, None])
     return np.clip(asked + change, 0, 1)
 
@@ -175,11 +174,11 @@ def felt_emotion(emotion: EmotionTrack, times: np.ndarray) -> np.ndarray:
 _CLOSED_KEEPS = {"mouthUpperUp": 0.0, "mouthLowerDown": 0.0, "mouthFunnel": 0.0, "mouthStretch": 0.5,
                  "mouthSmile": 0.6, "mouthFrown": 0.6, "mouthDimple": 0.6, "noseSneer": 0.3,
                  "mouthShrugUpper": 0.0, "mouthShrugLower": 0.5}  # fmt: skip
-"""What is left of an expression that parts the lips while they are closed."""
+"""Share that is left of an expression that parts the lips while they are closed."""
 _RESTING_KEEPS = {"mouthUpperUp": 0.0, "mouthLowerDown": 0.0, "mouthFunnel": 0.0, "noseSneer": 0.3}
-"""What is left of an expression that parts the lips while a mouth rests closed; smiles and frowns stay as they are."""
+"""The same while the mouth is closed at rest; smiles and frowns are not changed."""
 _CLOSED_JAW = 0.10
-"""The jaw's opening during a closure at most: a closed mouth in full surprise still drops the chin a little."""
+"""Largest opening of the jaw during a closure."""
 
 
 def blend_expressions(
@@ -191,11 +190,11 @@ def blend_expressions(
     habits: Mapping[str, tuple[float, float]] | None = None,
     resting: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Speech, emotion and gestures in one face: (T,) an expression.
+    """Combine speech, emotion and gestures: (T,) for each expression.
 
-    Emotion gives way where it would spoil a sound: rounding weakens smiles and stretches, and whatever parts the lips
-    lets go while they close, so that /p b m/ close in any emotion. A face's habits come before both closures and
-    blinks, which are complete on any face. A mouth at rest (``resting``, (T,) in [0, 1]) closes but keeps its smile.
+    Speech has priority: rounding weakens smiles and stretches, and expressions that part the lips are suppressed while
+    they close, so that /p b m/ close in every emotion. Habits are applied before closures and blinks, which are
+    complete on every face. A mouth at rest (``resting``, (T,) in [0, 1]) closes but keeps its smile.
     """
     habits = habits or {}
     resting = np.zeros_like(gestures.blink) if resting is None else resting

@@ -1,4 +1,4 @@
-"""Coefficients → frames and face masks, as a camera would see the actor."""
+"""Rendering of an actor: coefficients → frames and face masks."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from readavatar.synthetic.mouth_interior import move_teeth, move_tongue, tongue_
 from readavatar.types import FaceCoefficients, TrackedFace
 
 SUPERSAMPLING = 2
-"""Rays a side of each pixel."""
+"""Samples along each side of a pixel."""
 
 _Frame = tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"]]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """All that is in the picture."""
+    """The content of the picture."""
 
     face: TrackedFace
     tongue: Float[Tensor, "T 2"]
@@ -61,9 +61,9 @@ def render(model: MorphableModel, scene: Scene, *, noise: int | float = 0.0, see
     """Yield each frame (RGB, sRGB) and its face mask (255 inside).
 
     Args:
-        model: That the coefficients are of.
-        scene: What is seen.
-        noise: Standard deviation of the sensor's noise, of full white, gamma-encoded.
+        model: Of the coefficients.
+        scene: The scene.
+        noise: Standard deviation of the sensor noise, relative to white, gamma-encoded.
         seed: Of the noise.
     """
     in_mask = face_triangles(model)
@@ -81,9 +81,9 @@ def render(model: MorphableModel, scene: Scene, *, noise: int | float = 0.0, see
 
 
 def _in_threads(draw: Callable[[int], _Frame], num_frames: int) -> Iterator[_Frame]:
-    """Draw frames on as many threads as PyTorch has, one thread a frame, in order.
+    """Render frames in order on as many threads as PyTorch has, one thread for each frame.
 
-    Twice as fast as all threads on one frame, and the pixels don't depend on how many there are.
+    This is twice as fast as all threads on one frame, and the pixels do not depend on the number of threads.
     """
     num_threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,))
@@ -97,7 +97,7 @@ def _in_threads(draw: Callable[[int], _Frame], num_frames: int) -> Iterator[_Fra
             yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(num_threads)  # the workers' setting is also that of threads to come
+        torch.set_num_threads(num_threads)  # the workers' setting also applies to later threads
 
 
 def face_triangles(model: MorphableModel) -> Bool[Tensor, " F"]:
@@ -119,7 +119,7 @@ def _render_frame(
     fragments = rasterize(world_to_clip(vertices, camera), model.faces, fine)
     normals = interpolate(vertex_normals(vertices, model.faces), model.faces, fragments)
     uvs = interpolate(model.uvs[None], model.uv_faces, fragments)
-    # Only the covered rays, in a row of their own (1 × N pixels): they are less than half of all.
+    # Only the covered samples, as one row (1 × N pixels): they are less than half of all.
     face_index = fragments.face_index.flatten()
     rays = torch.nonzero(face_index >= 0)[:, 0]
     albedo = sample_texture(scene.face.albedo[None], uvs.flatten(2)[:, :, None, rays])

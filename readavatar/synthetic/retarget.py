@@ -1,6 +1,7 @@
-"""When a mouth is at rest: the pauses in which who speaks closes it.
+"""Retargeting of acted expressions to any morphable model, and the pauses in which a mouth is at rest.
 
-The acted expressions on any morphable model: by name where it has them, else by how the landmarks move.
+A model with the named expressions takes them directly. For other models, expressions are matched by the motion of the
+landmarks.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from readavatar.synthetic.visemes import visemes_of
 from readavatar.synthetic.voice import Phoneme
 
 SHORTEST_REST = 0.3
-"""Seconds; in shorter silences the mouth is on its way from one sound to the next."""
+"""Seconds; in shorter silences the mouth moves from one sound to the next."""
 RESTING_RAMP = 0.14
 """Seconds from the last sound until the mouth is closed, and from its opening until the next sound."""
 
 
 def at_rest(phonemes: tuple[Phoneme, ...], times: np.ndarray) -> np.ndarray:
-    """(T,) 1 where nothing has been said for a while and nothing is about to be; smooth ramps lie within the silence.
+    """(T,) 1 within longer silences, with smooth ramps inside them.
 
-    Beside a /p b m/ there is no ramp: lips that rest closed do not part before they close.
+    Next to a /p b m/ there is no ramp, since the lips are already closed.
 
     Args:
-        phonemes: A speech's; before its beginning and after its end nothing is said either.
+        phonemes: Of a speech; before its beginning and after its end is silence.
         times: (T,) seconds.
     """
     rest = np.zeros_like(times)
@@ -47,15 +48,15 @@ def at_rest(phonemes: tuple[Phoneme, ...], times: np.ndarray) -> np.ndarray:
 
 
 DAMPING = 0.02
-"""Of the least squares, relative to the largest singular value: keeps the coefficients of weakly seen modes small."""
+"""Damping of the least squares, relative to the largest singular value."""
 
 
 def retarget(expressions: Float[Tensor, "T named"], model: MorphableModel) -> Float[Tensor, "T E"]:
     """Coefficients of ``EXPRESSION_NAMES`` → coefficients of ``model``.
 
-    A model with these names takes them as they are (other expressions stay 0). For any other (FLAME's and Basel's modes
-    have no names), each expression becomes the coefficients that move the model's 68 landmarks most nearly as that
-    expression moves the built-in head's, relative to the faces' widths: damped least squares, within the bounds.
+    A model with these names takes them directly (its other expressions are 0). For any other (FLAME's and Basel's modes
+    have no names), each expression is replaced by the coefficients that move the model's 68 landmarks most like that
+    expression moves the built-in head's, relative to the faces' widths, by damped least squares within the bounds.
 
     Raises:
         UserError: The model has no expressions.

@@ -1,9 +1,4 @@
-"""Sentences for actors: short, phonetically rich, and of no emotion of their own.
-
-Sentences of no emotion in other languages, by espeak-ng's name of the language: other sounds, other rhythms.
-
-What characters say: sentences drawn from a small grammar, and some in other languages.
-"""
+"""Sentences for actors: short, phonetically rich, without emotion; in English, other languages, and from a grammar."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
-"""Phonemes → what lips, jaw and tongue do, with coarticulation.
+"""Visemes: phonemes → motion of lips, jaw and tongue, with coarticulation.
 
 Each phoneme has targets for the mouth's expressions and, for each articulator (jaw, lips, rounding, tongue), a
-dominance that says how much it insists on them: an /s/ insists on a closed jaw but takes its neighbours' rounding. The
-articulators follow Cohen & Massaro 1993, "Modeling coarticulation in synthetic visual speech":
+dominance: an /s/ has a high dominance for a closed jaw, but takes the rounding of its neighbours. The articulators
+    follow
+Cohen & Massaro 1993, "Modeling coarticulation in synthetic visual speech":
 
     D_p(t) = α_p exp(−θ |t − t_p|)        F(t) = Σ_p D_p(t) T_p / Σ_p D_p(t)
 
-Two gestures are not a compromise with the neighbours but reached every time, so they stand outside the mean: the lips'
-closure (/p b m/) and the lower lip's touch of the upper teeth (/f v/).
+Two gestures are always reached and are therefore not part of the mean: the closure of the lips (/p b m/) and the
+contact of the lower lip with the upper teeth (/f v/).
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ import numpy as np
 from readavatar.synthetic.voice import Phoneme
 
 CONTROLS = ("jaw", "spread", "round", "lips", "tongue_raise", "tongue_advance", "bite")
-"""What the dominance functions blend: jaw opening, lip spreading, rounding, lip parting, the tongue's state, bite."""
+"""The blended controls: jaw opening, lip spreading, rounding, lip parting, the tongue's state, bite."""
 
 
 @dataclass(frozen=True)
 class Viseme:
-    """A phoneme's targets, each in [0, 1] but the tongue's advance, and how much its articulators insist on them."""
+    """A phoneme's targets, in [0, 1] except the tongue's advance, and the dominance of its articulators."""
 
     jaw: float = 0.15
     spread: float = 0.1
     round: float = 0.0
     lips: float = 0.25
-    """How far the lips part beyond what the jaw does."""
+    """Parting of the lips in addition to the jaw's."""
     tongue: tuple[float, float] = (0.1, 0.0)
     """(raise in [0, 1], advance in [−1, 1]: where it is raised, −1 at the root and 1 at the tip)."""
     insists: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
@@ -41,7 +42,7 @@ class Viseme:
     lip_to_teeth: float = 0.0
     """1: the lower lip touches the upper teeth."""
     bite: float = 0.0
-    """1: the lower front teeth are thrust edge to edge with the upper ones, beyond what the jaw's opening says."""
+    """1: the lower front teeth are edge to edge with the upper ones."""
 
 
 _CONSONANT = (0.9, 0.5, 0.25, 2.0)
@@ -109,9 +110,9 @@ _VISEMES: dict[str, Viseme] = {
 
 
 def visemes_of(symbol: str) -> tuple[Viseme, ...]:
-    """One viseme a sound of an IPA symbol: two for diphthongs and affricates; silence for an empty one.
+    """One viseme for each sound of an IPA symbol: two for diphthongs and affricates; silence for an empty symbol.
 
-    Marks (length, tone, nasality, a tongue a little lower) do not show on the lips and are left out.
+    Marks (length, tone, nasality, slight lowering of the tongue) have no visible effect and are ignored.
     """
     sounds = [_VISEMES[letter] for letter in map(_base_letter, symbol_letters(symbol)) if letter in _VISEMES]
     return tuple(sounds) if sounds else (_SCHWA if symbol else SILENCE,)
@@ -175,16 +176,16 @@ FARTHEST_INFLUENCE = 1.0
 CLOSURE_RAMP = 0.06
 """Seconds from free to closed lips."""
 SHORTEST_CLOSURE = 0.045
-"""Seconds; a frame of 25 a second sees each closure."""
+"""Seconds; at 25 frames per second, every closure is in a frame."""
 
 
 def articulate(phonemes: tuple[Phoneme, ...], times: np.ndarray, decay: float = DECAY) -> Articulation:
     """The articulators at ``times`` (seconds).
 
     Args:
-        phonemes: A speech's.
+        phonemes: Of a speech.
         times: (T,) seconds.
-        decay: θ above: lower is more slurred.
+        decay: θ above; lower values are more slurred.
     """
     segments = _segments(phonemes)
     visemes = [segment.viseme for segment in segments]
@@ -211,7 +212,7 @@ def articulate(phonemes: tuple[Phoneme, ...], times: np.ndarray, decay: float = 
 
 
 def _gesture(segments: list[_Segment], times: np.ndarray, lead: float) -> np.ndarray:
-    """1 during each segment (and ``lead`` seconds before: a stop sounds when it opens), with smooth ramps around it."""
+    """1 during each segment and ``lead`` seconds before it (a stop sounds when it opens), with smooth ramps."""
     strength = np.zeros_like(times)
     for segment in segments:
         start, end = segment.start - lead, segment.end
@@ -227,7 +228,7 @@ def mouth_expressions(articulation: Articulation, vigour: float | np.ndarray = 1
 
     Args:
         articulation: The articulators.
-        vigour: Factor on how far everything opens; a mumble has less, a shout more.
+        vigour: Factor on the openings: low for a mumble, high for a shout.
     """
     jaw, spread, rounding, lips = (articulation.controls[key] for key in CONTROLS[:4])
     free = (1 - articulation.closure) * (1 - articulation.lip_to_teeth)

@@ -1,8 +1,8 @@
-"""Sentences → speech whose phonemes and their times are known (espeak-ng, a formant synthesiser).
+"""Speech synthesis with known phonemes and times (espeak-ng, a formant synthesiser).
 
-Emotion changes the voice as listeners expect it to: Scherer 2003 ("Vocal communication of emotion") and Juslin & Laukka
-2003 review the directions for pitch level, pitch range, rate and loudness; the sizes are ours, within what the
-synthesiser can say clearly.
+Emotion changes the voice's pitch level, pitch range, rate and loudness in the directions reviewed by Scherer 2003
+("Vocal communication of emotion") and Juslin & Laukka 2003. The sizes of the changes are ours, limited by what the
+synthesiser can speak clearly.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from readavatar.synthetic.espeak import run_espeak
 PAUSES = (0.2, 0.5)
 """Seconds, least and most, between sentences."""
 LARGEST_DENOMINATOR = 50
-"""Of a voice's size as a fraction: resampling by it stays cheap, and 2 % is finer than anyone hears."""
+"""Of a voice's size as a fraction, which makes resampling cheap; steps of 2 % are not audible."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Phoneme:
 
 @dataclass(frozen=True)
 class Speech:
-    """A waveform and what is said in it."""
+    """A waveform and its phonemes."""
 
     waveform: Float[Tensor, " num_samples"]
     """16 kHz, in [−1, 1]."""
@@ -63,14 +63,14 @@ class Voice:
     name: str = "en-us"
     """espeak-ng's language and, after ``+``, its speaker variant."""
     pitch: float = 50.0
-    """Of 0 to 100; 50 is the variant's own."""
+    """From 0 to 100; 50 is the variant's own."""
     pitch_range: float = 50.0
-    """Of 0 (monotone) to 100."""
+    """From 0 (monotone) to 100."""
     rate: float = 160.0
-    """Words a minute."""
+    """Words per minute."""
     size: float = 1.0
-    """Factor on all frequencies, formants and pitch alike: above 1 the speaker's vocal tract is shorter than the
-    variant's own. Taken to the nearest fraction with a denominator of 50 at most; the rate stays as asked."""
+    """Factor on all frequencies: above 1 the vocal tract is shorter than the variant's own. It is rounded to the
+    nearest fraction with a denominator of at most 50; the rate does not change."""
 
 
 VOICES = (
@@ -79,7 +79,7 @@ VOICES = (
     Voice("en-us-nyc+m4"), Voice("en-029+f5"), Voice("en-gb-x-gbclan+m2", 48.0, 55.0),
     Voice("en-us+Annie"), Voice("en-us+Mike"), Voice("en-gb-x-rp+Andy", 46.0),
 )  # fmt: skip
-"""Speakers of English an actor is given one of; any espeak-ng language works."""
+"""The voices of actors; any espeak-ng language works."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ PROSODY = {
     "sad": Prosody(pitch=-10.0, pitch_range=0.5, rate=0.80, loudness=-6.0),
     "surprised": Prosody(pitch=20.0, pitch_range=1.6, rate=1.02, loudness=2.0),
 }
-"""By emotion; any other leaves the voice as it is."""
+"""By emotion; others do not change the voice."""
 
 
 def emotional_voice(voice: Voice, emotion: Float[Tensor, " N"], names: Sequence[str]) -> tuple[Voice, float]:
@@ -121,7 +121,7 @@ def emotional_voice(voice: Voice, emotion: Float[Tensor, " N"], names: Sequence[
 
 
 def silence(duration: float | int) -> Speech:
-    """A muted shot of ``duration`` seconds."""
+    """A silence of ``duration`` seconds."""
     num_samples = round(duration * SAMPLE_RATE)
     return Speech(torch.zeros(num_samples), (Phoneme("", 0.0, num_samples / SAMPLE_RATE),))
 
@@ -135,20 +135,20 @@ def speak(
     duration: float | int = 0.0,
     pauses: tuple[float, float] = PAUSES,
 ) -> Speech:
-    """Say sentences one after another, each in the emotion at its beginning.
+    """Speak sentences one after another, each with the emotion at its beginning.
 
     Rate, pitch and the pauses between sentences vary a little with ``seed``.
 
     Args:
-        sentences: What is said.
-        voice: Who says it.
-        emotion: What the voice tells of.
-        seed: Of the delivery.
-        duration: Seconds up to which silence fills.
-        pauses: Seconds, least and most, after each sentence; an emotion that speaks faster pauses less.
+        sentences: The text.
+        voice: The voice.
+        emotion: Of the voice.
+        seed: Of the variation.
+        duration: Least length, seconds, filled with silence.
+        pauses: Seconds, least and most, after each sentence; shorter in emotions with faster speech.
 
     Raises:
-        UserError: Nothing that can be said, or a voice that espeak-ng does not have.
+        UserError: The text cannot be spoken, or espeak-ng does not have the voice.
     """
     generator = np.random.default_rng([seed, 1])
     speech = silence(generator.uniform(0.25, 0.45))
@@ -164,29 +164,29 @@ def speak(
 
 
 def synthesise(text: str, voice: Voice, gain: float = 1.0) -> Speech:
-    """Say one text; the same text and voice give the same samples bit for bit.
+    """Speak one text; the same text and voice give bit-identical samples.
 
     Raises:
-        UserError: Nothing that can be said, or a voice that espeak-ng does not have.
+        UserError: The text cannot be spoken, or espeak-ng does not have the voice.
     """
     size = Fraction(voice.size).limit_denominator(LARGEST_DENOMINATOR)
-    # Played faster by ``size``, everything is higher and shorter: say it slower by as much.
+    # Playing faster by ``size`` raises all frequencies but shortens it, so the rate is lowered first.
     samples, events, sample_rate = run_espeak(
         text, voice.name, pitch=voice.pitch, pitch_range=voice.pitch_range, rate=voice.rate / float(size)
     )
     starts = [(sample / (sample_rate * float(size)), symbol) for sample, symbol in events]
     if not any(symbol for _, symbol in starts):
-        raise UserError(f"Expected a sentence that can be said, but got '{text}'.")
+        raise UserError(f"Expected a sentence that can be spoken, but got '{text}'.")
     ratio = Fraction(SAMPLE_RATE, sample_rate) / size
     waveform = resample_poly(samples.astype(np.float64) / 32768, ratio.numerator, ratio.denominator)
-    # The voices differ in level; a common root mean square, below which the loudest emotion still does not clip.
+    # A common root mean square for all voices, at which the loudest emotion does not clip.
     waveform *= 0.06 * gain / max(np.sqrt(np.mean(waveform**2)), 1e-4)
     waveform = np.tanh(waveform)
     return Speech(torch.from_numpy(waveform).float(), _intervals(starts, len(waveform) / SAMPLE_RATE))
 
 
 def _intervals(starts: list[tuple[float, str]], duration: float) -> tuple[Phoneme, ...]:
-    """Onsets → intervals that cover [0, duration]; an onset without a symbol begins silence."""
+    """Onsets → intervals that cover [0, duration]; an empty symbol is silence."""
     starts = sorted([(0.0, ""), *starts], key=lambda onset: onset[0])
     phonemes: list[Phoneme] = []
     for (start, symbol), end in zip(starts, [start for start, _ in starts[1:]] + [duration], strict=True):

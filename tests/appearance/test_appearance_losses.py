@@ -80,11 +80,11 @@ def test_steady_differences_do_not_flicker():
     assert flicker(blinking, target, mask).item() == pytest.approx(0.1, abs=1e-5)
 
 
-def test_the_gradient_penalty_trains_the_judge(images):
+def test_the_gradient_penalty_trains_the_discriminator(images):
     image, _, _ = images
-    judge = PatchDiscriminator(8, scales=1)
+    discriminator = PatchDiscriminator(8, scales=1)
     image.requires_grad_(True)
-    penalty = r1_penalty(judge(image), image)
+    penalty = r1_penalty(discriminator(image), image)
     penalty.backward()
     assert penalty > 0
-    assert all(parameter.grad is not None for parameter in judge.judges[0][0].parameters())
+    assert all(parameter.grad is not None for parameter in discriminator.discriminators[0][0].parameters())

@@ -140,7 +140,7 @@ def test_speech_changes_pixels_where_the_geometry_does_not():
 
 
 @pytest.mark.parametrize("settings", [{"conditioning": "none"}, {"texture": "image"}])
-def test_a_deaf_texture_cannot_show_speech(settings):
+def test_a_texture_without_audio_does_not_depend_on_speech(settings):
     assert _mouth_change(_renderer(**settings), tiny_inputs()) == 0
 
 

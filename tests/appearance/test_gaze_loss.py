@@ -59,7 +59,7 @@ def test_it_is_zero_at_identity_and_grows_as_the_eyes_turn(loss):
     assert values == sorted(values) and values[1] > 1e-4
 
 
-def test_only_the_eyes_are_judged_and_only_they_learn(network_loss):
+def test_only_the_eyes_affect_the_loss_and_get_a_gradient(network_loss):
     target, eyes, face = drawn_face()
     predicted = (0.9 * target).requires_grad_(True)
     network_loss(predicted, target, eyes, face).backward()

@@ -39,7 +39,7 @@ def test_filmed_frames_are_held_against_their_footage(setting):
     assert min(values[name] for name in ("photometric", "features", "matching", "temporal")) > 0
 
 
-def test_driven_frames_are_judged_by_the_discriminator_alone(setting):
+def test_driven_frames_only_have_the_discriminators_loss(setting):
     objective, whole, image = setting
     values = _judged(objective, replace(whole, is_driven=torch.ones(len(image), dtype=torch.bool)), image)
     assert {name for name, value in values.items() if value != 0} == {"adversarial"}
@@ -68,7 +68,7 @@ class _Brightness(torch.nn.Module):
         return images.mean((2, 3))[:, :2]
 
 
-def test_gaze_is_judged_in_filmed_frames_alone(setting):
+def test_only_filmed_frames_have_a_gaze_loss(setting):
     _, whole, image = setting
     expert = _Brightness()
     objective = AppearanceObjective(replace(WEIGHTS, gaze=1.0), BandFeatures(2), GazeLoss(expert))

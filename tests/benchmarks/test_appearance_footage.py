@@ -1,4 +1,4 @@
-"""An avatar paints a clip's held-out end and is judged beside the baselines; what it has seen it is not judged on."""
+"""The appearance scorecard on footage: the avatar and the baselines on a clip's held-out end."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _says(avatar, clips, held_out):
     path.write_text(json.dumps({"data": {"init_args": {"clips": clips, "held_out_seconds": held_out}}}))
 
 
-def test_an_avatar_is_judged_beside_the_baselines_and_drawn(store, tmp_path, caplog):
+def test_an_avatar_is_measured_with_the_baselines_and_drawn(store, tmp_path, caplog):
     avatar = write_painter(tmp_path / "avatar", store.path, size=32)
     scores = bench_appearance(footage=store.path, avatar=avatar, held_out=0.24, sheets=tmp_path / "sheets")
     assert scores[f"{AVATAR}: {PSNR}"].value < scores[f"{NEAREST}: {PSNR}"].value  # it has learnt nothing
@@ -82,7 +82,7 @@ def test_an_avatar_of_another_face_or_another_ear_is_refused(store, tmp_path):
         avatar_speech_features(store, {"name": "log_mel", "layers": None, "fingerprint": "another", "num_features": 80})
 
 
-def test_an_avatar_that_saw_the_end_is_not_judged_on_it(store, tmp_path):
+def test_an_avatar_that_was_trained_on_the_end_is_refused(store, tmp_path):
     fair, unfair = (write_painter(tmp_path / name, store.path) for name in ("fair", "unfair"))
     _says(fair, [str(store.path)], 0.24)
     _says(unfair, str(store.path), 0.08)

@@ -1,4 +1,4 @@
-"""Footage and recordings: a ridge finds what is there, and samples are judged one by one and by their mean."""
+"""The expression scorecard on footage and recordings: the ridge regression, and single samples and their mean."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_clips_end_is_measured_at_its_own_rate(clip, judge, tmp_path):
     avatar = write_untrained(tmp_path / "avatar")  # moves at 25 frames a second, the clip at 30
     scores = bench_expression_footage(clip.path, avatar, held_out=1.5, work=tmp_path)
     assert scores[f"footage: {OF_SAMPLES}"].n == 8
-    assert scores[f"footage: {OF_MEAN}"].aim == "≥ 0.6"  # it hears log-mel energies
+    assert scores[f"footage: {OF_MEAN}"].aim == "≥ 0.6"  # its encoder is log_mel
     assert "footage: ridge, ±3 frames, log-mel: correlation" in scores
 
 
@@ -108,7 +108,7 @@ def test_an_avatar_of_another_face_is_refused(clip, tmp_path):
         bench_expression_footage(clip.path, avatar, held_out=1.5)
 
 
-def test_every_recording_is_judged_or_named_as_too_short(clip, judge, tmp_path, caplog):
+def test_every_recording_is_measured_or_named_as_too_short(clip, judge, tmp_path, caplog):
     (tmp_path / "sounds" / "deep").mkdir(parents=True)
     soundfile.write(tmp_path / "sounds" / "long.wav", clip.waveform().numpy(), 16_000)
     soundfile.write(tmp_path / "sounds" / "deep" / "short.wav", clip.waveform().numpy()[:16_000], 16_000)

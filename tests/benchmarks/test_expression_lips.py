@@ -63,11 +63,11 @@ def test_a_mouth_that_never_opens_wins_no_recall(trial):
 
 
 def test_lips_that_an_emotion_spoils_fail_against_neutral(trial):
-    late, deaf = delayed(trial, 1), feeling(trial, 0.0)
+    late, neutral = delayed(trial, 1), feeling(trial, 0.0)
     ignores = lambda take, emotion, seed: late(take, 0 * emotion, seed)  # noqa: E731
     # A late mouth is a little worse where it opens wider, as it does in anger.
     assert measure_lips(trial, late)[EMOTIONAL_LIPS] < 1.3 and measure_lips(trial, ignores)[EMOTIONAL_LIPS] > 2
-    assert math.isnan(measure_lips(trial, deaf)[EMOTIONAL_LIPS])  # over a neutral without error there is no ratio
+    assert math.isnan(measure_lips(trial, neutral)[EMOTIONAL_LIPS])  # over a neutral without error there is no ratio
 
 
 def test_frames_are_within_a_phoneme_by_their_centres(trial):

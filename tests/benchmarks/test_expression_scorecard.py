@@ -119,7 +119,7 @@ def test_emotions_are_asked_for_by_name_and_the_gaze_is_nobodys(tmp_path, trial)
     assert shown[:, gaze].abs().max() == 0 and shown.abs().max() > 0
 
 
-def test_a_prior_meets_a_new_person_in_the_manner_of_all(tmp_path):
+def test_a_prior_starts_a_new_person_with_the_mean_style(tmp_path):
     motion = TrainedMotion(write_untrained(tmp_path / "prior", num_people=3))
     assert torch.equal(motion.generator.codes[0], motion.generator.codes[2])
 
@@ -131,7 +131,7 @@ def test_chunks_memory_and_speed_of_a_network_are_measured(tmp_path, trial):
     assert all(value > 0 for name, value in measured.items() if name != CHUNKS)
 
 
-def test_a_judge_hears_how_late_lips_are(tmp_path, trial):
+def test_the_judge_measures_how_late_lips_are(tmp_path, trial):
     judge = find_judge(tmp_path, QUICK_JUDGE)
     assert measure_sync(trial, truth(trial), judge)[OFFSET] < 1
     assert measure_sync(trial, delayed(trial, 5), judge)[OFFSET] == pytest.approx(5, abs=1)

@@ -1,4 +1,4 @@
-"""Digital actors of a second or so, and a fit that knows the truth, for tests of the tracking scorecard."""
+"""Digital actors of about a second, and a fit that returns the truth, for tests of the tracking scorecard."""
 
 from __future__ import annotations
 

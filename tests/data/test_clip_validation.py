@@ -202,7 +202,7 @@ def test_a_delay_moves_the_sound_and_is_taken_back_without_loss(store):
     assert (tonal.path / "audio.wav").read_bytes() == samples
 
 
-def test_a_delay_that_leaves_nothing_to_hear_is_refused(store):
+def test_a_delay_beyond_the_clip_is_refused(store):
     assert "stay within" in refusal(lambda: store.delay_audio(1.0))
     assert ClipStore(store.path).info.audio_delay == 0
 

@@ -166,7 +166,7 @@ def test_a_face_that_leaves_for_a_while_is_kept_out_and_said_with_its_times(tmp_
 
 def test_a_face_half_outside_the_picture_is_kept_out(tmp_path):
     class Guessing:
-        """Guesses the whole of a face of which half is seen, as real detectors do."""
+        """Extrapolates a face that is half visible, like real detectors."""
 
         def __init__(self):
             self.index = -1

@@ -149,7 +149,7 @@ def test_adversarial_training_keeps_the_spread_that_regression_mutes(tmp_path):
     assert ratios["regression"] < 0.5 < 0.7 < ratios["adversarial"] < 1.3
 
 
-def test_the_gradient_penalty_knows_no_units(tmp_path, clip, monkeypatch):
+def test_the_gradient_penalty_does_not_depend_on_units(tmp_path, clip, monkeypatch):
     """On raw coefficients, one that hardly moves had a gradient ten thousand times the others'."""
     spreads = []
 

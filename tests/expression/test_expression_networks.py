@@ -41,8 +41,8 @@ def test_a_frame_depends_on_its_context_and_nothing_beyond(generator):
     output = generator(speech, *zeros)
     assert generator.context == 7 and output.shape == (1, 1, 46, 5)
     output[0, 0, 20].sum().backward()
-    heard = speech.grad[0].abs().sum(1) > 0
-    assert torch.nonzero(heard)[:, 0].tolist() == list(range(20, 35))
+    used = speech.grad[0].abs().sum(1) > 0
+    assert torch.nonzero(used)[:, 0].tolist() == list(range(20, 35))
 
 
 def test_coefficients_stay_within_their_bounds_and_begin_around_the_mean(generator):
@@ -88,7 +88,7 @@ def test_a_seed_fixes_one_of_many_motions(generator):
     assert torch.equal(first, same) and (first - other).abs().max() > 1e-4
 
 
-def test_each_person_has_a_manner_of_their_own(generator):
+def test_each_person_has_a_style_of_their_own(generator):
     speech, emotion = torch.randn(80, 6), torch.zeros(80, 2)
     first, second = (generate_expressions(generator, speech, emotion, person=person) for person in (0, 1))
     assert (first - second).abs().max() > 1e-4
@@ -141,7 +141,7 @@ def test_without_noise_there_is_one_motion():
     assert torch.equal(first, second)
 
 
-def test_discriminators_judge_at_several_rates_and_hear_the_sound():
+def test_discriminators_work_at_several_rates_and_depend_on_the_sound():
     torch.manual_seed(0)
     discriminator = ExpressionDiscriminator(6, 2, 5, 3, width=8, scales=3).eval()
     motion, speech, emotion = torch.randn(2, 50, 5), torch.randn(2, 50, 6), torch.zeros(2, 50, 2)

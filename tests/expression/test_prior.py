@@ -95,7 +95,7 @@ def test_expressions_are_found_by_name(prior):
     theirs = taught.ema.module
     assert torch.equal(network.head.weight, theirs.head.weight[[1, 0]])
     assert torch.equal(network.expression_mean, theirs.expression_mean[[1, 0]])
-    assert found.build_discriminator() is None  # it judges all of the prior's expressions
+    assert found.build_discriminator() is None  # its input is all of the prior's expressions
 
 
 def test_the_critics_come_along(prior):
@@ -111,7 +111,7 @@ def test_the_critics_come_along(prior):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"speech_encoder": {"name": "whisper", "layers": [2], "fingerprint": "x"}}, "hears log_mel"),
+        ({"speech_encoder": {"name": "whisper", "layers": [2], "fingerprint": "x"}}, "uses log_mel"),
         ({"expression_names": ["jawOpen", "tailWag"]}, "such as 'tailWag'"),
         ({"fps": 30.0}, f"moves at {FPS} fps"),
     ],
@@ -139,7 +139,7 @@ def test_seconds_of_footage_teach_a_code_and_nothing_else(tmp_path, clips, prior
         _fit(tmp_path, clips[1:], prior="none", optimization=OptimizationSettings(train="code"))
 
 
-def test_what_the_prior_knows_of_an_unseen_emotion_is_kept(tmp_path, clips, prior):
+def test_the_priors_response_to_an_unseen_emotion_is_kept(tmp_path, clips, prior):
     folder, _ = prior
     module = _fit(tmp_path, clips[1:], prior=str(folder), steps=1)
     assert module.objective.distillation.emotions == list(range(7))

@@ -37,7 +37,7 @@ def test_a_prior_is_what_the_table_says_and_nobodys(path):
 
 @pytest.mark.parametrize("path", PRIORS, ids=lambda path: path.name)
 @pytest.mark.parametrize("model", ["builtin", "ict"])
-def test_a_training_that_hears_the_same_begins_from_it(path, model):
+def test_a_training_with_the_same_speech_features_starts_from_it(path, model):
     config = Avatar(path).part_config("expression")
     names = load_morphable_model("builtin").expression_names if model == "builtin" else EXPRESSION_NAMES
     found = find_prior("auto", {**config, "expression_names": list(names), "emotion_names": ["sad", "happy"]})
@@ -52,7 +52,7 @@ def test_a_training_that_hears_the_same_begins_from_it(path, model):
 def test_the_dial_moves_what_it_should(path, emotion, expression):
     part = Avatar(path).part("expression")
     generator = load_network(ExpressionGenerator(**part.config["network"]), part)
-    # What is heard on average, now louder, now softer: no encoder is needed.
+    # The mean speech features, varying in strength: no encoder is needed.
     loudness = torch.randn(75, 1, generator=torch.Generator().manual_seed(0))
     speech = generator.speech_mean + generator.speech_std * loudness
     shown = []

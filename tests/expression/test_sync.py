@@ -1,4 +1,4 @@
-"""Claims on the speech–lip-motion network, its training and what it judges."""
+"""The sync network, its training and its loss."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_the_configuration_rebuilds_the_network(untrained):
     torch.testing.assert_close(twin(speech, expressions), untrained(speech, expressions))
 
 
-def test_motion_in_other_coefficients_of_the_same_lips_is_judged_alike(expert, lips):
+def test_the_same_lip_motion_in_other_coefficients_has_the_same_similarity(expert, lips):
     speech, expressions = make_take(33)
     mixing = torch.tensor([[1.0, 0.2, 0.0], [0.0, 0.5, 0.3], [0.1, 0.0, 2.0]])
     other = expert.on_face(torch.linalg.solve(mixing, lips))

@@ -1,4 +1,4 @@
-"""Claims on the judge of sync."""
+"""Measuring the offset of a take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge of gaze: irises between the corners of their eyes."""
+"""The gaze judge: irises relative to the corners of the eyes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_closed_eyes_look_nowhere():
     assert gaze_error(drawn_landmarks(0.2, opening=0.05), drawn_landmarks()).isfinite().all()
 
 
-def test_real_frames_are_judged_and_one_without_a_face_is_not(shared_data):
+def test_real_frames_have_a_gaze_error_and_one_without_a_face_has_none(shared_data):
     pytest.importorskip("mediapipe")
     from readavatar.assets import find_asset
     from readavatar.media.video import read_video

@@ -49,7 +49,7 @@ def test_features_are_matched_where_they_are_counted():
     assert feature_matching_loss(real, real) == 0
 
 
-def test_the_gradient_penalty_of_a_linear_judge_is_its_slope():
+def test_the_gradient_penalty_of_a_linear_discriminator_is_its_slope():
     motion = torch.randn(3, 10, 2, requires_grad=True)
     slope = torch.tensor([3.0, 4.0])
     penalty = 10 * r1_penalty([[(motion @ slope)[:, None]]], motion)

@@ -1,4 +1,4 @@
-"""Every backend gives the same, the plain one being the judge; those for GPUs are judged in tests/gpu as well."""
+"""All backends give the result of the plain one; those for GPUs are also tested in tests/gpu."""
 
 import sys
 from types import ModuleType

@@ -102,7 +102,7 @@ def test_no_frames_are_refused(speechlike):
         LogMelEncoder().encode(speechlike(1.0), float("nan"), 5)
 
 
-def test_log_mel_hears_a_tone_in_its_band():
+def test_log_mel_has_a_tone_in_its_band():
     low, high = (
         LogMelEncoder().encode(0.1 * torch.sin(torch.arange(16_000) * 2 * torch.pi * hertz / 16_000), 25.0, 25)[12]
         for hertz in (300, 3000)

@@ -105,7 +105,7 @@ def test_speech_is_filled_with_silence_up_to_the_duration():
 
 
 def test_what_cannot_be_said_is_a_user_s_error():
-    with pytest.raises(UserError, match="can be said"):
+    with pytest.raises(UserError, match="can be spoken"):
         synthesise("...", VOICES[0])
     with pytest.raises(UserError, match="no-such"):
         synthesise("Hello.", Voice("no-such"))
