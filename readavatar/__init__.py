@@ -15,7 +15,7 @@ here repeats it, and a test holds that the two agree:
 5. ``training``, ``directing``
 6. ``doctor``, ``viewer``
 7. ``benchmarks``, ``demo``
-8. ``cli``
+8. ``cli``, ``__main__``
 
 Example:
     >>> import readavatar

@@ -148,3 +148,8 @@ def _setting(config: dict, option: str):
     for name in names:
         found = (found or {}).get(name)
     return found
+
+
+def test_the_package_runs_as_a_module():
+    finished = subprocess.run([sys.executable, "-m", "readavatar", "--version"], capture_output=True, text=True)
+    assert (finished.returncode, finished.stdout.split()[0]) == (0, "readavatar"), finished
