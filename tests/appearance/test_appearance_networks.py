@@ -21,6 +21,7 @@ from readavatar.appearance.neural_texture import (
 )
 from readavatar.appearance.settings import NetworkSettings
 from readavatar.data.raster.render_inputs import RenderInputs
+from readavatar.rendering.shading import sample_texture_plainly
 
 SMALL = {"texture_width": 32, "texture_depth": 3, "unet_width": 8, "unet_levels": 3, "unet_max_width": 16}
 
@@ -148,6 +149,34 @@ def test_speech_changes_nothing_where_the_gate_is_shut():
     renderer = _renderer()
     torch.nn.init.zeros_(renderer.texture.gate.region_offset.weight)
     assert _mouth_change(renderer, tiny_inputs()) == 0
+
+
+@pytest.mark.parametrize("supersampling", [1, 2])
+def test_layers_are_joined_at_every_point_of_a_pixel_with_the_sirens_value_at_its_first(supersampling):
+    texture, inputs = _renderer().texture, tiny_inputs(supersampling=supersampling)
+    generator = torch.Generator().manual_seed(1)
+    for parameter in (texture.image.texels, texture.gate.texels):
+        parameter.data.copy_(torch.rand(parameter.shape, generator=generator))
+    latent = torch.rand(len(inputs.uvs), 32, generator=generator, requires_grad=True)
+    leaves = [latent, *texture.parameters()]
+
+    def joined_at_points() -> torch.Tensor:
+        image, gate = (
+            sample_texture_plainly(each.texels, inputs.uvs) + each.region_offset(inputs.regions.long()).movedim(-1, 1)
+            for each in (texture.image, texture.gate)
+        )
+        first = (..., slice(None, None, supersampling), slice(None, None, supersampling))
+        change = texture.siren(inputs.uvs[first], inputs.regions[first], latent)
+        points = image + gate * torch.nn.functional.interpolate(change, scale_factor=float(supersampling))
+        return torch.nn.functional.avg_pool2d(points * (inputs.regions > 0)[:, None], supersampling)
+
+    values = texture(inputs.uvs, inputs.regions, latent, supersampling), joined_at_points()
+    weights = torch.randn(values[0].shape, generator=generator)
+    gradients = [torch.autograd.grad((each * weights).sum(), leaves) for each in values]
+    torch.testing.assert_close(*values)
+    for ours, joined in zip(*gradients, strict=True):
+        assert joined.any()
+        torch.testing.assert_close(ours, joined, rtol=1e-3, atol=1e-3)
 
 
 @torch.no_grad()

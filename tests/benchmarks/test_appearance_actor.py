@@ -168,6 +168,20 @@ def test_the_three_textures_are_trained_alike_once_and_drawn(films, tmp_path, mo
     assert len(trainings) == 3 and capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    ("asked", "found", "is_told"), [(None, "builtin", True), (None, "ict", False), ("builtin", "ict", False)]
+)
+def test_another_head_than_the_published_figures_are_of_is_told(
+    films, tmp_path, monkeypatch, caplog, asked, found, is_told
+):
+    monkeypatch.setattr(trained, "train", lambda stage, clips, **options: _write_untrained(options["avatar"], films))
+    monkeypatch.setattr(appearance_actor, "default_model", lambda: found)
+    monkeypatch.setattr(appearance_actor, "film_speaker", lambda seed, model, work: films)
+    monkeypatch.setattr(appearance_actor, "measure_on_film", lambda avatar, store: {INTERIOR: 25.0})
+    bench_appearance_actor(morphable_model=asked, actors=1, work=tmp_path)
+    assert ("have the head 'builtin'" in caplog.text) == is_told
+
+
 def test_no_actors_and_a_stopped_training_are_told(films, tmp_path, monkeypatch):
     monkeypatch.setattr(trained, "train", lambda *_, **__: None)
     with pytest.raises(UserError, match="one or more digital actors"):

@@ -33,6 +33,12 @@ from readavatar.errors import UserError
 _LOGGER = logging.getLogger(__name__)
 
 FIRST_SEED = 301
+PUBLISHED_MODEL = "ict"
+"""Of the actors whose figures the documents give."""
+_OTHER_HEAD = (
+    "ICT-FaceKit is not on this machine, so that the actors have the head '%s': another film, whose figures can't be "
+    "compared with the published ones; see 'readavatar assets'."
+)
 ACTOR_CONFIG = "configs/appearance/actor.yaml"
 CONDITIONED, IMAGE, PLAIN = "audio-conditioned texture", "texture image", "plain SIREN"
 VARIANTS = {
@@ -81,6 +87,8 @@ def bench_appearance_actor(
     if actors < 1:
         raise UserError(f"Expected one or more digital actors, but got {actors}.")
     model, work = morphable_model or default_model(), Path(work)
+    if morphable_model is None and model != PUBLISHED_MODEL:
+        _LOGGER.warning(_OTHER_HEAD, model)
     found: dict[str, ByActor] = {name: {} for name in VARIANTS}
     for number in range(actors):
         seed = FIRST_SEED + number
