@@ -195,14 +195,14 @@ def _picture(out: Path, animation: Animation) -> None:
 
 def _write_report(out: Path, steps: _Steps, scale: str) -> None:
     note = (
-        f"The digital actor (the built-in head) says what was never filmed: '{' '.join(NEW_SENTENCES)}' The emotion "
-        f"asked for is '{DIRECTION}'. The actor was filmed for the demo in three emotions and fitted from "
+        f"The digital actor (the built-in head) speaks sentences that were not filmed: '{' '.join(NEW_SENTENCES)}' The "
+        f"requested emotion is '{DIRECTION}'. The actor was filmed for the demo in three emotions and fitted from "
         f"{steps.notes['landmarks']}. Everything here is synthetic."
     )
     rows = [(name, f"{value:.0f} s") for name, value in steps.seconds.items()]
     rows.append(("all", f"{sum(steps.seconds.values()):.0f} s"))
     pictures = {
-        "Frames of the clip, and the emotion asked for": out / "contact_sheet.png",
+        "Frames of the clip, and the requested emotion": out / "contact_sheet.png",
         "Sound, requested emotion and generated motion": out / "curves.png",
     }
     title = "readavatar demo" + (" (quick: low quality, to check the installation)" if scale == "quick" else "")

@@ -91,7 +91,7 @@ HELD_OUT_SENTENCES = (
     "Maybe the sheep were moved up to the upper meadow.",
     "Jim wiped the lamp, then polished the wooden banister.",
 )
-"""Never said in training; each has five /p b m/ or more."""
+"""Never used in training; each has five /p b m/ or more."""
 
 
 SENTENCES_ABROAD: dict[str, tuple[str, ...]] = {

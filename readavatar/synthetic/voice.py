@@ -154,12 +154,14 @@ def speak(
     speech = silence(generator.uniform(0.25, 0.45))
     for sentence in sentences:
         vector = emotion.sample(torch.tensor([speech.duration]))[0]
-        said, gain = emotional_voice(voice, vector, emotion.space.names)
-        said = replace(
-            said, pitch=said.pitch + generator.normal(0, 2.5), rate=said.rate * np.exp(generator.normal(0, 0.04))
+        delivered, gain = emotional_voice(voice, vector, emotion.space.names)
+        delivered = replace(
+            delivered,
+            pitch=delivered.pitch + generator.normal(0, 2.5),
+            rate=delivered.rate * np.exp(generator.normal(0, 0.04)),
         )
-        pause = silence(generator.uniform(*pauses) * voice.rate / said.rate)
-        speech = _joined(speech, synthesise(sentence, said, gain), pause)
+        pause = silence(generator.uniform(*pauses) * voice.rate / delivered.rate)
+        speech = _joined(speech, synthesise(sentence, delivered, gain), pause)
     return _joined(speech, silence(duration - speech.duration)) if duration > speech.duration else speech
 
 

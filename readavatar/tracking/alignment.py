@@ -140,8 +140,8 @@ def select_pixels(
     squared = residual.square().mean(1, keepdim=True)
     total = (mask * importance).sum((1, 2, 3), keepdim=True).clamp(min=1)
     weight = mask * importance / (1 + squared / COLOUR_OUTLIER**2) ** 2 * NUM_SAMPLES / (3 * COLOUR_ERROR**2 * total)
-    told = (by_motion * TYPICAL_MOTION).square().sum((1, 2)) + (by_normal * TYPICAL_TURN).square().sum((1, 2))
-    score = (told * weight[:, 0]).flatten(1)
+    information = (by_motion * TYPICAL_MOTION).square().sum((1, 2)) + (by_normal * TYPICAL_TURN).square().sum((1, 2))
+    score = (information * weight[:, 0]).flatten(1)
     chosen = score.topk(min(count, score.shape[1])).indices
 
     def at_chosen(values: Float[Tensor, "B *c H W"]) -> Float[Tensor, "B K *c"]:

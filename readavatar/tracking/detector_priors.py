@@ -91,7 +91,7 @@ BIASED_LIMIT, OTHER_LIMIT = 0.6, 0.2
 
 
 @dataclass(frozen=True)
-class ExpressionPrior(Tensors):
+class BlendshapePrior(Tensors):
     """Mean and strength of the prior of the expression coefficients."""
 
     mean: Float[Tensor, "N E"]
@@ -124,7 +124,7 @@ def neutral_blendshapes(observations: Observations, known: Bool[Tensor, " N"]) -
 
 def blendshape_prior(
     observations: Observations, expression_names: tuple[str, ...], bounds: Float[Tensor, "E 2"]
-) -> ExpressionPrior:
+) -> BlendshapePrior:
     """Map the detector's blendshapes, minus the person's rest, to a model's expressions.
 
     Expressions that the detector does not have (all of FLAME's) and frames without blendshapes have a mean of zero and
@@ -147,4 +147,4 @@ def blendshape_prior(
             deviation[:, column] = UNSEEN_DEVIATION
     reach = bounds.abs().amax(1)
     scale = torch.tensor([1.0 / FAST_SMOOTHNESS**0.5 if FAST.match(name) else 1.0 for name in expression_names])
-    return ExpressionPrior(mean.clamp(bounds[:, 0], bounds[:, 1]), deviation * reach, scale * reach)
+    return BlendshapePrior(mean.clamp(bounds[:, 0], bounds[:, 1]), deviation * reach, scale * reach)

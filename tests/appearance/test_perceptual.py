@@ -125,9 +125,9 @@ def without_assets(tmp_path, monkeypatch):
 def test_without_the_weights_vgg_names_the_command_and_auto_takes_the_bands(without_assets):
     with pytest.raises(UserError, match="readavatar assets get lpips_vgg"):
         load_feature_loss("vgg")
-    with pytest.warns(UserWarning, match="readavatar assets get lpips_vgg") as told:
+    with pytest.warns(UserWarning, match="readavatar assets get lpips_vgg") as warned:
         assert isinstance(load_feature_loss("auto"), BandFeatures)
-    assert len(told) == 1
+    assert len(warned) == 1
 
 
 def test_bands_need_no_file_and_say_nothing(without_assets):

@@ -16,7 +16,7 @@ from readavatar.morphable import load_morphable_model
 
 
 class Sleeper(nn.Module):
-    """Takes as long as it is told."""
+    """Takes a given time."""
 
     def __init__(self, seconds: float, inner: nn.Module | None = None) -> None:
         super().__init__()

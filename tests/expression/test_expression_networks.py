@@ -156,8 +156,8 @@ def test_discriminators_work_at_several_rates_and_depend_on_the_sound():
 def test_every_parameter_of_the_generator_gets_a_gradient(generator):
     generator.train()
     people = torch.tensor([0, 1])
-    told = torch.randn(2, 40, 6), torch.rand(2, 40, 2), torch.rand(2, 40)
-    output = generator(*told, slow_noise(2, 40, 6, 25.0)[None], people)
+    inputs = torch.randn(2, 40, 6), torch.rand(2, 40, 2), torch.rand(2, 40)
+    output = generator(*inputs, slow_noise(2, 40, 6, 25.0)[None], people)
     output.square().mean().backward()
     for name, parameter in generator.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name

@@ -7,14 +7,14 @@ import torch
 
 from readavatar.data.datasets.tracking import Observations
 from readavatar.detection.landmark_sets import ARKIT_NAMES
-from readavatar.tracking.detector_priors import DEVIATION, UNSEEN_DEVIATION, ExpressionPrior, blendshape_prior
+from readavatar.tracking.detector_priors import DEVIATION, UNSEEN_DEVIATION, BlendshapePrior, blendshape_prior
 
 NUM_FRAMES = 60
 
 
 def prior_of(
     blendshapes: dict[str, torch.Tensor], names: tuple[str, ...], neutral: torch.Tensor | None = None
-) -> ExpressionPrior:
+) -> BlendshapePrior:
     values = torch.zeros(NUM_FRAMES, 52)
     values[:, ARKIT_NAMES.index("mouthPucker")] = 0.01  # a frame of zeros is one without blendshapes
     for name, curve in blendshapes.items():

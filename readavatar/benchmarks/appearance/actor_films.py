@@ -74,9 +74,9 @@ def film_speaker(seed: int, morphable_model: str, work: str | Path) -> Films:
     """
     training = training_clip(seed, morphable_model, work)
     order = np.random.default_rng(seed).permutation(len(SENTENCES))
-    said = {training: order[:NUM_TRAINING], training.with_name("held_out"): order[NUM_TRAINING:][:NUM_HELD_OUT]}
+    texts = {training: order[:NUM_TRAINING], training.with_name("held_out"): order[NUM_TRAINING:][:NUM_HELD_OUT]}
     stores = []
-    for take, (path, chosen) in enumerate(said.items()):
+    for take, (path, chosen) in enumerate(texts.items()):
         if not (path / "tracking.safetensors").exists():
             _LOGGER.info("actor %d: filming %d sentences", seed, len(chosen))
             store = write_actor_clip(
