@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,15 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"no real test data at {path} (set READAVATAR_TEST_DATA)")
     return path
+
+
+@pytest.fixture
+def simulated_time(monkeypatch) -> None:
+    """``time.sleep`` returns at once and moves ``time.perf_counter`` by exactly the given seconds."""
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])

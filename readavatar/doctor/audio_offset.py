@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from readavatar.doctor.measurements import lip_opening, lip_width
+from readavatar.metrics import peak_margin, peak_position
 
 MAX_OFFSET = 15
 """Largest offset that is searched, frames to either side."""
@@ -114,10 +115,10 @@ def measure_audio_offset(
         found = [_evidence(features[part], curves[part], seen[part], fps) for features in kinds]
         evidence = torch.stack(found).mean(0)
         total += evidence
-        own.append(_peak(evidence)[0])
+        own.append(peak_position(evidence) - MAX_OFFSET)
         tick((number + 1) / len(starts))
-    frames, margin = _peak(total)
-    return AudioOffset(frames, total, margin, tuple(own))
+    margin = peak_margin(total, _PEAK_HALF_WIDTH)
+    return AudioOffset(peak_position(total) - MAX_OFFSET, total, margin, tuple(own))
 
 
 def _windows(num_frames: int, fps: float) -> tuple[list[int], int]:
@@ -169,18 +170,6 @@ def _principal_components(features: Float[Tensor, "n D"]) -> Float[Tensor, "n K"
         return scaled
     left, size, _ = torch.linalg.svd(scaled, full_matrices=False)
     return left[:, :_COMPONENTS] * size[:_COMPONENTS]
-
-
-def _peak(evidence: Float[Tensor, " offsets"]) -> tuple[float, float]:
-    """The offset of the greatest evidence (by a parabola through the neighbours), and its margin."""
-    best = int(evidence.argmax())
-    fraction = 0.0
-    if 0 < best < len(evidence) - 1:
-        before, at, after = evidence[best - 1 : best + 2].tolist()
-        curvature = before - 2 * at + after
-        fraction = 0.5 * (before - after) / curvature if curvature < 0 else 0.0
-    elsewhere = (torch.arange(len(evidence)) - best).abs() > _PEAK_HALF_WIDTH
-    return best - MAX_OFFSET + fraction, float(evidence[best] - evidence[elsewhere].max())
 
 
 def _without_trend(curve: Float[Tensor, " T"], fps: float) -> Float[Tensor, " T"]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from readavatar.errors import UserError
 from readavatar.expression.sync import SpokenMotion, SyncNetwork, contrastive_loss
+from readavatar.metrics import peak_margin, peak_position
 from readavatar.progress import track
 
 MAX_OFFSET = 15
@@ -73,8 +74,8 @@ def sync_offset(network: SyncNetwork, speech: Float[Tensor, "T D"], expressions:
             for offset in range(-MAX_OFFSET, MAX_OFFSET + 1)
         ]
     )
-    frames, margin = _peak(similarity)
-    return SyncOffset(frames, margin * count**0.5, 1 - similarity)
+    confidence = peak_margin(similarity, _PEAK_HALF_WIDTH) * count**0.5
+    return SyncOffset(peak_position(similarity) - MAX_OFFSET, confidence, 1 - similarity)
 
 
 def describe_offset(offset: SyncOffset) -> str:
@@ -86,18 +87,6 @@ def describe_offset(offset: SyncOffset) -> str:
         return f"lips and speech are in time, to within half a frame {trust}"
     late = "lips are" if offset.frames > 0 else "speech is"
     return f"the {late} late by {abs(offset.frames):.1f} frames {trust}"
-
-
-def _peak(similarity: Float[Tensor, " offsets"]) -> tuple[float, float]:
-    """The offset of the greatest similarity (by a parabola through the neighbours), and its margin."""
-    best = int(similarity.argmax())
-    fraction = 0.0
-    if 0 < best < len(similarity) - 1:
-        before, at, after = similarity[best - 1 : best + 2].tolist()
-        curvature = before - 2 * at + after
-        fraction = 0.5 * (before - after) / curvature if curvature < 0 else 0.0
-    elsewhere = (torch.arange(len(similarity)) - best).abs() > _PEAK_HALF_WIDTH
-    return best - MAX_OFFSET + fraction, float(similarity[best] - similarity[elsewhere].max())
 
 
 MOST_STEPS, BATCH_SIZE = 600, 16

@@ -129,13 +129,44 @@ def audio_visual_offset(
             for lag in range(-largest, largest + 1)
         ]
     )
-    best = int(correlations.argmax())
+    peak = peak_position(correlations)
+    return (peak - largest) / float(fps), float(correlations.max())
+
+
+def peak_position(values: Float[Tensor, " N"]) -> float:
+    """The index of the greatest value, with a fraction: the vertex of the parabola through it and its neighbours.
+
+    Args:
+        values: Samples of a curve.
+
+    Returns:
+        An index in [0, N − 1]; without a fraction if the greatest value is the first or the last.
+
+    Example:
+        >>> import torch
+        >>> from readavatar.metrics import peak_position
+        >>> round(peak_position(-((torch.arange(9.0) - 4.3) ** 2)), 3)
+        4.3
+    """
+    best = int(values.argmax())
     fraction = 0.0
-    if 0 < best < 2 * largest:
-        before, at, after = correlations[best - 1 : best + 2].tolist()
+    if 0 < best < len(values) - 1:
+        before, at, after = values[best - 1 : best + 2].tolist()
         curvature = before - 2 * at + after
         fraction = 0.5 * (before - after) / curvature if curvature < 0 else 0.0
-    return (best - largest + fraction) / float(fps), float(correlations[best])
+    return best + fraction
+
+
+def peak_margin(values: Float[Tensor, " N"], half_width: int) -> float:
+    """The greatest value less the greatest one that does not belong to the same peak.
+
+    Args:
+        values: Samples of a curve, of which at least one is further than ``half_width`` from the greatest.
+        half_width: Samples to either side of the greatest value that belong to its peak.
+    """
+    best = int(values.argmax())
+    elsewhere = (torch.arange(len(values), device=values.device) - best).abs() > half_width
+    return float(values[best] - values[elsewhere].max())
 
 
 def pooled_std(takes: Sequence[Float[Tensor, "_ D"]]) -> float:

@@ -11,7 +11,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("slow", [True, False])
-def test_the_faster_precision_is_taken(slow):
+def test_the_faster_precision_is_taken(slow, simulated_time):
     def work(bfloat16):
         time.sleep(0.02 if bfloat16 == slow else 0.001)
 

@@ -6,7 +6,14 @@ from fractions import Fraction
 import pytest
 import torch
 
-from readavatar.metrics import audio_visual_offset, high_frequency_energy, motion_std, pearson_correlation
+from readavatar.metrics import (
+    audio_visual_offset,
+    high_frequency_energy,
+    motion_std,
+    peak_margin,
+    peak_position,
+    pearson_correlation,
+)
 
 TIME = torch.arange(250) / 25
 
@@ -75,3 +82,16 @@ def test_correlation_gradients_agree_with_finite_differences():
     constant = torch.ones(12, 3, requires_grad=True)
     (pearson_correlation(constant, constant.detach()) + high_frequency_energy(constant, 25, 5)).sum().backward()
     assert torch.isfinite(constant.grad).all()
+
+
+def test_a_peak_lies_between_samples_and_at_an_end_on_one():
+    curve = 3 - (torch.arange(9.0) - 4.3) ** 2
+    assert peak_position(curve) == pytest.approx(4.3, abs=1e-5)
+    assert peak_position(curve[:4]) == 3 and peak_position(curve[6:]) == 0
+    assert peak_position(torch.zeros(5)) == 0
+
+
+def test_the_margin_of_a_peak_is_over_what_lies_further_than_its_half_width():
+    curve = torch.tensor([0.0, 0.5, 0.0, 0.8, 1.0, 0.9, 0.2])
+    assert peak_margin(curve, 0) == pytest.approx(0.1)
+    assert peak_margin(curve, 1) == pytest.approx(0.5)
